@@ -1,0 +1,37 @@
+# A folder under src/ is a layer, and a layer may include only itself and the layers that it names here.
+#
+# Every layer's headers are exported through a view: a directory that holds one symbolic link, named after the
+# layer. A target sees the views of its dependencies and no others, so an include that points upward does not compile.
+# What a path like "../engine/model.h" could still reach, tests/check_layers.cmake rejects.
+
+set(LATTICE_VIEWS ${CMAKE_BINARY_DIR}/layers)
+
+# lattice_layer(<name> DEPENDS <layers...> LIBRARIES <external targets...> SOURCES <files relative to src/name...>)
+function(lattice_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES;SOURCES" ${ARGN})
+  set(view ${LATTICE_VIEWS}/${name})
+  file(MAKE_DIRECTORY ${view})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/src/${name} ${view}/${name} SYMBOLIC)
+
+  list(TRANSFORM ARG_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/src/${name}/)
+  add_library(lattice_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(lattice_${name} PUBLIC
+    $<BUILD_INTERFACE:${view}> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  list(TRANSFORM ARG_DEPENDS PREPEND lattice_)
+  target_link_libraries(lattice_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES} PRIVATE lattice_warnings)
+endfunction()
+
+# lattice_test(<layer> SOURCES <files relative to tests/layer...> [LIBRARIES ...])
+# One test program a layer, called test_<layer>; its cases are registered with CTest one by one.
+function(lattice_test layer)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT LATTICE_BUILD_TESTS)
+    return()
+  endif()
+  list(TRANSFORM ARG_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/tests/${layer}/)
+  add_executable(test_${layer} ${ARG_SOURCES})
+  target_include_directories(test_${layer} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(test_${layer} PRIVATE lattice_${layer} ${ARG_LIBRARIES} lattice_warnings GTest::gtest_main)
+  target_compile_definitions(test_${layer} PRIVATE LATTICE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(test_${layer} TEST_PREFIX "${layer}." DISCOVERY_TIMEOUT 60)
+endfunction()

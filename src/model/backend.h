@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "model/config.h"
+
+namespace lattice {
+
+/// What one sequence has left behind: the KV cache of the full layers, the delta-rule matrices and convolution tails of
+/// the linear ones, and how many tokens made them. Belongs to the backend that made it.
+class State {
+ public:
+  virtual ~State() = default;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  /// Tokens fed so far.
+  [[nodiscard]] virtual std::int64_t position() const noexcept = 0;
+  /// Tokens that fit.
+  [[nodiscard]] virtual std::int64_t capacity() const noexcept = 0;
+  /// Forgets everything; keeps the memory.
+  virtual void reset() = 0;
+  /// An independent copy at the same position. The recurrent layers cannot be rolled back, so going back means
+  /// keeping a copy.
+  [[nodiscard]] virtual std::unique_ptr<State> clone() const = 0;
+
+ protected:
+  State() = default;
+};
+
+/// A model that is ready to compute: one of the reference, the CPU and the GPU forward passes.
+class Backend {
+ public:
+  /// Which rows of logits `forward` writes.
+  enum class Logits : std::uint8_t {
+    kNone,  ///< none: the tokens are only taken in
+    kLast,  ///< the last token's: out has vocab_size elements
+    kAll,   ///< every token's: out has tokens.size() · vocab_size elements, row-major
+  };
+
+  virtual ~Backend() = default;
+
+  /// "cpu (AVX2, 2 threads)": for people.
+  [[nodiscard]] virtual std::string description() const = 0;
+  [[nodiscard]] virtual const Config& config() const noexcept = 0;
+
+  /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory has.
+  [[nodiscard]] virtual std::unique_ptr<State> new_state(std::int64_t capacity) const = 0;
+
+  /// Feeds `tokens` (at least one, every id in [0, vocab_size)) after what `state` holds and writes logits as asked.
+  /// Feeding a prompt at once or in any split gives the same result within rounding. Decode is a call with one token.
+  /// Throws Error(kUsage) when the tokens do not fit or an id is out of range; the state is then unchanged.
+  virtual void forward(State& state, std::span<const std::int32_t> tokens, Logits which, std::span<float> out) = 0;
+};
+
+}  // namespace lattice

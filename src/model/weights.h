@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "model/config.h"
+#include "quant/matrix_view.h"
+
+namespace lattice {
+
+/// A Gated DeltaNet mixer. D = hidden_size, C = conv_dim(), Vd = linear_v_dim(), Hv = linear_v_heads.
+struct LinearMixer {
+  MatrixView qkv;                // [C, D]: q, then k, then v
+  MatrixView z;                  // [Vd, D]
+  MatrixView b;                  // [Hv, D]
+  MatrixView a;                  // [Hv, D]
+  MatrixView out;                // [D, Vd]
+  std::vector<float> conv;       // [C, conv_kernel], the last column meets the current token
+  std::vector<float> decay_rate; // [Hv]: −exp(A_log), so that log decay = decay_rate · softplus(a + dt_bias)
+  std::vector<float> dt_bias;    // [Hv]
+  std::vector<float> norm;       // [linear_head_dim], plain weight, shared by all V heads
+};
+
+/// A gated full-attention mixer.
+struct FullMixer {
+  MatrixView q;               // [2 · q_dim, D]: for each head its query rows, then its gate rows
+  MatrixView k;               // [kv_dim, D]
+  MatrixView v;               // [kv_dim, D]
+  MatrixView o;               // [D, q_dim]
+  std::vector<float> q_norm;  // [head_dim], 1 + w
+  std::vector<float> k_norm;  // [head_dim], 1 + w
+};
+
+struct Layer {
+  std::vector<float> mixer_norm;  // [D], 1 + w (input_layernorm)
+  std::variant<LinearMixer, FullMixer> mixer;
+  std::vector<float> mlp_norm;    // [D], 1 + w (post_attention_layernorm)
+  MatrixView gate;                // [I, D]
+  MatrixView up;                  // [I, D]
+  MatrixView down;                // [D, I]
+};
+
+/// The decoder's weights in one canonical form, whatever file they came from: matrices as stored, small tensors in float
+/// with the zero-centred norms' +1 already applied. Matrices point into the checkpoint, which must outlive them.
+struct Weights {
+  MatrixView embed;               // [vocab, D]
+  std::vector<Layer> layers;
+  std::vector<float> final_norm;  // [D], 1 + w
+  MatrixView head;                // [vocab, D]; the same bytes as `embed` when tied
+
+  /// Finds, checks (shape and type) and converts every tensor that `config` asks for. Throws Error naming the file and
+  /// the tensor that is missing or has the wrong shape. Vision and MTP tensors are ignored.
+  [[nodiscard]] static Weights bind(const Checkpoint& checkpoint, const Config& config);
+
+  /// Bytes of weights that decoding one token reads: everything except `embed`, of which one row is read (unless tied).
+  [[nodiscard]] std::int64_t bytes_per_token() const noexcept;
+};
+
+}  // namespace lattice
