@@ -1,12 +1,14 @@
 # `make run` and `make test` are all that a newcomer needs. `make help` lists the rest.
 
-JOBS    ?= $(shell getconf _NPROCESSORS_ONLN)
-PROMPT  ?= Once upon a time
-OS      := $(shell uname -s)
-CMAKE   := cmake -G Ninja
+JOBS         ?= $(shell getconf _NPROCESSORS_ONLN)
+PROMPT       ?= Once upon a time
+FUZZ_SECONDS ?= 10
+PREFIX       ?= /usr/local
+CMAKE        := cmake -G Ninja
+CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test format lint clean
+.PHONY: help deps build run test test-release test-asan test-tsan fuzz format lint install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +17,41 @@ deps: ## install what the build needs and the machine lacks
 	@tools/install_deps.sh
 
 build: deps ## build the release program, build/lattice
-	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release
+	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=OFF
 	@cmake --build build -j $(JOBS)
+
+run: build ## write a story with the shipped model (PROMPT="…" to begin it)
+	@build/lattice run "$(PROMPT)"
+
+test: deps ## run every test: release, sanitizers, and the fuzzers for FUZZ_SECONDS each
+	@$(MAKE) --no-print-directory test-asan test-tsan fuzz test-release
+
+test-release: deps ## run every test on the release build
+	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=ON -DLATTICE_WERROR=ON
+	@cmake --build build -j $(JOBS)
+	@$(CTEST) --test-dir build
+
+test-asan: deps ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(CMAKE) -S . -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLATTICE_BUILD_TESTS=ON -DLATTICE_SANITIZE=address,undefined
+	@cmake --build build-asan -j $(JOBS)
+	@$(CTEST) --test-dir build-asan -LE not_under_asan
+
+test-tsan: deps ## run the tests of threaded code under ThreadSanitizer
+	@$(CMAKE) -S . -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLATTICE_BUILD_TESTS=ON -DLATTICE_SANITIZE=thread
+	@cmake --build build-tsan -j $(JOBS) --target threaded_tests
+	@$(CTEST) --test-dir build-tsan -L threaded
+
+fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitizers
+	@tools/run_fuzzers.sh $(FUZZ_SECONDS)
+
+format: deps ## format the sources
+	@git ls-files '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format -i
+
+lint: deps ## check formatting, and look for defects with clang-tidy
+	@tools/lint.sh $(JOBS)
+
+install: build ## install the program, the library and the shipped model under PREFIX
+	@cmake --install build --prefix $(PREFIX)
 
 clean: ## remove everything that was built
 	rm -rf build build-*

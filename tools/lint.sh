@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Checks formatting of every C and C++ file, then runs clang-tidy over what the build compiles. Usage: lint.sh [jobs]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${1:-2}
+
+git ls-files '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format --dry-run -Werror
+
+cmake -G Ninja -S . -B build-lint -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=ON \
+  -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null
+git ls-files 'src/*.cpp' | xargs -P "$jobs" -n 4 clang-tidy --quiet -p build-lint 2> >(grep -v 'warnings generated' >&2)
+echo "lint: formatting and clang-tidy are clean"
