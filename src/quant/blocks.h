@@ -26,8 +26,8 @@ static_assert(sizeof(block_q4_0) == 18);
 /// Dequantises `out.size()` elements, a multiple of block_elements(dtype), from `in`. Any type but kAffine.
 void dequantize_blocks(DType dtype, const std::byte* in, std::span<float> out);
 
-/// Quantises or rounds `in` (a multiple of block_elements(dtype)) to `out`, bit-equal to ggml's reference rounding.
-/// kF32, kF16, kBF16, kQ8_0, kQ4_0; anything else throws Error(kUsage).
+/// Quantises or rounds `in` (a multiple of block_elements(dtype)) to `out`, bit-equal to ggml's reference
+/// rounding. kF32, kF16, kBF16, kQ8_0, kQ4_0; anything else throws Error(kUsage).
 void quantize_blocks(DType dtype, std::span<const float> in, std::byte* out);
 
 }  // namespace lattice

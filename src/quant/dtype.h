@@ -21,7 +21,8 @@ enum class DType : std::uint8_t {
   kQ4_K,
   kQ5_K,
   kQ6_K,
-  kAffine,  ///< MLX: packed unsigned integers, with a scale and a bias for each group of columns (see AffineGroups)
+  kAffine,  ///< MLX: packed unsigned integers, with a scale and a bias for each group of columns (see
+            ///< AffineGroups)
 };
 
 /// "F32", "Q8_0", "Q4_K", "affine", …: the names that people know.
@@ -30,7 +31,8 @@ enum class DType : std::uint8_t {
 /// The type called `name`, in either case ("q8_0" and "Q8_0").
 [[nodiscard]] std::optional<DType> dtype_from_name(std::string_view name) noexcept;
 
-/// Elements that are stored together: 1 for floats, 32 or 256 for blocks. kAffine: 1 (its groups are a tensor's own).
+/// Elements that are stored together: 1 for floats, 32 or 256 for blocks. kAffine: 1 (its groups are a
+/// tensor's own).
 [[nodiscard]] std::int64_t block_elements(DType dtype) noexcept;
 
 /// Bytes of one such block. Not meaningful for kAffine.

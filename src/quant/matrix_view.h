@@ -10,15 +10,16 @@ namespace lattice {
 
 /// The side arrays of an MLX affine matrix: w = scale · q + bias, one pair a group of `group_size` columns.
 struct AffineGroups {
-  int bits = 0;        ///< 2, 3, 4, 5, 6 or 8
-  int group_size = 0;  ///< 32, 64 or 128
-  DType scale_type = DType::kBF16;          ///< kF16, kBF16 or kF32, of both arrays
-  const std::byte* scales = nullptr;        ///< [rows, cols / group_size]
-  const std::byte* biases = nullptr;        ///< [rows, cols / group_size]
+  int bits = 0;                       ///< 2, 3, 4, 5, 6 or 8
+  int group_size = 0;                 ///< 32, 64 or 128
+  DType scale_type = DType::kBF16;    ///< kF16, kBF16 or kF32, of both arrays
+  const std::byte* scales = nullptr;  ///< [rows, cols / group_size]
+  const std::byte* biases = nullptr;  ///< [rows, cols / group_size]
 };
 
 /// A weight matrix as its file stores it: `rows` × `cols`, row-major, y = W x with x of `cols` elements.
-/// Points into the mapped checkpoint and owns nothing. Readers have checked that every byte it names is there.
+/// Points into the mapped checkpoint and owns nothing. Readers have checked that every byte it names is
+/// there.
 struct MatrixView {
   DType dtype = DType::kF32;
   std::int64_t rows = 0;
