@@ -47,12 +47,9 @@ def make_every_type(path):
     for kind in gguf.GGMLQuantizationType:
         if kind == gguf.GGMLQuantizationType.Q8_1:  # the library has its size wrong; it is for activations only
             continue
-        elements, size = gguf.GGML_QUANT_SIZES[kind]
+        _, size = gguf.GGML_QUANT_SIZES[kind]
         data = counting_bytes(3 * size, int(kind)).reshape(3, size)
-        if elements == 1:  # for unblocked types the library wants the element shape
-            writer.add_tensor(f"type.{kind.name}", data, raw_shape=(3, size), raw_dtype=kind)
-        else:
-            writer.add_tensor(f"type.{kind.name}", data, raw_dtype=kind)
+        writer.add_tensor(f"type.{kind.name}", data, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

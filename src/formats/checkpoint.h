@@ -45,7 +45,8 @@ class Checkpoint {
   [[nodiscard]] virtual CheckpointKind kind() const noexcept = 0;
   /// The path as the user gave it, for messages.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// All tensors: of a GGUF file in the order of its list, of safetensors in the order of their data, shard by shard.
+  /// All tensors: of a GGUF file in the order of its list, of safetensors in the order of their data, shard
+  /// by shard.
   [[nodiscard]] std::span<const Tensor> tensors() const noexcept { return tensors_; }
   /// The tensor called `name`, or nullptr.
   [[nodiscard]] const Tensor* find(std::string_view name) const noexcept;

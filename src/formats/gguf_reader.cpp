@@ -10,7 +10,6 @@
 #include "formats/gguf_types.h"
 #include "formats/gguf_value_reader.h"
 #include "formats/tensor_layout.h"
-#include "support/checked.h"
 #include "support/printable.h"
 
 namespace lattice {
@@ -97,18 +96,9 @@ TensorEntry read_tensor_entry(ByteReader& reader) {
 
   const GgmlType* type = find_ggml_type(type_id);
   if (type == nullptr) fail("{}: {} has the unknown type {}", reader.file(), field, type_id);
-  const std::int64_t row = shape.empty() ? 1 : shape.back();
-  if (row % type->block_elements != 0) {
-    fail("{}: {}: rows of {} elements are not a multiple of {}'s blocks of {}", reader.file(), field, row,
-         type->name, type->block_elements);
-  }
-  const auto elements = element_count(shape);
-  const auto bytes =
-      elements ? checked_mul(*elements / type->block_elements, type->block_bytes) : std::nullopt;
-  if (!bytes) fail("{}: {}: shape {} is too large", reader.file(), field, shape_string(shape));
-
+  const std::uint64_t bytes = ggml_tensor_bytes(reader.file(), field, *type, shape);
   Tensor tensor{std::string(name), std::move(shape), type->dtype, std::string(type->name), {}};
-  return {std::move(tensor), offset, static_cast<std::uint64_t>(*bytes)};
+  return {std::move(tensor), offset, bytes};
 }
 
 std::uint64_t read_alignment(std::string_view file, const GgufMetadata& metadata) {

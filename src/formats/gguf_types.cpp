@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "formats/tensor_layout.h"
+#include "support/checked.h"
 #include "support/fail.h"
 
 namespace lattice {
@@ -68,6 +70,19 @@ const GgmlType* find_ggml_type(std::uint32_t id) noexcept {
 
 const GgmlType* find_ggml_type(std::string_view name) noexcept {
   return find_type([name](const GgmlType& type) { return type.name == name; });
+}
+
+std::uint64_t ggml_tensor_bytes(std::string_view file, std::string_view field, const GgmlType& type,
+                                std::span<const std::int64_t> shape) {
+  const std::int64_t row = shape.empty() ? 1 : shape.back();
+  if (row % type.block_elements != 0) {
+    fail("{}: {}: rows of {} elements are not made of {}'s blocks of {}", file, field, row, type.name,
+         type.block_elements);
+  }
+  const auto elements = element_count(shape);
+  const auto bytes = elements ? checked_mul(*elements / type.block_elements, type.block_bytes) : std::nullopt;
+  if (!bytes) fail("{}: {}: shape {} is too large", file, field, shape_string(shape));
+  return static_cast<std::uint64_t>(*bytes);
 }
 
 const GgmlType& ggml_type(DType dtype) {

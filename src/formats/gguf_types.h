@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "quant/dtype.h"
@@ -32,6 +34,28 @@ enum class GgufType : std::uint32_t {
   kFloat64 = 12,
 };
 
+/// The type whose values are the C++ type T.
+template <typename T>
+struct GgufTypeOf;
+// clang-format off
+template <> struct GgufTypeOf<std::uint8_t> { static constexpr GgufType value = GgufType::kUint8; };
+template <> struct GgufTypeOf<std::int8_t> { static constexpr GgufType value = GgufType::kInt8; };
+template <> struct GgufTypeOf<std::uint16_t> { static constexpr GgufType value = GgufType::kUint16; };
+template <> struct GgufTypeOf<std::int16_t> { static constexpr GgufType value = GgufType::kInt16; };
+template <> struct GgufTypeOf<std::uint32_t> { static constexpr GgufType value = GgufType::kUint32; };
+template <> struct GgufTypeOf<std::int32_t> { static constexpr GgufType value = GgufType::kInt32; };
+template <> struct GgufTypeOf<std::uint64_t> { static constexpr GgufType value = GgufType::kUint64; };
+template <> struct GgufTypeOf<std::int64_t> { static constexpr GgufType value = GgufType::kInt64; };
+template <> struct GgufTypeOf<float> { static constexpr GgufType value = GgufType::kFloat32; };
+template <> struct GgufTypeOf<double> { static constexpr GgufType value = GgufType::kFloat64; };
+template <> struct GgufTypeOf<bool> { static constexpr GgufType value = GgufType::kBool; };
+// clang-format on
+
+template <typename T>
+concept GgufScalar = requires {
+  GgufTypeOf<T>::value;
+};
+
 /// The least number of bytes that a value of `type` takes in a file, or nothing where there is no such type.
 [[nodiscard]] std::optional<std::uint64_t> gguf_min_bytes(GgufType type) noexcept;
 
@@ -47,6 +71,11 @@ struct GgmlType {
 /// The type with this id or name, or nullptr.
 [[nodiscard]] const GgmlType* find_ggml_type(std::uint32_t id) noexcept;
 [[nodiscard]] const GgmlType* find_ggml_type(std::string_view name) noexcept;
+
+/// The bytes that a tensor of `shape` (outermost first) takes. Throws Error naming `file` and `field` where
+/// rows are not made of whole blocks or the size does not fit.
+[[nodiscard]] std::uint64_t ggml_tensor_bytes(std::string_view file, std::string_view field,
+                                              const GgmlType& type, std::span<const std::int64_t> shape);
 
 /// ggml's counterpart of `dtype`, which must not be kAffine.
 [[nodiscard]] const GgmlType& ggml_type(DType dtype);

@@ -13,7 +13,7 @@ using Value = GgufMetadata::Value;
 
 // An int8 in the file takes eight bytes here, so that the file's size alone is no sufficient bound. A model
 // of today has less than a million elements (tokens, merges, scores).
-constexpr std::uint64_t kMaxArrayElements = std::uint64_t{1} << 26;
+constexpr std::uint64_t kMaxArrayElements = std::uint64_t{1} << 24;
 
 }  // namespace
 

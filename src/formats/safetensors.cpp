@@ -9,7 +9,6 @@
 #include "formats/json_file.h"
 #include "formats/safetensors_types.h"
 #include "formats/tensor_layout.h"
-#include "support/checked.h"
 #include "support/fail.h"
 #include "support/printable.h"
 
@@ -20,17 +19,16 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // as in huggingface/safetensors
 constexpr std::size_t kMaxDims = 16;
-constexpr std::string_view kMetadataKey = "__metadata__";
 
-/// Where a message stands: the file and the tensor.
+/// What a message is about.
 struct Place {
   std::string_view file;
-  std::string tensor;  // printable
+  std::string field;
 };
 
 const Json& member(const Place& place, const Json& entry, const char* name) {
   const auto found = entry.find(name);
-  if (found == entry.end()) fail("{}: tensor {} has no {}", place.file, place.tensor, name);
+  if (found == entry.end()) fail("{}: {} has no {}", place.file, place.field, name);
   return *found;
 }
 
@@ -39,16 +37,14 @@ std::vector<std::int64_t> integers(const Place& place, const Json& entry, const 
                                    std::size_t max_count) {
   const Json& array = member(place, entry, name);
   if (!array.is_array() || array.size() > max_count) {
-    fail("{}: tensor {}: {} is not an array of at most {} integers", place.file, place.tensor, name,
-         max_count);
+    fail("{}: {}: {} is not an array of at most {} integers", place.file, place.field, name, max_count);
   }
   std::vector<std::int64_t> out;
   out.reserve(array.size());
   for (const Json& element : array) {
     if (!element.is_number_unsigned() ||
         element.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max()) {
-      fail("{}: tensor {}: {} holds something else than integers from 0 to 2^63 - 1", place.file,
-           place.tensor, name);
+      fail("{}: {}: {} holds something else than integers from 0 to 2^63 - 1", place.file, place.field, name);
     }
     out.push_back(element.get<std::int64_t>());
   }
@@ -57,46 +53,32 @@ std::vector<std::int64_t> integers(const Place& place, const Json& entry, const 
 
 const SafetensorsType& type_of(const Place& place, const Json& entry) {
   const Json& dtype = member(place, entry, "dtype");
-  if (!dtype.is_string()) fail("{}: tensor {}: dtype is not a string", place.file, place.tensor);
+  if (!dtype.is_string()) fail("{}: {}: dtype is not a string", place.file, place.field);
   const auto& name = dtype.get_ref<const std::string&>();
   const SafetensorsType* type = find_safetensors_type(name);
-  if (type == nullptr)
-    fail("{}: tensor {} has the unknown dtype {}", place.file, place.tensor, printable(name));
+  if (type == nullptr) fail("{}: {} has the unknown dtype {}", place.file, place.field, printable(name));
   return *type;
-}
-
-/// The bytes that shape and type take.
-std::int64_t byte_count(const Place& place, const SafetensorsType& type,
-                        const std::vector<std::int64_t>& shape) {
-  const auto elements = element_count(shape);
-  const auto bits = elements ? checked_mul(*elements, type.bits) : std::nullopt;
-  if (!bits) fail("{}: tensor {}: shape {} is too large", place.file, place.tensor, shape_string(shape));
-  if (*bits % 8 != 0) {
-    fail("{}: tensor {}: shape {} of {} is not a whole number of bytes", place.file, place.tensor,
-         shape_string(shape), type.name);
-  }
-  return *bits / 8;
 }
 
 Tensor read_entry(std::string_view file, const std::string& name, const Json& entry,
                   std::span<const std::byte> data) {
   check_name(file, "tensor name", name);
-  const Place place{file, printable(name)};
-  if (!entry.is_object()) fail("{}: tensor {} is not described by a JSON object", file, place.tensor);
+  const Place place{file, "tensor " + printable(name)};
+  if (!entry.is_object()) fail("{}: {} is not described by a JSON object", file, place.field);
   const SafetensorsType& type = type_of(place, entry);
   std::vector<std::int64_t> shape = integers(place, entry, "shape", kMaxDims);
   const std::vector<std::int64_t> offsets = integers(place, entry, "data_offsets", 2);
   const auto size = static_cast<std::int64_t>(data.size());
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
-    fail("{}: tensor {}: data_offsets are not a begin and an end", file, place.tensor);
+    fail("{}: {}: data_offsets are not a begin and an end", file, place.field);
   }
   if (offsets[1] > size) {
-    fail("{}: tensor {}: data_offsets end at {}, past the tensor data of {} bytes", file, place.tensor,
-         offsets[1], size);
+    fail("{}: {}: data_offsets end at {}, past the tensor data of {} bytes", file, place.field, offsets[1],
+         size);
   }
-  const std::int64_t bytes = byte_count(place, type, shape);
-  if (offsets[1] - offsets[0] != bytes) {
-    fail("{}: tensor {}: shape {} of {} takes {} bytes, but data_offsets span {}", file, place.tensor,
+  const std::uint64_t bytes = safetensors_tensor_bytes(file, place.field, type, shape);
+  if (static_cast<std::uint64_t>(offsets[1] - offsets[0]) != bytes) {
+    fail("{}: {}: shape {} of {} takes {} bytes, but data_offsets span {}", file, place.field,
          shape_string(shape), type.name, bytes, offsets[1] - offsets[0]);
   }
   return {name, std::move(shape), type.dtype, std::string(type.name), data.subspan(offsets[0], bytes)};
@@ -138,7 +120,7 @@ std::vector<Tensor> read_safetensors(std::string_view file, std::span<const std:
   std::vector<Tensor> tensors;
   tensors.reserve(header.size());
   for (const auto& [name, entry] : header.items()) {
-    if (name != kMetadataKey) tensors.push_back(read_entry(file, name, entry, data));
+    if (name != kSafetensorsMetadataKey) tensors.push_back(read_entry(file, name, entry, data));
   }
   const std::vector<const Tensor*> ordered = order_by_position(file, tensors);
   check_covered(file, data, ordered);

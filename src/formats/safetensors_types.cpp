@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "formats/tensor_layout.h"
+#include "support/checked.h"
+#include "support/fail.h"
+
 namespace lattice {
 namespace {
 
@@ -27,6 +31,18 @@ const SafetensorsType* find_safetensors_type(std::string_view name) noexcept {
   const auto* const found = std::find_if(kTypes.begin(), kTypes.end(),
                                          [name](const SafetensorsType& type) { return type.name == name; });
   return found == kTypes.end() ? nullptr : found;
+}
+
+std::uint64_t safetensors_tensor_bytes(std::string_view file, std::string_view field,
+                                       const SafetensorsType& type, std::span<const std::int64_t> shape) {
+  const auto elements = element_count(shape);
+  const auto bits = elements ? checked_mul(*elements, type.bits) : std::nullopt;
+  if (!bits) fail("{}: {}: shape {} is too large", file, field, shape_string(shape));
+  if (*bits % 8 != 0) {
+    fail("{}: {}: shape {} of {} is not a whole number of bytes", file, field, shape_string(shape),
+         type.name);
+  }
+  return static_cast<std::uint64_t>(*bits / 8);
 }
 
 }  // namespace lattice

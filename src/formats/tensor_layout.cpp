@@ -14,12 +14,14 @@ namespace lattice {
 
 std::optional<std::int64_t> element_count(std::span<const std::int64_t> shape) noexcept {
   std::int64_t count = 1;
+  bool is_empty = false;
   for (const std::int64_t dim : shape) {
-    const auto product = checked_mul(count, dim);
+    const auto product = checked_mul(count, dim == 0 ? 1 : dim);
     if (dim < 0 || !product) return std::nullopt;
     count = *product;
+    is_empty = is_empty || dim == 0;
   }
-  return count;
+  return is_empty ? 0 : count;
 }
 
 std::string shape_string(std::span<const std::int64_t> shape) {

@@ -10,8 +10,8 @@
 
 namespace lattice {
 
-/// The product of `shape` (1 for no dimensions), or nothing where a dimension is negative or the product does
-/// not fit.
+/// The product of `shape` (1 for no dimensions), or nothing where a dimension is negative or the product of
+/// those that are not 0 does not fit: so that any of them may be multiplied later on.
 [[nodiscard]] std::optional<std::int64_t> element_count(std::span<const std::int64_t> shape) noexcept;
 
 /// "[1024, 512]", for messages.
