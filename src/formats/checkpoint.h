@@ -18,24 +18,24 @@ namespace lattice {
 
 class GgufMetadata;
 
-/// One tensor of a checkpoint: where its bytes are and what they are. The reader has checked that `data` lies in the
-/// file, that it is exactly as long as shape and type say, and that no two tensors overlap.
+/// One tensor of a checkpoint: where its bytes are and what they are. The reader has checked that `data` lies
+/// in the file, that it is exactly as long as shape and type say, and that no two tensors overlap.
 struct Tensor {
-  std::string name;                     ///< as in the file
-  std::vector<std::int64_t> shape;      ///< outermost first, as Hugging Face writes it (GGUF's order reversed)
-  std::optional<DType> dtype;           ///< nothing: a type that we do not compute with (U32, I64, IQ4_XS, …)
-  std::string type_name;                ///< the file's own name for the type
+  std::string name;                 ///< as in the file
+  std::vector<std::int64_t> shape;  ///< outermost first, as Hugging Face writes it (GGUF's order reversed)
+  std::optional<DType> dtype;       ///< nothing: a type that we do not compute with (U32, I64, IQ4_XS, …)
+  std::string type_name;            ///< the file's own name for the type
   std::span<const std::byte> data;
 };
 
 enum class CheckpointKind { kSafetensors, kMlx, kGguf };
 
-/// An opened model: a Hugging Face directory, an MLX-quantised directory or a (split) GGUF file. All files stay mapped for
-/// the life of the object; tensors point into the mappings.
+/// An opened model: a Hugging Face directory, an MLX-quantised directory or a (split) GGUF file. All files
+/// stay mapped for the life of the object; tensors point into the mappings.
 class Checkpoint {
  public:
-  /// Opens `path`: a directory with config.json and safetensors (single or sharded), or a .gguf file (of a split model,
-  /// any part). Throws Error naming file and field for anything that does not hold together.
+  /// Opens `path`: a directory with config.json and safetensors (single or sharded), or a .gguf file (of a
+  /// split model, any part). Throws Error naming file and field for anything that does not hold together.
   [[nodiscard]] static std::unique_ptr<Checkpoint> open(const std::filesystem::path& path);
 
   virtual ~Checkpoint() = default;
@@ -45,7 +45,8 @@ class Checkpoint {
   [[nodiscard]] virtual CheckpointKind kind() const noexcept = 0;
   /// The path as the user gave it, for messages.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// All tensors, in file order.
+  /// All tensors: of a GGUF file in the order of its list, of safetensors in the order of their data, shard
+  /// by shard.
   [[nodiscard]] std::span<const Tensor> tensors() const noexcept { return tensors_; }
   /// The tensor called `name`, or nullptr.
   [[nodiscard]] const Tensor* find(std::string_view name) const noexcept;
