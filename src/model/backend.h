@@ -9,8 +9,8 @@
 
 namespace lattice {
 
-/// What one sequence has left behind: the KV cache of the full layers, the delta-rule matrices and convolution tails of
-/// the linear ones, and how many tokens made them. Belongs to the backend that made it.
+/// What one sequence has left behind: the KV cache of the full layers, the delta-rule matrices and
+/// convolution tails of the linear ones, and how many tokens made them. Belongs to the backend that made it.
 class State {
  public:
   virtual ~State() = default;
@@ -23,8 +23,8 @@ class State {
   [[nodiscard]] virtual std::int64_t capacity() const noexcept = 0;
   /// Forgets everything; keeps the memory.
   virtual void reset() = 0;
-  /// An independent copy at the same position. The recurrent layers cannot be rolled back, so going back means
-  /// keeping a copy.
+  /// An independent copy at the same position. The recurrent layers cannot be rolled back, so going back
+  /// means keeping a copy.
   [[nodiscard]] virtual std::unique_ptr<State> clone() const = 0;
 
  protected:
@@ -47,13 +47,16 @@ class Backend {
   [[nodiscard]] virtual std::string description() const = 0;
   [[nodiscard]] virtual const Config& config() const noexcept = 0;
 
-  /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory has.
+  /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory
+  /// has.
   [[nodiscard]] virtual std::unique_ptr<State> new_state(std::int64_t capacity) const = 0;
 
-  /// Feeds `tokens` (at least one, every id in [0, vocab_size)) after what `state` holds and writes logits as asked.
-  /// Feeding a prompt at once or in any split gives the same result within rounding. Decode is a call with one token.
-  /// Throws Error(kUsage) when the tokens do not fit or an id is out of range; the state is then unchanged.
-  virtual void forward(State& state, std::span<const std::int32_t> tokens, Logits which, std::span<float> out) = 0;
+  /// Feeds `tokens` (at least one, every id in [0, vocab_size)) after what `state` holds and writes logits as
+  /// asked. Feeding a prompt at once or in any split gives the same result within rounding. Decode is a call
+  /// with one token. Throws Error(kUsage) when the tokens do not fit or an id is out of range; the state is
+  /// then unchanged.
+  virtual void forward(State& state, std::span<const std::int32_t> tokens, Logits which,
+                       std::span<float> out) = 0;
 };
 
 }  // namespace lattice

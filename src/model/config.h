@@ -16,13 +16,14 @@ enum class LayerKind : std::uint8_t {
 /// Which K head feeds V head h, with r = linear_v_heads / linear_k_heads.
 enum class VHeadOrder : std::uint8_t {
   kGrouped,  ///< h / r: Hugging Face and MLX
-  kTiled,    ///< h % linear_k_heads: GGUF, whose converter reorders the V heads. Carrying the order as a number makes
-             ///< undoing the permutation needless: rows, columns, decay and state all stand in the same (tiled) order.
+  kTiled,  ///< h % linear_k_heads: GGUF, whose converter reorders the V heads. Carrying the order as a number
+           ///< makes undoing the permutation needless: rows, columns, decay and state all stand in the same
+           ///< (tiled) order.
 };
 
-/// A Qwen3.5 text decoder's dimensions. Read from config.json (nested text_config or flat) or GGUF metadata, checked for
-/// consistency and for bounds, so that everything downstream may multiply them without a second thought.
-/// Names are Hugging Face's, without "num_".
+/// A Qwen3.5 text decoder's dimensions. Read from config.json (nested text_config or flat) or GGUF metadata,
+/// checked for consistency and for bounds, so that everything downstream may multiply them without a second
+/// thought. Names are Hugging Face's, without "num_".
 struct Config {
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
@@ -33,7 +34,8 @@ struct Config {
   std::int64_t attention_heads = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
-  std::int64_t rotary_dim = 0;  ///< leading dimensions of a head that are rotated; the pair offset is half of it
+  std::int64_t rotary_dim =
+      0;  ///< leading dimensions of a head that are rotated; the pair offset is half of it
   double rope_theta = 0;
 
   std::int64_t linear_k_heads = 0;
@@ -54,7 +56,8 @@ struct Config {
   [[nodiscard]] std::int64_t q_dim() const noexcept { return attention_heads * head_dim; }
   [[nodiscard]] std::int64_t kv_dim() const noexcept { return kv_heads * head_dim; }
   [[nodiscard]] std::int64_t k_head_of(std::int64_t v_head) const noexcept {
-    return v_head_order == VHeadOrder::kGrouped ? v_head / (linear_v_heads / linear_k_heads) : v_head % linear_k_heads;
+    return v_head_order == VHeadOrder::kGrouped ? v_head / (linear_v_heads / linear_k_heads)
+                                                : v_head % linear_k_heads;
   }
   [[nodiscard]] std::int64_t count(LayerKind kind) const noexcept;
 

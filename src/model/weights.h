@@ -12,15 +12,15 @@ namespace lattice {
 
 /// A Gated DeltaNet mixer. D = hidden_size, C = conv_dim(), Vd = linear_v_dim(), Hv = linear_v_heads.
 struct LinearMixer {
-  MatrixView qkv;                // [C, D]: q, then k, then v
-  MatrixView z;                  // [Vd, D]
-  MatrixView b;                  // [Hv, D]
-  MatrixView a;                  // [Hv, D]
-  MatrixView out;                // [D, Vd]
-  std::vector<float> conv;       // [C, conv_kernel], the last column meets the current token
-  std::vector<float> decay_rate; // [Hv]: −exp(A_log), so that log decay = decay_rate · softplus(a + dt_bias)
-  std::vector<float> dt_bias;    // [Hv]
-  std::vector<float> norm;       // [linear_head_dim], plain weight, shared by all V heads
+  MatrixView qkv;                 // [C, D]: q, then k, then v
+  MatrixView z;                   // [Vd, D]
+  MatrixView b;                   // [Hv, D]
+  MatrixView a;                   // [Hv, D]
+  MatrixView out;                 // [D, Vd]
+  std::vector<float> conv;        // [C, conv_kernel], the last column meets the current token
+  std::vector<float> decay_rate;  // [Hv]: −exp(A_log), so that log decay = decay_rate · softplus(a + dt_bias)
+  std::vector<float> dt_bias;     // [Hv]
+  std::vector<float> norm;        // [linear_head_dim], plain weight, shared by all V heads
 };
 
 /// A gated full-attention mixer.
@@ -36,25 +36,37 @@ struct FullMixer {
 struct Layer {
   std::vector<float> mixer_norm;  // [D], 1 + w (input_layernorm)
   std::variant<LinearMixer, FullMixer> mixer;
-  std::vector<float> mlp_norm;    // [D], 1 + w (post_attention_layernorm)
-  MatrixView gate;                // [I, D]
-  MatrixView up;                  // [I, D]
-  MatrixView down;                // [D, I]
+  std::vector<float> mlp_norm;  // [D], 1 + w (post_attention_layernorm)
+  MatrixView gate;              // [I, D]
+  MatrixView up;                // [I, D]
+  MatrixView down;              // [D, I]
 };
 
-/// The decoder's weights in one canonical form, whatever file they came from: matrices as stored, small tensors in float
-/// with the zero-centred norms' +1 already applied. Matrices point into the checkpoint, which must outlive them.
+/// The decoder's weights in one canonical form, whatever file they came from: matrices as stored, small
+/// tensors in float with the zero-centred norms' +1 already applied. Matrices point into the checkpoint,
+/// which must outlive them.
 struct Weights {
-  MatrixView embed;               // [vocab, D]
+  MatrixView embed;  // [vocab, D]
   std::vector<Layer> layers;
   std::vector<float> final_norm;  // [D], 1 + w
   MatrixView head;                // [vocab, D]; the same bytes as `embed` when tied
 
-  /// Finds, checks (shape and type) and converts every tensor that `config` asks for. Throws Error naming the file and
-  /// the tensor that is missing or has the wrong shape. Vision and MTP tensors are ignored.
-  [[nodiscard]] static Weights bind(const Checkpoint& checkpoint, const Config& config);
+  /// How far `bind` looks into the values. Small tensors (norms, decay, bias, convolution) are always
+  /// checked.
+  enum class ValueCheck : std::uint8_t {
+    kSmall,  ///< no further: for looking at a checkpoint without reading it all
+    kAll,    ///< also that no matrix holds a NaN or an infinity: its scales, or its elements where they are
+             ///< floats
+  };
 
-  /// Bytes of weights that decoding one token reads: everything except `embed`, of which one row is read (unless tied).
+  /// Finds, checks (shape and type) and converts every tensor that `config` asks for. Throws Error naming the
+  /// file and the tensor that is missing, has the wrong shape or type, or holds what is no number. Vision and
+  /// MTP tensors are ignored.
+  [[nodiscard]] static Weights bind(const Checkpoint& checkpoint, const Config& config,
+                                    ValueCheck check = ValueCheck::kAll);
+
+  /// Bytes of weights that decoding one token reads: the layers, the final norm and the head. The one row of
+  /// `embed` is not counted.
   [[nodiscard]] std::int64_t bytes_per_token() const noexcept;
 };
 

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quant/matrix_view.h"
+
+namespace lattice {
+
+/// A matrix and what its file calls it.
+struct NamedMatrix {
+  std::string name;
+  MatrixView matrix;
+};
+
+/// Throws Error naming `file`, the tensor and the row of the first NaN or infinity: of a float matrix any
+/// element, of a quantised one the scales and minima, from which alone such a value can come. Every cache
+/// line is read once, on all cores, so on a cold file this is the time of reading it, which the first forward
+/// pass would take in any case.
+void check_finite(const std::string& file, const std::vector<NamedMatrix>& matrices);
+
+}  // namespace lattice

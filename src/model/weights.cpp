@@ -1,0 +1,384 @@
+#include "model/weights.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "model/config_source.h"
+#include "model/value_check.h"
+#include "support/fail.h"
+#include "support/float16.h"
+
+namespace lattice {
+namespace {
+
+using Shape = std::vector<std::int64_t>;
+
+/// What Hugging Face (and MLX) and what GGUF call a tensor, without the prefix of the decoder or of the
+/// layer.
+struct Names {
+  std::string_view hf;
+  std::string_view gguf;
+};
+
+constexpr Names kEmbed{"embed_tokens.weight", "token_embd.weight"};
+constexpr Names kFinalNorm{"norm.weight", "output_norm.weight"};
+constexpr Names kMixerNorm{"input_layernorm.weight", "attn_norm.weight"};
+constexpr Names kMlpNorm{"post_attention_layernorm.weight", "post_attention_norm.weight"};
+constexpr Names kGate{"mlp.gate_proj.weight", "ffn_gate.weight"};
+constexpr Names kUp{"mlp.up_proj.weight", "ffn_up.weight"};
+constexpr Names kDown{"mlp.down_proj.weight", "ffn_down.weight"};
+constexpr Names kQkv{"linear_attn.in_proj_qkv.weight", "attn_qkv.weight"};
+constexpr Names kZ{"linear_attn.in_proj_z.weight", "attn_gate.weight"};
+constexpr Names kB{"linear_attn.in_proj_b.weight", "ssm_beta.weight"};
+constexpr Names kA{"linear_attn.in_proj_a.weight", "ssm_alpha.weight"};
+constexpr Names kOut{"linear_attn.out_proj.weight", "ssm_out.weight"};
+constexpr Names kConv{"linear_attn.conv1d.weight", "ssm_conv1d.weight"};
+constexpr Names kDecay{"linear_attn.A_log", "ssm_a"};
+constexpr Names kDtBias{"linear_attn.dt_bias", "ssm_dt.bias"};
+constexpr Names kDtBiasOllama{"linear_attn.dt_bias", "ssm_dt"};  // Ollama's converter leaves the suffix out
+constexpr Names kLinearNorm{"linear_attn.norm.weight", "ssm_norm.weight"};
+constexpr Names kQ{"self_attn.q_proj.weight", "attn_q.weight"};
+constexpr Names kK{"self_attn.k_proj.weight", "attn_k.weight"};
+constexpr Names kV{"self_attn.v_proj.weight", "attn_v.weight"};
+constexpr Names kO{"self_attn.o_proj.weight", "attn_output.weight"};
+constexpr Names kQNorm{"self_attn.q_norm.weight", "attn_q_norm.weight"};
+constexpr Names kKNorm{"self_attn.k_norm.weight", "attn_k_norm.weight"};
+
+std::string shape_text(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+/// Finds the tensors of one checkpoint and brings them to the canonical form.
+class Binder {
+ public:
+  Binder(const Checkpoint& checkpoint, const Config& config)
+      : checkpoint_(checkpoint),
+        config_(config),
+        file_(checkpoint.path().string()),
+        gguf_(checkpoint.kind() == CheckpointKind::kGguf),
+        prefix_(gguf_ ? "" : find_prefix()),
+        norms_have_one_(gguf_ || conversion_added_one()) {}
+
+  Weights bind();
+  [[nodiscard]] const std::string& file() const noexcept { return file_; }
+  [[nodiscard]] const std::vector<NamedMatrix>& matrices() const noexcept { return matrices_; }
+
+ private:
+  [[nodiscard]] std::string find_prefix() const;
+  [[nodiscard]] bool conversion_added_one() const;
+  [[nodiscard]] std::string name_of(Names names) const;
+  [[nodiscard]] std::string name_of(Names names, std::int64_t layer) const;
+  [[nodiscard]] const Tensor& tensor(const std::string& name) const;
+
+  MatrixView matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
+  [[nodiscard]] MatrixView affine_matrix(const Tensor& packed, std::int64_t rows, std::int64_t cols) const;
+  [[nodiscard]] std::pair<std::int64_t, std::int64_t> affine_parameters(const std::string& path) const;
+  [[nodiscard]] DType side_array(const Tensor& side, const Shape& shape) const;
+
+  /// The values of a small float tensor, all finite, whose shape is one of `shapes`.
+  [[nodiscard]] std::vector<float> values(const std::string& name, std::initializer_list<Shape> shapes) const;
+  /// The factor of a zero-centred norm: 1 + w.
+  [[nodiscard]] std::vector<float> norm(const std::string& name, std::int64_t size) const;
+  [[nodiscard]] std::vector<float> decay_rate(const std::string& name) const;
+
+  Layer layer(std::int64_t i);
+  LinearMixer linear_mixer(std::int64_t i);
+  FullMixer full_mixer(std::int64_t i);
+
+  const Checkpoint& checkpoint_;
+  const Config& config_;
+  std::string file_;
+  bool gguf_;
+  std::string prefix_;
+  bool norms_have_one_;
+  std::vector<NamedMatrix> matrices_;
+};
+
+std::string Binder::find_prefix() const {
+  for (const std::string_view prefix : kDecoderPrefixes) {
+    if (checkpoint_.find(std::string(prefix) + std::string(kEmbed.hf))) return std::string(prefix);
+  }
+  fail("{}: tensor embed_tokens.weight is missing (looked under {})", file_,
+       fmt::join(kDecoderPrefixes, ", "));
+}
+
+/// MLX's converter turns conv1d.weight from [C, 1, K] into [C, K, 1], and in the same pass adds 1 to the
+/// zero-centred norms (ml-explore/mlx-lm mlx_lm/models/qwen3_5.py, sanitize). So the one tells of the other.
+bool Binder::conversion_added_one() const {
+  for (std::int64_t i = 0; i < config_.n_layers(); ++i) {
+    if (config_.layers[static_cast<std::size_t>(i)] != LayerKind::kLinear) continue;
+    const Shape& shape = tensor(name_of(kConv, i)).shape;
+    return shape.size() == 3 && shape[2] == 1;
+  }
+  return checkpoint_.kind() == CheckpointKind::kMlx;
+}
+
+std::string Binder::name_of(Names names) const {
+  return prefix_ + std::string(gguf_ ? names.gguf : names.hf);
+}
+
+std::string Binder::name_of(Names names, std::int64_t layer) const {
+  return gguf_ ? fmt::format("blk.{}.{}", layer, names.gguf)
+               : fmt::format("{}layers.{}.{}", prefix_, layer, names.hf);
+}
+
+const Tensor& Binder::tensor(const std::string& name) const {
+  if (const Tensor* found = checkpoint_.find(name)) return *found;
+  fail("{}: tensor {} is missing", file_, name);
+}
+
+MatrixView Binder::matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
+  const Tensor& found = tensor(name);
+  MatrixView view;
+  if (checkpoint_.kind() == CheckpointKind::kMlx && found.type_name == "U32") {
+    view = affine_matrix(found, rows, cols);
+  } else {
+    if (!found.dtype)
+      fail("{}: tensor {} is of type {}, which Lattice does not read", file_, name, found.type_name);
+    if (found.shape != Shape{rows, cols}) {
+      fail("{}: tensor {} is {}, not {}", file_, name, shape_text(found.shape), shape_text({rows, cols}));
+    }
+    if (cols % block_elements(*found.dtype) != 0) {
+      fail("{}: tensor {} has rows of {}, not a multiple of the {} that {} stores together", file_, name,
+           cols, block_elements(*found.dtype), found.type_name);
+    }
+    view.dtype = *found.dtype;
+    view.rows = rows;
+    view.cols = cols;
+    view.data = found.data.data();
+  }
+  matrices_.push_back({name, view});
+  return view;
+}
+
+/// The settings of the matrix at `path` in config.json's "quantization": its own, where it has some, over the
+/// common ones.
+std::pair<std::int64_t, std::int64_t> Binder::affine_parameters(const std::string& path) const {
+  const nlohmann::json* root = checkpoint_.config_json();
+  const auto section = [&](const nlohmann::json& object, std::string_view name) -> const nlohmann::json* {
+    const auto it = object.find(name);
+    return it != object.end() && it->is_object() ? &*it : nullptr;
+  };
+  const nlohmann::json* common = section(*root, "quantization");
+  if (common == nullptr)
+    fail("{}/config.json: quantization is missing, but tensor {} is packed", file_, path);
+  const nlohmann::json* own = section(*common, path);
+  const auto read = [&](std::string_view field, std::initializer_list<std::int64_t> allowed) {
+    for (const nlohmann::json* object : {own, common}) {
+      if (object == nullptr || !object->contains(field)) continue;
+      const nlohmann::json& value = (*object)[std::string(field)];
+      for (const std::int64_t candidate : allowed) {
+        if (value == candidate) return candidate;
+      }
+      fail("{}/config.json: quantization{}.{} is {}, not one of {}", file_, object == own ? "." + path : "",
+           field, value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+           fmt::join(allowed, ", "));
+    }
+    fail("{}/config.json: quantization.{} is missing", file_, field);
+  };
+  for (const nlohmann::json* object : {own, common}) {
+    if (object == nullptr || !object->contains("mode")) continue;
+    if ((*object)["mode"] != "affine") {
+      fail("{}/config.json: quantization{}.mode is not \"affine\"", file_, object == own ? "." + path : "");
+    }
+    break;
+  }
+  return {read("bits", {2, 3, 4, 5, 6, 8}), read("group_size", {32, 64, 128})};
+}
+
+DType Binder::side_array(const Tensor& side, const Shape& shape) const {
+  if (side.shape != shape)
+    fail("{}: tensor {} is {}, not {}", file_, side.name, shape_text(side.shape), shape_text(shape));
+  if (side.dtype != DType::kF16 && side.dtype != DType::kBF16 && side.dtype != DType::kF32) {
+    fail("{}: tensor {} is of type {}, not F16, BF16 or F32", file_, side.name, side.type_name);
+  }
+  return *side.dtype;
+}
+
+MatrixView Binder::affine_matrix(const Tensor& packed, std::int64_t rows, std::int64_t cols) const {
+  const std::string path = packed.name.substr(0, packed.name.size() - std::string_view(".weight").size());
+  const auto [bits, group_size] = affine_parameters(path);
+  if (cols % group_size != 0) {
+    fail("{}: tensor {} has rows of {}, not a multiple of its group_size {}", file_, packed.name, cols,
+         group_size);
+  }
+  const Shape words{rows, cols * bits / 32};
+  if (packed.shape != words) {
+    fail("{}: tensor {} is {}, not the {} that {} bits make of {}", file_, packed.name,
+         shape_text(packed.shape), shape_text(words), bits, shape_text({rows, cols}));
+  }
+  const Shape groups{rows, cols / group_size};
+  const Tensor& scales = tensor(path + ".scales");
+  const Tensor& biases = tensor(path + ".biases");
+  MatrixView view;
+  view.dtype = DType::kAffine;
+  view.rows = rows;
+  view.cols = cols;
+  view.data = packed.data.data();
+  view.affine.bits = static_cast<int>(bits);
+  view.affine.group_size = static_cast<int>(group_size);
+  view.affine.scale_type = side_array(scales, groups);
+  if (side_array(biases, groups) != view.affine.scale_type) {
+    fail("{}: tensor {} is of type {}, but {} of {}", file_, biases.name, biases.type_name, scales.name,
+         scales.type_name);
+  }
+  view.affine.scales = scales.data.data();
+  view.affine.biases = biases.data.data();
+  return view;
+}
+
+float element(const Tensor& tensor, DType dtype, std::size_t i) {
+  if (dtype == DType::kF32) {
+    float value;
+    std::memcpy(&value, tensor.data.data() + i * sizeof(value), sizeof(value));
+    return value;
+  }
+  std::uint16_t half;
+  std::memcpy(&half, tensor.data.data() + i * sizeof(half), sizeof(half));
+  return dtype == DType::kF16 ? f16_to_f32(half) : bf16_to_f32(half);
+}
+
+std::vector<float> Binder::values(const std::string& name, std::initializer_list<Shape> shapes) const {
+  const Tensor& found = tensor(name);
+  if (std::find(shapes.begin(), shapes.end(), found.shape) == shapes.end()) {
+    fail("{}: tensor {} is {}, not {}", file_, name, shape_text(found.shape), shape_text(*shapes.begin()));
+  }
+  if (found.dtype != DType::kF32 && found.dtype != DType::kF16 && found.dtype != DType::kBF16) {
+    fail("{}: tensor {} is of type {}, not F32, F16 or BF16", file_, name, found.type_name);
+  }
+  const auto count =
+      std::accumulate(found.shape.begin(), found.shape.end(), std::int64_t{1}, std::multiplies<>());
+  std::vector<float> out(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = element(found, *found.dtype, i);
+    if (!std::isfinite(out[i])) fail("{}: tensor {} has a value that is not finite at {}", file_, name, i);
+  }
+  return out;
+}
+
+std::vector<float> Binder::norm(const std::string& name, std::int64_t size) const {
+  std::vector<float> out = values(name, {{size}});
+  if (!norms_have_one_) {
+    for (float& w : out) w += 1.0f;
+  }
+  return out;
+}
+
+std::vector<float> Binder::decay_rate(const std::string& name) const {
+  std::vector<float> out = values(name, {{config_.linear_v_heads}});
+  for (std::size_t h = 0; h < out.size(); ++h) {
+    if (!gguf_) out[h] = static_cast<float>(-std::exp(static_cast<double>(out[h])));
+    // A rate above zero would let the state grow without end.
+    if (!std::isfinite(out[h]) || out[h] > 0) {
+      fail("{}: tensor {} makes the decay rate {} of head {}, not a finite number of at most 0", file_, name,
+           out[h], h);
+    }
+  }
+  return out;
+}
+
+LinearMixer Binder::linear_mixer(std::int64_t i) {
+  const std::int64_t hidden = config_.hidden_size;
+  const std::int64_t channels = config_.conv_dim();
+  const std::int64_t taps = config_.conv_kernel;
+  LinearMixer mixer;
+  mixer.qkv = matrix(name_of(kQkv, i), channels, hidden);
+  mixer.z = matrix(name_of(kZ, i), config_.linear_v_dim(), hidden);
+  mixer.b = matrix(name_of(kB, i), config_.linear_v_heads, hidden);
+  mixer.a = matrix(name_of(kA, i), config_.linear_v_heads, hidden);
+  mixer.out = matrix(name_of(kOut, i), hidden, config_.linear_v_dim());
+  // One layout in memory under three shapes: Hugging Face's (norms without the 1), MLX's, and GGUF's.
+  mixer.conv = gguf_             ? values(name_of(kConv, i), {{channels, taps}})
+               : norms_have_one_ ? values(name_of(kConv, i), {{channels, taps, 1}})
+                                 : values(name_of(kConv, i), {{channels, 1, taps}});
+  mixer.decay_rate = decay_rate(name_of(kDecay, i));
+  const bool has_suffix = checkpoint_.find(name_of(kDtBias, i)) != nullptr;
+  const bool ollama = !has_suffix && checkpoint_.find(name_of(kDtBiasOllama, i)) != nullptr;
+  mixer.dt_bias = values(name_of(ollama ? kDtBiasOllama : kDtBias, i), {{config_.linear_v_heads}});
+  mixer.norm = values(name_of(kLinearNorm, i), {{config_.linear_head_dim}});
+  return mixer;
+}
+
+FullMixer Binder::full_mixer(std::int64_t i) {
+  const std::int64_t hidden = config_.hidden_size;
+  FullMixer mixer;
+  mixer.q = matrix(name_of(kQ, i), 2 * config_.q_dim(), hidden);
+  mixer.k = matrix(name_of(kK, i), config_.kv_dim(), hidden);
+  mixer.v = matrix(name_of(kV, i), config_.kv_dim(), hidden);
+  mixer.o = matrix(name_of(kO, i), hidden, config_.q_dim());
+  mixer.q_norm = norm(name_of(kQNorm, i), config_.head_dim);
+  mixer.k_norm = norm(name_of(kKNorm, i), config_.head_dim);
+  return mixer;
+}
+
+Layer Binder::layer(std::int64_t i) {
+  Layer out;
+  out.mixer_norm = norm(name_of(kMixerNorm, i), config_.hidden_size);
+  if (config_.layers[static_cast<std::size_t>(i)] == LayerKind::kLinear) {
+    out.mixer = linear_mixer(i);
+  } else {
+    out.mixer = full_mixer(i);
+  }
+  out.mlp_norm = norm(name_of(kMlpNorm, i), config_.hidden_size);
+  out.gate = matrix(name_of(kGate, i), config_.intermediate_size, config_.hidden_size);
+  out.up = matrix(name_of(kUp, i), config_.intermediate_size, config_.hidden_size);
+  out.down = matrix(name_of(kDown, i), config_.hidden_size, config_.intermediate_size);
+  return out;
+}
+
+Weights Binder::bind() {
+  Weights weights;
+  weights.embed = matrix(name_of(kEmbed), config_.vocab_size, config_.hidden_size);
+  for (std::int64_t i = 0; i < config_.n_layers(); ++i) weights.layers.push_back(layer(i));
+  weights.final_norm = norm(name_of(kFinalNorm), config_.hidden_size);
+  if (config_.tie_word_embeddings) {
+    weights.head = weights.embed;
+  } else {
+    const Tensor* head = gguf_ ? checkpoint_.find("output.weight") : find_head(checkpoint_);
+    if (head == nullptr) fail("{}: tensor {} is missing", file_, gguf_ ? "output.weight" : "lm_head.weight");
+    weights.head = matrix(head->name, config_.vocab_size, config_.hidden_size);
+  }
+  return weights;
+}
+
+std::int64_t bytes_of(const std::vector<float>& values) {
+  return static_cast<std::int64_t>(values.size() * sizeof(float));
+}
+
+std::int64_t bytes_of(const LinearMixer& m) {
+  return m.qkv.total_bytes() + m.z.total_bytes() + m.b.total_bytes() + m.a.total_bytes() +
+         m.out.total_bytes() + bytes_of(m.conv) + bytes_of(m.decay_rate) + bytes_of(m.dt_bias) +
+         bytes_of(m.norm);
+}
+
+std::int64_t bytes_of(const FullMixer& m) {
+  return m.q.total_bytes() + m.k.total_bytes() + m.v.total_bytes() + m.o.total_bytes() + bytes_of(m.q_norm) +
+         bytes_of(m.k_norm);
+}
+
+}  // namespace
+
+Weights Weights::bind(const Checkpoint& checkpoint, const Config& config, ValueCheck check) {
+  Binder binder(checkpoint, config);
+  Weights weights = binder.bind();
+  if (check == ValueCheck::kAll) check_finite(binder.file(), binder.matrices());
+  return weights;
+}
+
+std::int64_t Weights::bytes_per_token() const noexcept {
+  std::int64_t bytes = bytes_of(final_norm) + head.total_bytes();
+  for (const Layer& layer : layers) {
+    bytes += bytes_of(layer.mixer_norm) + bytes_of(layer.mlp_norm) + layer.gate.total_bytes() +
+             layer.up.total_bytes() + layer.down.total_bytes();
+    bytes += std::visit([](const auto& mixer) { return bytes_of(mixer); }, layer.mixer);
+  }
+  return bytes;
+}
+
+}  // namespace lattice
