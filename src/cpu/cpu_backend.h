@@ -12,26 +12,36 @@
 namespace lattice {
 
 /// Instruction sets that the kernels are written for, best last.
-enum class Isa : std::uint8_t { kScalar, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, kAvx512, kAvx512Vnni, kAvx512Bf16 };
+enum class Isa : std::uint8_t {
+  kScalar,
+  kNeon,
+  kNeonDotprod,
+  kNeonI8mm,
+  kAvx2,
+  kAvx512,
+  kAvx512Vnni,
+  kAvx512Bf16
+};
 
 [[nodiscard]] std::string_view isa_name(Isa isa) noexcept;
 /// What this processor can run, best last.
 [[nodiscard]] std::vector<Isa> available_isas();
 
 struct CpuOptions {
-  int threads = 0;             ///< 0: one for every physical core that the process may use
-  std::optional<Isa> isa;      ///< nothing: the best there is, or what LATTICE_ISA names
-  bool exact = false;          ///< keep activations in float, rather than in int8 blocks, for quantised weights
+  int threads = 0;         ///< 0: one for every physical core that the process may use
+  std::optional<Isa> isa;  ///< nothing: the best there is, or what LATTICE_ISA names
+  bool exact = false;      ///< keep activations in float, rather than in int8 blocks, for quantised weights
   bool pin_threads = false;
-  Progress progress;           ///< of the repacking at load
+  Progress progress;  ///< of the repacking at load
 };
 
 /// The CPU forward pass. Repacks the matrices, so `weights` need not outlive the call.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Config& config, const Weights& weights,
                                                         const CpuOptions& options = {});
 
-/// Bytes a second that `threads` threads read from memory together: the median of several passes over a buffer several times
-/// the last-level cache, with the access pattern of the decode kernels. Takes about `seconds`.
+/// Bytes a second that `threads` threads read from memory together: the median of several passes over a
+/// buffer several times the last-level cache, with the access pattern of the decode kernels. Takes about
+/// `seconds`.
 [[nodiscard]] double measure_read_bandwidth(int threads, double seconds = 0.5);
 
 }  // namespace lattice

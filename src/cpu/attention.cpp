@@ -1,0 +1,209 @@
+#include "cpu/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace lattice::cpu {
+namespace {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+/// RMSNorm with weight 1 + w, then the rotation of the leading rotary_dim dimensions, whose pairs stand
+/// rotary_dim / 2 apart.
+void AttentionPass::norm_and_rotate(const float* in, const std::vector<float>& weight, std::int64_t token,
+                                    float* out) const {
+  const std::int64_t d = config_.head_dim;
+  const float mean = kernels_.dot(in, in, d) / static_cast<float>(d);
+  const float norm = 1.0f / std::sqrt(mean + static_cast<float>(config_.rms_norm_eps));
+  for (std::int64_t i = 0; i < d; ++i) out[i] = in[i] * norm * weight[static_cast<std::size_t>(i)];
+  const std::int64_t pairs = config_.rotary_dim / 2;
+  const float* cosines = in_.angles + token * config_.rotary_dim;
+  const float* sines = cosines + pairs;
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    const float low = out[i];
+    const float high = out[pairs + i];
+    out[i] = low * cosines[i] - high * sines[i];
+    out[pairs + i] = high * cosines[i] + low * sines[i];
+  }
+}
+
+void AttentionPass::load_query(std::int64_t head, std::int64_t token, float* out) const {
+  norm_and_rotate(in_.q + token * in_.stride + head * 2 * config_.head_dim, weights_.q_norm, token, out);
+}
+
+void AttentionPass::store(AlignedMemory const& memory, std::int64_t kv_head, std::int64_t position,
+                          const float* row) const {
+  const std::int64_t offset = cache_offset(kv_head, position);
+  if (kv_ == KvFormat::kF16) {
+    kernels_.to_f16(row, memory.as<std::uint16_t>() + offset, config_.head_dim);
+  } else {
+    std::copy_n(row, config_.head_dim, memory.as<float>() + offset);
+  }
+}
+
+void AttentionPass::append_head(std::int64_t kv_head, std::int64_t token, float* scratch) const {
+  const std::int64_t column = token * in_.stride + kv_head * config_.head_dim;
+  norm_and_rotate(in_.k + column, weights_.k_norm, token, scratch);
+  store(memory_.keys, kv_head, position_ + token, scratch);
+  store(memory_.values, kv_head, position_ + token, in_.v + column);
+}
+
+void AttentionPass::append(std::int64_t token, ThreadScratch& scratch) const {
+  for (std::int64_t h = 0; h < config_.kv_heads; ++h) append_head(h, token, scratch.attention.data());
+}
+
+float AttentionPass::score(std::int64_t offset, const float* query) const {
+  return kv_ == KvFormat::kF16
+             ? kernels_.dot_f16(query, memory_.keys.as<std::uint16_t>() + offset, config_.head_dim)
+             : kernels_.dot(query, memory_.keys.as<float>() + offset, config_.head_dim);
+}
+
+void AttentionPass::add_value(std::int64_t offset, float weight, float* out) const {
+  if (kv_ == KvFormat::kF16) {
+    kernels_.axpy_f16(weight, memory_.values.as<std::uint16_t>() + offset, out, config_.head_dim);
+  } else {
+    kernels_.axpy(weight, memory_.values.as<float>() + offset, out, config_.head_dim);
+  }
+}
+
+void AttentionPass::load_rows(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
+                              float* out) const {
+  if (kv_ == KvFormat::kF16) {
+    kernels_.from_f16(memory.as<std::uint16_t>() + offset, out, rows * config_.head_dim);
+  } else {
+    std::copy_n(memory.as<float>() + offset, rows * config_.head_dim, out);
+  }
+}
+
+/// out = values · factor · sigmoid(gate), for one head of one token.
+void AttentionPass::gate_and_store(std::int64_t head, std::int64_t token, float* values, float factor) const {
+  const std::int64_t d = config_.head_dim;
+  const float* gate = in_.q + token * in_.stride + (head * 2 + 1) * d;
+  float* out = out_ + token * config_.q_dim() + head * d;
+  for (std::int64_t i = 0; i < d; ++i) out[i] = values[i] * factor / (1.0f + std::exp(-gate[i]));
+}
+
+std::int64_t AttentionPass::parts() const noexcept {
+  return std::clamp<std::int64_t>((position_ + kMinKeysPerPart) / kMinKeysPerPart, 1, kMaxKeyParts);
+}
+
+/// Partial results are, for each head and part, the unnormalised outputs and then the scores' maximum and the
+/// sum of weights.
+void AttentionPass::part(std::int64_t kv_head, std::int64_t part, ThreadScratch& scratch,
+                         float* partial) const {
+  const std::int64_t d = config_.head_dim;
+  const std::int64_t all_parts = parts();
+  const std::int64_t keys = position_ + 1;
+  const std::int64_t first = keys * part / all_parts;
+  const std::int64_t last = keys * (part + 1) / all_parts;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(d));
+  float* query = scratch.attention.data();  // [d]
+  float* scores = query + d;                // [last − first]
+  if (part == all_parts - 1) append_head(kv_head, 0, query);
+  for (std::int64_t h = kv_head * group(); h < (kv_head + 1) * group(); ++h) {
+    load_query(h, 0, query);
+    float maximum = kMinusInfinity;
+    for (std::int64_t key = first; key < last; ++key) {
+      scores[key - first] = score(cache_offset(kv_head, key), query) * scale;
+      maximum = std::max(maximum, scores[key - first]);
+    }
+    float* out = partial + (h * kMaxKeyParts + part) * (d + 2);
+    std::fill(out, out + d, 0.0f);
+    float total = 0.0f;
+    for (std::int64_t key = first; key < last; ++key) {
+      const float weight = std::exp(scores[key - first] - maximum);
+      total += weight;
+      add_value(cache_offset(kv_head, key), weight, out);
+    }
+    out[d] = maximum;
+    out[d + 1] = total;
+  }
+}
+
+void AttentionPass::merge(std::int64_t head, const float* partial) const {
+  const std::int64_t d = config_.head_dim;
+  const std::int64_t all_parts = parts();
+  const float* first = partial + head * kMaxKeyParts * (d + 2);
+  float maximum = kMinusInfinity;
+  for (std::int64_t p = 0; p < all_parts; ++p) maximum = std::max(maximum, first[p * (d + 2) + d]);
+  float* out = out_ + head * d;
+  std::fill(out, out + d, 0.0f);
+  float total = 0.0f;
+  for (std::int64_t p = 0; p < all_parts; ++p) {
+    const float* values = first + p * (d + 2);
+    const float weight = std::exp(values[d] - maximum);
+    total += weight * values[d + 1];
+    kernels_.axpy(weight, values, out, d);
+  }
+  gate_and_store(head, 0, out, 1.0f / total);
+}
+
+/// Turns a block of raw scores [rows, kKeyBlock] into weights, under the causal mask, and rescales what the
+/// rows have summed so far. Row r belongs to token first_token + r / group().
+void AttentionPass::softmax_block(float* scores, std::int64_t rows, std::int64_t first_token,
+                                  std::int64_t first_key, std::int64_t keys, float* maxima, float* totals,
+                                  float* outputs) const {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    float* row = scores + r * kKeyBlock;
+    const std::int64_t visible =
+        std::clamp<std::int64_t>(position_ + first_token + r / group() + 1 - first_key, 0, keys);
+    float maximum = maxima[r];
+    for (std::int64_t j = 0; j < visible; ++j) maximum = std::max(maximum, row[j] * scale);
+    if (visible > 0) {
+      const float keep = std::exp(maxima[r] - maximum);  // 0 for the first block, whose old maximum is −∞
+      float total = 0.0f;
+      for (std::int64_t j = 0; j < visible; ++j) total += row[j] = std::exp(row[j] * scale - maximum);
+      totals[r] = totals[r] * keep + total;
+      maxima[r] = maximum;
+      float* out = outputs + r * config_.head_dim;
+      for (std::int64_t i = 0; i < config_.head_dim; ++i) out[i] *= keep;
+    }
+    std::fill(row + visible, row + kKeyBlock, 0.0f);
+  }
+}
+
+void AttentionPass::block(std::int64_t kv_head, std::int64_t first_token, ThreadScratch& scratch) const {
+  const std::int64_t d = config_.head_dim;
+  const std::int64_t tokens = std::min(kQueryBlock, tokens_ - first_token);
+  const std::int64_t rows = tokens * group();
+  const std::int64_t max_rows = kQueryBlock * group();
+  float* queries = scratch.attention.data();      // [rows, d]
+  float* outputs = queries + max_rows * d;        // [rows, d]
+  float* scores = outputs + max_rows * d;         // [rows, kKeyBlock]
+  float* maxima = scores + max_rows * kKeyBlock;  // [rows]
+  float* totals = maxima + max_rows;              // [rows]
+  float* block = totals + max_rows;               // [kKeyBlock, d]: keys, then values
+  float* transposed = block + kKeyBlock * d;      // [d, kKeyBlock]
+
+  for (std::int64_t r = 0; r < rows; ++r) {
+    load_query(kv_head * group() + r % group(), first_token + r / group(), queries + r * d);
+  }
+  std::fill(outputs, outputs + rows * d, 0.0f);
+  std::fill(maxima, maxima + rows, kMinusInfinity);
+  std::fill(totals, totals + rows, 0.0f);
+
+  const std::int64_t visible =
+      position_ + first_token + tokens;  // keys that the last token of the block may see
+  for (std::int64_t first_key = 0; first_key < visible; first_key += kKeyBlock) {
+    const std::int64_t keys = std::min(kKeyBlock, visible - first_key);
+    load_rows(memory_.keys, cache_offset(kv_head, first_key), keys, block);
+    for (std::int64_t key = 0; key < kKeyBlock; ++key) {
+      for (std::int64_t i = 0; i < d; ++i)
+        transposed[i * kKeyBlock + key] = key < keys ? block[key * d + i] : 0.0f;
+    }
+    kernels_.matmul(queries, d, transposed, kKeyBlock, scores, kKeyBlock, rows, kKeyBlock, d, false);
+    softmax_block(scores, rows, first_token, first_key, keys, maxima, totals, outputs);
+    load_rows(memory_.values, cache_offset(kv_head, first_key), keys, block);
+    kernels_.matmul(scores, kKeyBlock, block, d, outputs, d, rows, d, keys, true);
+  }
+  for (std::int64_t r = 0; r < rows; ++r) {
+    gate_and_store(kv_head * group() + r % group(), first_token + r / group(), outputs + r * d,
+                   1.0f / totals[r]);
+  }
+}
+
+}  // namespace lattice::cpu

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "cpu/cpu_state.h"
+#include "cpu/cpu_weights.h"
+#include "cpu/workspace.h"
+
+namespace lattice::cpu {
+
+/// How keys and values are kept.
+enum class KvFormat : std::uint8_t { kF16, kF32 };
+
+/// A full-attention layer between its in-projections and its out-projection.
+class AttentionPass {
+ public:
+  struct Projections {
+    const float*
+        q;  // [tokens, heads · (query head_dim | gate head_dim)], `stride` floats from one token to the next
+    const float* k;  // [tokens, kv_dim], likewise
+    const float* v;
+    std::int64_t stride;
+    const float* angles;  // [tokens, rotary_dim]: cosines, then sines, of each token's position
+  };
+
+  AttentionPass(const Config& config, const Kernels& kernels, const CpuFullMixer& weights,
+                const CpuState::LayerMemory& memory, KvFormat kv, std::int64_t capacity,
+                const Projections& in, std::int64_t position, std::int64_t tokens, float* out)
+      : config_(config),
+        kernels_(kernels),
+        weights_(weights),
+        memory_(memory),
+        kv_(kv),
+        capacity_(capacity),
+        in_(in),
+        position_(position),
+        tokens_(tokens),
+        out_(out) {}
+
+  /// A decode step: keys are split into parts(), each of which any thread may take for any KV head, and the
+  /// last of which also appends the token's own key and value; then merge() joins a head's parts.
+  [[nodiscard]] std::int64_t parts() const noexcept;
+  void part(std::int64_t kv_head, std::int64_t part, ThreadScratch& scratch, float* partial) const;
+  void merge(std::int64_t head, const float* partial) const;
+
+  /// A batch: first every token's keys and values go into the cache …
+  void append(std::int64_t token, ThreadScratch& scratch) const;
+  /// … then the queries of kQueryBlock tokens, all heads of one KV head together, meet every key that they
+  /// may see.
+  void block(std::int64_t kv_head, std::int64_t first_token, ThreadScratch& scratch) const;
+
+ private:
+  void norm_and_rotate(const float* in, const std::vector<float>& weight, std::int64_t token,
+                       float* out) const;
+  void load_query(std::int64_t head, std::int64_t token, float* out) const;
+  void append_head(std::int64_t kv_head, std::int64_t token, float* scratch) const;
+  void store(AlignedMemory const& memory, std::int64_t kv_head, std::int64_t position,
+             const float* row) const;
+  [[nodiscard]] std::int64_t cache_offset(std::int64_t kv_head, std::int64_t position) const noexcept {
+    return (kv_head * capacity_ + position) * config_.head_dim;
+  }
+  [[nodiscard]] float score(std::int64_t offset, const float* query) const;
+  void add_value(std::int64_t offset, float weight, float* out) const;
+  void load_rows(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows, float* out) const;
+  void gate_and_store(std::int64_t head, std::int64_t token, float* values, float factor) const;
+  void softmax_block(float* scores, std::int64_t rows, std::int64_t first_token, std::int64_t first_key,
+                     std::int64_t keys, float* maxima, float* totals, float* outputs) const;
+  [[nodiscard]] std::int64_t group() const noexcept { return config_.attention_heads / config_.kv_heads; }
+
+  const Config& config_;
+  const Kernels& kernels_;
+  const CpuFullMixer& weights_;
+  const CpuState::LayerMemory& memory_;
+  KvFormat kv_;
+  std::int64_t capacity_;
+  Projections in_;
+  std::int64_t position_;  // of the first token
+  std::int64_t tokens_;
+  float* out_;  // [tokens, q_dim]
+};
+
+}  // namespace lattice::cpu

@@ -1,0 +1,119 @@
+#include "cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "cpu/forward_pass.h"
+#include "cpu/isa.h"
+#include "support/fail.h"
+
+namespace lattice {
+namespace cpu {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+int thread_count(int wanted) {
+  if (wanted == 0) return usable_processors();
+  if (wanted < 0 || wanted > kMaxThreads)
+    fail_usage("{} threads were asked for; give 1 to {}, or 0 for one a core", wanted, kMaxThreads);
+  return wanted;
+}
+
+/// What the kernels are written for; every released checkpoint of the family is far inside.
+void check_dimensions(const Config& config) {
+  const auto require = [](bool holds, std::string_view what) {
+    if (!holds) fail_usage("the CPU kernels need {}; use --device reference", what);
+  };
+  require(config.head_dim % 16 == 0, "a head_dim that is a multiple of 16");
+  require(config.linear_head_dim % 16 == 0, "a linear head dimension that is a multiple of 16");
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const Config& config, const Weights& weights, const CpuOptions& options)
+      : config_(config),
+        isa_(choose_isa(options.isa)),
+        pool_(thread_count(options.threads), options.pin_threads),
+        weights_(config_, weights, pool_, options.progress),
+        workspace_(config_, pool_.size()),
+        context_{config_,
+                 weights_,
+                 kernels_of(isa_),
+                 pool_,
+                 workspace_,
+                 options.exact,
+                 options.exact ? KvFormat::kF32 : KvFormat::kF16} {}
+
+  [[nodiscard]] std::string description() const override {
+    return fmt::format("cpu ({}, {} thread{}{})", isa_name(isa_), pool_.size(), pool_.size() == 1 ? "" : "s",
+                       context_.exact ? ", exact" : "");
+  }
+  [[nodiscard]] const Config& config() const noexcept override { return config_; }
+
+  [[nodiscard]] std::unique_ptr<State> new_state(std::int64_t capacity) const override {
+    if (capacity < 1 || capacity > config_.max_position_embeddings) {
+      fail_usage("a context of {} tokens was asked for, and the model takes 1 to {}", capacity,
+                 config_.max_position_embeddings);
+    }
+    return std::make_unique<CpuState>(config_, capacity, context_.kv == KvFormat::kF16 ? 2 : 4);
+  }
+
+  void forward(State& state, std::span<const std::int32_t> tokens, Logits which,
+               std::span<float> out) override {
+    auto& own = dynamic_cast<CpuState&>(state);
+    check(own, tokens, which, out);
+    for (std::size_t first = 0; first < tokens.size(); first += kBatch) {
+      const auto batch = tokens.subspan(first, std::min<std::size_t>(kBatch, tokens.size() - first));
+      ForwardPass pass(context_, own, batch);
+      pass.layers();
+      const auto count = static_cast<std::int64_t>(batch.size());
+      if (which == Logits::kAll) {
+        pass.head(0, count, out.data() + first * static_cast<std::size_t>(config_.vocab_size));
+      } else if (which == Logits::kLast && first + batch.size() == tokens.size()) {
+        pass.head(count - 1, 1, out.data());
+      }
+      own.advance(count);
+    }
+  }
+
+ private:
+  void check(const CpuState& state, std::span<const std::int32_t> tokens, Logits which,
+             std::span<float> out) const {
+    const auto count = static_cast<std::int64_t>(tokens.size());
+    if (count == 0) fail_usage("no tokens were given");
+    if (count > state.capacity() - state.position()) {
+      fail_usage("{} more tokens do not fit: {} of the context's {} are taken", count, state.position(),
+                 state.capacity());
+    }
+    for (const std::int32_t token : tokens) {
+      if (token < 0 || token >= config_.vocab_size) {
+        fail_usage("token id {} is outside the vocabulary of {}", token, config_.vocab_size);
+      }
+    }
+    const std::int64_t rows = which == Logits::kNone ? 0 : which == Logits::kLast ? 1 : count;
+    if (static_cast<std::int64_t>(out.size()) < rows * config_.vocab_size) {
+      fail_usage("room for {} logits was given, and {} are needed", out.size(), rows * config_.vocab_size);
+    }
+  }
+
+  const Config config_;
+  const Isa isa_;
+  ThreadPool pool_;
+  CpuWeights weights_;
+  Workspace workspace_;
+  const ForwardContext context_;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Backend> make_cpu_backend(const Config& config, const Weights& weights,
+                                          const CpuOptions& options) {
+  cpu::check_dimensions(config);
+  return std::make_unique<cpu::CpuBackend>(config, weights, options);
+}
+
+}  // namespace lattice

@@ -1,0 +1,214 @@
+#include "cpu/forward_pass.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace lattice::cpu {
+namespace {
+
+constexpr auto kNothing = [](std::int64_t, std::int64_t, std::int64_t) {};
+
+}  // namespace
+
+void ForwardPass::layers() {
+  embed();
+  for (std::size_t i = 0; i < context_.weights.layers.size(); ++i) {
+    const CpuLayer& layer = context_.weights.layers[i];
+    std::visit([&](const auto& mixer) { mix(layer, mixer, state_.layer(i)); }, layer.mixer);
+    mlp(layer);
+  }
+}
+
+void ForwardPass::embed() {
+  const auto d = static_cast<std::size_t>(config_.hidden_size);
+  const std::int64_t pairs = config_.rotary_dim / 2;
+  for (std::int64_t t = 0; t < count(); ++t) {
+    const auto row = static_cast<std::size_t>(t);
+    context_.weights.embedding().unpack_row(tokens_[row], std::span(work_.hidden).subspan(row * d, d));
+    float* angles = work_.angles.data() + t * config_.rotary_dim;
+    for (std::int64_t i = 0; i < pairs; ++i) {
+      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(config_.rotary_dim);
+      const double angle =
+          static_cast<double>(state_.position() + t) * std::pow(config_.rope_theta, exponent);
+      angles[i] = static_cast<float>(std::cos(angle));
+      angles[pairs + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+}
+
+/// Writes the input of a matrix product, normed and quantised as needed, to out[index].
+void ForwardPass::prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,
+                          bool quantise) const {
+  const float* x = input.x + token * input.cols;
+  float* values = out.values(index, input.cols);
+  if (input.norm == nullptr) {
+    std::copy_n(x, input.cols, values);
+  } else {
+    const std::int64_t whole = input.cols / 8 * 8;
+    float squares = context_.kernels.dot(x, x, whole);
+    for (std::int64_t i = whole; i < input.cols; ++i) squares += x[i] * x[i];
+    const float norm =
+        1.0f / std::sqrt(squares / static_cast<float>(input.cols) + static_cast<float>(config_.rms_norm_eps));
+    for (std::int64_t i = 0; i < input.cols; ++i)
+      values[i] = x[i] * norm * (*input.norm)[static_cast<std::size_t>(i)];
+  }
+  if (quantise) out.quantise(index, input.cols, context_.kernels);
+}
+
+/// Multiplies `tokens` rows of the input with every part, rows shared out among the threads. After a thread
+/// has its rows [first, last) of a part for a token, it calls after(token, first, last).
+template <typename After>
+void ForwardPass::project(std::span<const Part> parts, const Input& input, std::int64_t tokens,
+                          const After& after) {
+  const bool quantise = !context_.exact && std::ranges::any_of(parts, [](const Part& part) {
+    return part.matrix->is_quantised();
+  });
+  const int threads = context_.pool.size();
+  const auto range_of = [&](const Part& part, int thread) {
+    return share_of(part.matrix->groups(), thread, threads);
+  };
+  const auto kernels_of = [&](const Part& part) -> const FormatKernels& {
+    return kernels_for(context_.kernels, part.matrix->format(), context_.exact);
+  };
+  const auto finish = [&](const Part& part, const Share& share) {
+    const std::int64_t last = std::min(share.last * kGroupRows, part.matrix->rows().rows);
+    for (std::int64_t t = 0; t < tokens; ++t) after(t, share.first * kGroupRows, last);
+  };
+
+  if (tokens == 1) {
+    context_.pool.run([&](int thread) {
+      PreparedVectors& own = work_.threads[static_cast<std::size_t>(thread)].input;
+      prepare(input, 0, own, 0, quantise);
+      for (const Part& part : parts) {
+        const Share share = range_of(part, thread);
+        const PackedRows& rows = part.matrix->rows();
+        if (rows.rows % kGroupRows == 0) {
+          kernels_of(part).gemv(rows, share.first, share.last, own[0], part.out);
+        } else {  // gemv writes whole groups, for which the caller's buffer may have no room
+          kernels_of(part).gemm(rows, share.first, share.last, own.data(), 1, part.out, part.stride);
+        }
+        finish(part, share);
+      }
+    });
+    return;
+  }
+  context_.pool.run([&](int thread) {
+    const Share share = share_of(tokens, thread, threads);
+    for (std::int64_t t = share.first; t < share.last; ++t) prepare(input, t, work_.prepared, t, quantise);
+  });
+  context_.pool.run([&](int thread) {
+    for (const Part& part : parts) {
+      const Share share = range_of(part, thread);
+      kernels_of(part).gemm(part.matrix->rows(), share.first, share.last, work_.prepared.data(), tokens,
+                            part.out, part.stride);
+      finish(part, share);
+    }
+  });
+}
+
+void ForwardPass::add_to_hidden(const PackedMatrix& matrix, const Input& input) {
+  const Part part{&matrix, work_.projected.data(), work_.stride};
+  project({&part, 1}, input, count(), [&](std::int64_t token, std::int64_t first, std::int64_t last) {
+    const float* from = work_.projected.data() + token * work_.stride;
+    float* to = work_.hidden.data() + token * config_.hidden_size;
+    for (std::int64_t row = first; row < last; ++row) to[row] += from[row];
+  });
+}
+
+void ForwardPass::mix(const CpuLayer& layer, const CpuLinearMixer& mixer,
+                      const CpuState::LayerMemory& memory) {
+  const std::int64_t stride = work_.stride;
+  float* qkv = work_.projected.data();
+  float* z = qkv + round_up(config_.conv_dim(), kGroupRows);
+  float* b = z + round_up(config_.linear_v_dim(), kGroupRows);
+  float* a = b + round_up(config_.linear_v_heads, kGroupRows);
+  const std::array parts = {Part{&mixer.qkv, qkv, stride}, Part{&mixer.z, z, stride},
+                            Part{&mixer.b, b, stride}, Part{&mixer.a, a, stride}};
+  project(parts, {work_.hidden.data(), config_.hidden_size, &layer.mixer_norm}, count(), kNothing);
+
+  const LinearMixerPass pass(config_, context_.kernels, mixer, memory, {qkv, z, b, a, stride},
+                             state_.position(), count(), work_.mixed.data());
+  const int threads = context_.pool.size();
+  context_.pool.run([&](int thread) {
+    ThreadScratch& scratch = work_.threads[static_cast<std::size_t>(thread)];
+    const Share share = share_of(config_.linear_v_heads, thread, threads);
+    for (std::int64_t head = share.first; head < share.last; ++head) {
+      if (is_step()) {
+        pass.step(head, scratch);
+      } else {
+        pass.chunks(head, scratch);
+      }
+    }
+  });
+  if (!is_step()) {
+    context_.pool.run([&](int thread) {
+      const Share share = share_of(config_.conv_dim(), thread, threads);
+      pass.keep_inputs(share.first, share.last);
+    });
+  }
+  add_to_hidden(mixer.out, {work_.mixed.data(), config_.linear_v_dim()});
+}
+
+void ForwardPass::mix(const CpuLayer& layer, const CpuFullMixer& mixer, const CpuState::LayerMemory& memory) {
+  const std::int64_t stride = work_.stride;
+  float* q = work_.projected.data();
+  float* k = q + round_up(2 * config_.q_dim(), kGroupRows);
+  float* v = k + round_up(config_.kv_dim(), kGroupRows);
+  const std::array parts = {Part{&mixer.q, q, stride}, Part{&mixer.k, k, stride}, Part{&mixer.v, v, stride}};
+  project(parts, {work_.hidden.data(), config_.hidden_size, &layer.mixer_norm}, count(), kNothing);
+
+  const AttentionPass pass(config_, context_.kernels, mixer, memory, context_.kv, state_.capacity(),
+                           {q, k, v, stride, work_.angles.data()}, state_.position(), count(),
+                           work_.mixed.data());
+  const int threads = context_.pool.size();
+  const auto share_units = [&](std::int64_t units, const auto& unit) {
+    context_.pool.run([&](int thread) {
+      const Share share = share_of(units, thread, threads);
+      for (std::int64_t i = share.first; i < share.last; ++i)
+        unit(i, work_.threads[static_cast<std::size_t>(thread)]);
+    });
+  };
+  if (is_step()) {
+    const std::int64_t parts_each = pass.parts();
+    share_units(config_.kv_heads * parts_each, [&](std::int64_t i, ThreadScratch& scratch) {
+      pass.part(i / parts_each, i % parts_each, scratch, work_.partial.data());
+    });
+    share_units(config_.attention_heads,
+                [&](std::int64_t head, ThreadScratch&) { pass.merge(head, work_.partial.data()); });
+  } else {
+    share_units(count(), [&](std::int64_t token, ThreadScratch& scratch) { pass.append(token, scratch); });
+    // Later blocks see more keys: taking the KV heads in turn for each block spreads them over the threads.
+    const std::int64_t blocks = round_up(count(), kQueryBlock) / kQueryBlock;
+    context_.pool.run([&](int thread) {
+      for (std::int64_t i = thread; i < blocks * config_.kv_heads; i += threads) {
+        pass.block(i % config_.kv_heads, i / config_.kv_heads * kQueryBlock,
+                   work_.threads[static_cast<std::size_t>(thread)]);
+      }
+    });
+  }
+  add_to_hidden(mixer.out, {work_.mixed.data(), config_.q_dim()});
+}
+
+void ForwardPass::mlp(const CpuLayer& layer) {
+  const std::int64_t width = config_.intermediate_size;
+  const std::int64_t stride = round_up(2 * width, kGroupRows);
+  const Part part{&layer.gate_up, work_.gate_up.data(), stride};
+  project({&part, 1}, {work_.hidden.data(), config_.hidden_size, &layer.mlp_norm}, count(),
+          [&](std::int64_t token, std::int64_t first, std::int64_t last) {
+            context_.kernels.swiglu_pairs(work_.gate_up.data() + token * stride + first,
+                                          work_.activated.data() + token * width + first / 2,
+                                          (last - first) / 2);
+          });
+  add_to_hidden(layer.down, {work_.activated.data(), width});
+}
+
+void ForwardPass::head(std::int64_t first, std::int64_t count, float* out) {
+  const Part part{&context_.weights.head, out, config_.vocab_size};
+  project(
+      {&part, 1},
+      {work_.hidden.data() + first * config_.hidden_size, config_.hidden_size, &context_.weights.final_norm},
+      count, kNothing);
+}
+
+}  // namespace lattice::cpu

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <optional>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/kernels/kernels.h"
+
+namespace lattice::cpu {
+
+/// `wanted`, or what LATTICE_ISA names, or the best there is. Throws Error(kUsage) for one that this
+/// processor cannot run.
+[[nodiscard]] Isa choose_isa(std::optional<Isa> wanted);
+
+[[nodiscard]] const Kernels& kernels_of(Isa isa) noexcept;
+
+}  // namespace lattice::cpu

@@ -1,0 +1,202 @@
+#include "cpu/linear_mixer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace lattice::cpu {
+namespace {
+
+constexpr float kL2Epsilon = 1e-6f;  // inside the sum, as Hugging Face's l2norm has it
+
+float sigmoid(float x) {
+  return 1.0f / (1.0f + std::exp(-x));
+}
+
+// torch.nn.functional.softplus: x itself above 20.
+float softplus(float x) {
+  return x > 20.0f ? x : std::log1p(std::exp(x));
+}
+
+void scale(float* x, float factor, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] *= factor;
+}
+
+void transpose(const float* in, float* out, std::int64_t rows, std::int64_t cols, std::int64_t out_stride) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < cols; ++c) out[c * out_stride + r] = in[r * cols + c];
+  }
+}
+
+}  // namespace
+
+/// The convolution's input `token` tokens into the batch; before it, from the ring; before the sequence's
+/// start, nothing.
+const float* LinearMixerPass::input_row(std::int64_t token) const {
+  if (token >= 0) return in_.qkv + token * in_.stride;
+  const std::int64_t position = position_ + token;
+  return position >= 0 ? ring_ + position % config_.conv_kernel * config_.conv_dim() : nullptr;
+}
+
+/// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim].
+void LinearMixerPass::convolve(std::int64_t channel, std::int64_t token, float* out) const {
+  const std::int64_t d = config_.linear_head_dim;
+  const std::int64_t taps = config_.conv_kernel;
+  std::fill(out, out + d, 0.0f);
+  for (std::int64_t tap = 0; tap < taps; ++tap) {
+    const float* row = input_row(token - (taps - 1) + tap);
+    if (row == nullptr) continue;
+    const float* weight = weights_.conv_taps.data() + tap * config_.conv_dim() + channel;
+    for (std::int64_t i = 0; i < d; ++i) out[i] += weight[i] * row[channel + i];
+  }
+  kernels_.silu(out, d);
+}
+
+/// q (unit, over √d), k (unit) and v of V head `head`.
+void LinearMixerPass::load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const {
+  const std::int64_t d = config_.linear_head_dim;
+  const std::int64_t k_head = config_.k_head_of(head);
+  convolve(k_head * d, token, q);
+  convolve(config_.linear_k_dim() + k_head * d, token, k);
+  convolve(2 * config_.linear_k_dim() + head * d, token, v);
+  scale(q, 1.0f / std::sqrt((kernels_.dot(q, q, d) + kL2Epsilon) * static_cast<float>(d)), d);
+  scale(k, 1.0f / std::sqrt(kernels_.dot(k, k, d) + kL2Epsilon), d);
+}
+
+LinearMixerPass::Gates LinearMixerPass::gates(std::int64_t head, std::int64_t token) const {
+  const auto h = static_cast<std::size_t>(head);
+  const float a = in_.a[token * in_.stride + head];
+  const float b = in_.b[token * in_.stride + head];
+  return {.beta = sigmoid(b), .log_decay = weights_.decay_rate[h] * softplus(a + weights_.dt_bias[h])};
+}
+
+/// RMSNorm of o with a plain weight, then times silu(z), into the token's output.
+void LinearMixerPass::gated_norm(std::int64_t head, std::int64_t token, float* o) const {
+  const std::int64_t d = config_.linear_head_dim;
+  float* out = out_ + token * config_.linear_v_dim() + head * d;
+  const float* z = in_.z + token * in_.stride + head * d;
+  const float mean = kernels_.dot(o, o, d) / static_cast<float>(d);
+  const float norm = 1.0f / std::sqrt(mean + static_cast<float>(config_.rms_norm_eps));
+  std::copy_n(z, d, out);
+  kernels_.silu(out, d);
+  for (std::int64_t i = 0; i < d; ++i) out[i] *= o[i] * norm * weights_.norm[static_cast<std::size_t>(i)];
+}
+
+void LinearMixerPass::step(std::int64_t head, ThreadScratch& scratch) const {
+  const std::int64_t d = config_.linear_head_dim;
+  float* q = scratch.head.data();
+  float* k = q + d;
+  float* v = k + d;
+  float* o = v + d;
+  load_head(head, 0, q, k, v);
+  const Gates gate = gates(head, 0);
+  const float decay = std::exp(gate.log_decay);
+  const float kq = kernels_.dot(k, q, d);
+  float* state = delta_ + head * d * d;
+  for (std::int64_t i = 0; i < d; ++i) {
+    o[i] = kernels_.delta_row(state + i * d, k, q, decay, gate.beta, v[i], kq, d);
+  }
+  gated_norm(head, 0, o);
+
+  // The ring's row for this position is read by nobody in this step, so that it can be written while other
+  // heads convolve. The V heads of one K head share its channels: the head that stands first in them writes.
+  const std::int64_t k_head = config_.k_head_of(head);
+  float* row = ring_ + position_ % config_.conv_kernel * config_.conv_dim();
+  const auto keep = [&](std::int64_t channel) { std::copy_n(in_.qkv + channel, d, row + channel); };
+  keep(2 * config_.linear_k_dim() + head * d);
+  const bool first_of_k_head = config_.v_head_order == VHeadOrder::kTiled
+                                   ? head < config_.linear_k_heads
+                                   : head == 0 || config_.k_head_of(head - 1) != k_head;
+  if (first_of_k_head) {
+    keep(k_head * d);
+    keep(config_.linear_k_dim() + k_head * d);
+  }
+}
+
+/// One chunk of n tokens, in the notation of transformers' torch_chunk_gated_delta_rule. With c the
+/// cumulative log decay, D_ij = e^(c_i − c_j) for j ≤ i and L_ij = β_i (k_i·k_j) D_ij for j < i:
+///   (I + L) U = β v, (I + L) W = β e^c k, A_ij = (q_i·k_j) D_ij,
+///   V' = U − W S, o_i = e^(c_i) q_i S + Σ_j A_ij V'_j, S ← e^(c_last) S + Σ_i e^(c_last − c_i) k_i V'_iᵀ.
+/// `state` is S as [k, v], the transpose of how it is kept.
+void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* state,
+                            float* scratch) const {
+  const std::int64_t d = config_.linear_head_dim;
+  float* q = scratch;                      // [n, d]
+  float* k = q + kChunk * d;               // [n, d]
+  float* v = k + kChunk * d;               // [n, d]
+  float* kt = v + kChunk * d;              // [d, kChunk]
+  float* keys = kt + d * kChunk;           // [n, kChunk]: k·k, then L
+  float* scores = keys + kChunk * kChunk;  // [n, kChunk]: q·k, then A
+  float* uw = scores + kChunk * kChunk;    // [n, 2d]: U beside W, which share the substitution
+  float* fresh = uw + kChunk * 2 * d;      // [n, d]: V'
+  float* o = fresh + kChunk * d;           // [n, d]
+  float* beta = o + kChunk * d;            // [n]
+  float* c = beta + kChunk;                // [n]
+
+  float sum = 0.0f;
+  for (std::int64_t i = 0; i < n; ++i) {
+    load_head(head, first + i, q + i * d, k + i * d, v + i * d);
+    const Gates gate = gates(head, first + i);
+    beta[i] = gate.beta;
+    c[i] = sum += gate.log_decay;
+  }
+  if (n < kChunk) std::fill(kt, kt + d * kChunk, 0.0f);
+  transpose(k, kt, n, d, kChunk);
+  const std::int64_t columns = round_up(n, 16);
+  kernels_.matmul(k, d, kt, kChunk, keys, kChunk, n, columns, d, false);
+  kernels_.matmul(q, d, kt, kChunk, scores, kChunk, n, columns, d, false);
+
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t j = 0; j <= i; ++j) {
+      const float decay = std::exp(c[i] - c[j]);
+      scores[i * kChunk + j] *= decay;
+      keys[i * kChunk + j] *= beta[i] * decay;
+    }
+    std::fill(scores + i * kChunk + i + 1, scores + i * kChunk + columns, 0.0f);
+
+    float* row = uw + i * 2 * d;
+    const float to_start = beta[i] * std::exp(c[i]);
+    for (std::int64_t l = 0; l < d; ++l) {
+      row[l] = beta[i] * v[i * d + l];
+      row[d + l] = to_start * k[i * d + l];
+    }
+    for (std::int64_t j = 0; j < i; ++j) kernels_.axpy(-keys[i * kChunk + j], uw + j * 2 * d, row, 2 * d);
+  }
+
+  kernels_.matmul(uw + d, 2 * d, state, d, fresh, d, n, d, d, false);  // W S
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t l = 0; l < d; ++l) fresh[i * d + l] = uw[i * 2 * d + l] - fresh[i * d + l];
+  }
+  kernels_.matmul(q, d, state, d, o, d, n, d, d, false);
+  for (std::int64_t i = 0; i < n; ++i) scale(o + i * d, std::exp(c[i]), d);
+  kernels_.matmul(scores, kChunk, fresh, d, o, d, n, d, n, true);
+  for (std::int64_t i = 0; i < n; ++i) gated_norm(head, first + i, o + i * d);
+
+  const float last = c[n - 1];
+  for (std::int64_t l = 0; l < d; ++l) {
+    for (std::int64_t i = 0; i < n; ++i) kt[l * kChunk + i] *= std::exp(last - c[i]);
+  }
+  scale(state, std::exp(last), d * d);
+  kernels_.matmul(kt, kChunk, fresh, d, state, d, d, d, n, true);
+}
+
+void LinearMixerPass::chunks(std::int64_t head, ThreadScratch& scratch) const {
+  const std::int64_t d = config_.linear_head_dim;
+  float* kept = delta_ + head * d * d;
+  float* state = scratch.chunk.data();
+  transpose(kept, state, d, d, d);
+  for (std::int64_t first = 0; first < tokens_; first += kChunk) {
+    chunk(head, first, std::min(kChunk, tokens_ - first), state, state + d * d);
+  }
+  transpose(state, kept, d, d, d);
+}
+
+void LinearMixerPass::keep_inputs(std::int64_t first, std::int64_t last) const {
+  const std::int64_t taps = config_.conv_kernel;
+  for (std::int64_t token = std::max<std::int64_t>(tokens_ - taps, 0); token < tokens_; ++token) {
+    float* row = ring_ + (position_ + token) % taps * config_.conv_dim();
+    std::copy(in_.qkv + token * in_.stride + first, in_.qkv + token * in_.stride + last, row + first);
+  }
+}
+
+}  // namespace lattice::cpu

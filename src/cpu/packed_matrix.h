@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "cpu/aligned_memory.h"
+#include "cpu/kernels/kernels.h"
+#include "quant/matrix_view.h"
+#include "support/thread_pool.h"
+
+namespace lattice::cpu {
+
+/// A weight matrix in the order in which the kernels read it (PackedRows). F32, F16, BF16, Q8_0 and Q4_0 keep
+/// their format; anything else becomes F16, which holds every value of the block formats to 11 bits, finer
+/// than any of their scales' steps, or F32 where a weight is beyond F16's range.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  /// Packs `parts`, whose rows are taken in turn: one matrix as it is, or gate and up row by row. All have
+  /// the same shape.
+  PackedMatrix(std::span<const MatrixView> parts, ThreadPool& pool);
+
+  [[nodiscard]] const PackedRows& rows() const noexcept { return view_; }
+  [[nodiscard]] DType format() const noexcept { return format_; }
+  [[nodiscard]] std::int64_t groups() const noexcept { return (view_.rows + kGroupRows - 1) / kGroupRows; }
+  /// True for the formats that multiply in integers unless told otherwise.
+  [[nodiscard]] bool is_quantised() const noexcept {
+    return format_ == DType::kQ8_0 || format_ == DType::kQ4_0;
+  }
+  /// Row `row` as floats; out has at least the matrix's columns.
+  void unpack_row(std::int64_t row, std::span<float> out) const;
+
+ private:
+  DType format_ = DType::kF32;
+  std::int64_t cols_ = 0;
+  PackedRows view_;
+  AlignedMemory quants_;
+  AlignedMemory scales_;
+};
+
+/// The kernels of `format` in `table`; `exact` keeps activations in float.
+[[nodiscard]] const FormatKernels& kernels_for(const Kernels& table, DType format, bool exact) noexcept;
+
+}  // namespace lattice::cpu

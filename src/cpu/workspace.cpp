@@ -1,0 +1,80 @@
+#include "cpu/workspace.h"
+
+#include <algorithm>
+
+namespace lattice::cpu {
+namespace {
+
+std::int64_t widest_input(const Config& config) {
+  return std::max({config.hidden_size, config.intermediate_size, config.linear_v_dim(), config.q_dim()});
+}
+
+std::int64_t projected_stride(const Config& config) {
+  // Each part is written in whole groups of rows.
+  const auto part = [](std::int64_t rows) { return round_up(rows, kGroupRows); };
+  const std::int64_t linear =
+      part(config.conv_dim()) + part(config.linear_v_dim()) + 2 * part(config.linear_v_heads);
+  const std::int64_t full = part(2 * config.q_dim()) + 2 * part(config.kv_dim());
+  return std::max({linear, full, part(config.hidden_size)});
+}
+
+std::size_t floats(std::int64_t n) {
+  return static_cast<std::size_t>(n);
+}
+
+}  // namespace
+
+PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
+    : blocks_(round_up(max_cols, kBlock) / kBlock),
+      values_(floats(count * blocks_ * kBlock)),
+      quants_(floats(count * blocks_ * kBlock)),
+      scales_(floats(count * blocks_)),
+      sums_(floats(count * blocks_)),
+      views_(floats(count)) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
+                         .quants = quants_.data() + i * blocks_ * kBlock,
+                         .scales = scales_.data() + i * blocks_,
+                         .sums = sums_.data() + i * blocks_};
+  }
+}
+
+float* PreparedVectors::values(std::int64_t index, std::int64_t cols) {
+  float* values = values_.data() + index * blocks_ * kBlock;
+  std::fill(values + cols, values + round_up(cols, kBlock), 0.0f);
+  return values;
+}
+
+void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels) {
+  kernels.quantize(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
+                   quants_.data() + index * blocks_ * kBlock, scales_.data() + index * blocks_,
+                   sums_.data() + index * blocks_);
+}
+
+ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(config)) {
+  const std::int64_t d = config.linear_head_dim;
+  head.resize(floats(4 * d));
+  // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed state.
+  chunk.resize(
+      floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 2 * kChunk));
+  const std::int64_t rows =
+      kQueryBlock * (config.attention_heads / std::max<std::int64_t>(config.kv_heads, 1));
+  attention.resize(
+      floats(rows * (2 * config.head_dim + kKeyBlock + 2) + 2 * config.head_dim * kKeyBlock +
+             std::max<std::int64_t>(config.max_position_embeddings / kMaxKeyParts + 1, kMinKeysPerPart) + 8));
+}
+
+Workspace::Workspace(const Config& config, int thread_count)
+    : hidden(floats(kBatch * config.hidden_size)),
+      prepared(kBatch, widest_input(config)),
+      stride(projected_stride(config)),
+      projected(floats(kBatch * stride)),
+      angles(floats(kBatch * config.rotary_dim)),
+      mixed(floats(kBatch * std::max(config.linear_v_dim(), config.q_dim()))),
+      gate_up(floats(kBatch * round_up(2 * config.intermediate_size, kGroupRows))),
+      activated(floats(kBatch * config.intermediate_size)),
+      partial(floats(config.attention_heads * kMaxKeyParts * (config.head_dim + 2))) {
+  for (int i = 0; i < thread_count; ++i) threads.emplace_back(config);
+}
+
+}  // namespace lattice::cpu

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cpu/kernels/kernels.h"
+#include "model/config.h"
+
+namespace lattice::cpu {
+
+/// Tokens of a prompt that go through a layer together. Weights are read from memory once for all of them,
+/// and the activations of one matrix (tokens · hidden_size bytes and up) still fit a second-level cache.
+constexpr std::int64_t kBatch = 128;
+constexpr std::int64_t kChunk = 64;       ///< tokens of a chunk of the delta rule
+constexpr std::int64_t kKeyBlock = 64;    ///< keys that flash attention takes at a time
+constexpr std::int64_t kQueryBlock = 16;  ///< tokens whose queries it takes at a time
+
+[[nodiscard]] constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) noexcept {
+  return (n + to - 1) / to * to;
+}
+
+/// Vectors made ready for the matrix kernels, with the memory behind them.
+class PreparedVectors {
+ public:
+  PreparedVectors(std::int64_t count, std::int64_t max_cols);
+
+  /// Where vector `index` of `cols` values is to be written; its padding to whole blocks is zeroed.
+  [[nodiscard]] float* values(std::int64_t index, std::int64_t cols);
+  /// Quantises vector `index`, which has been written. Needed for quantised weights only.
+  void quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels);
+  [[nodiscard]] const Activation& operator[](std::int64_t index) const {
+    return views_[static_cast<std::size_t>(index)];
+  }
+  [[nodiscard]] const Activation* data() const { return views_.data(); }
+
+ private:
+  std::int64_t blocks_;  // a vector has room for
+  std::vector<float> values_;
+  std::vector<std::int8_t> quants_;
+  std::vector<float> scales_;
+  std::vector<float> sums_;
+  std::vector<Activation> views_;
+};
+
+/// What one thread needs for itself.
+struct ThreadScratch {
+  explicit ThreadScratch(const Config& config);
+
+  PreparedVectors input;     // a decode step's input, which every thread prepares again rather than wait for
+  std::vector<float> head;   // q, k, v of one linear head
+  std::vector<float> chunk;  // the delta rule's matrices
+  std::vector<float> attention;  // scores, outputs, transposed keys
+};
+
+/// Buffers that the threads share. Sized once; the forward pass allocates nothing.
+struct Workspace {
+  Workspace(const Config& config, int threads);
+
+  std::vector<float> hidden;     // [kBatch, D]: the residual stream
+  PreparedVectors prepared;      // [kBatch]
+  std::int64_t stride;           // floats from one token's projections to the next
+  std::vector<float> projected;  // [kBatch, stride]: the projections of a mixer side by side, or one that is
+                                 // added to `hidden`
+  std::vector<float> angles;     // [kBatch, rotary_dim]: cosines, then sines, of each token's position
+  std::vector<float> mixed;      // [kBatch, widest mixer output]
+  std::vector<float> gate_up;    // [kBatch, 2 · I]: gate and up in turn
+  std::vector<float> activated;  // [kBatch, I]
+  std::vector<float> partial;    // [heads, key blocks, head_dim + 2]: a decode step's attention, in parts
+  std::vector<ThreadScratch> threads;
+};
+
+/// Keys are split into at most this many parts in a decode step, at borders that depend on the position
+/// alone: so the order of the sums, and with it every bit of the output, is the same for any number of
+/// threads.
+constexpr std::int64_t kMaxKeyParts = 64;
+constexpr std::int64_t kMinKeysPerPart = 128;
+
+}  // namespace lattice::cpu
