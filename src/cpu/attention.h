@@ -3,14 +3,12 @@
 #include <cstdint>
 #include <span>
 
+#include "cpu/cpu_backend.h"
 #include "cpu/cpu_state.h"
 #include "cpu/cpu_weights.h"
 #include "cpu/workspace.h"
 
 namespace lattice::cpu {
-
-/// How keys and values are kept.
-enum class KvFormat : std::uint8_t { kF16, kF32 };
 
 /// A full-attention layer between its in-projections and its out-projection.
 class AttentionPass {

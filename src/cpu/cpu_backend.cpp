@@ -37,15 +37,9 @@ class CpuBackend final : public Backend {
       : config_(config),
         isa_(choose_isa(options.isa)),
         pool_(thread_count(options.threads), options.pin_threads),
-        weights_(config_, weights, pool_, options.progress),
+        weights_(config_, weights, options.exact, pool_, options.progress),
         workspace_(config_, pool_.size()),
-        context_{config_,
-                 weights_,
-                 kernels_of(isa_),
-                 pool_,
-                 workspace_,
-                 options.exact,
-                 options.exact ? KvFormat::kF32 : KvFormat::kF16} {}
+        context_{config_, weights_, kernels_of(isa_), pool_, workspace_, options.exact, options.kv} {}
 
   [[nodiscard]] std::string description() const override {
     return fmt::format("cpu ({}, {} thread{}{})", isa_name(isa_), pool_.size(), pool_.size() == 1 ? "" : "s",

@@ -3,9 +3,17 @@
 namespace lattice::cpu {
 namespace {
 
-PackedMatrix pack(const MatrixView& matrix, ThreadPool& pool) {
-  return {std::span(&matrix, 1), pool};
-}
+/// Packs matrices one after the other, all in the same way.
+struct Packer {
+  bool exact;
+  ThreadPool& pool;
+
+  PackedMatrix operator()(const MatrixView& matrix) const { return {std::span(&matrix, 1), exact, pool}; }
+  PackedMatrix in_turn(const MatrixView& first, const MatrixView& second) const {
+    const MatrixView parts[] = {first, second};
+    return {parts, exact, pool};
+  }
+};
 
 std::vector<float> taps_first(const std::vector<float>& conv, std::int64_t channels, std::int64_t taps) {
   std::vector<float> out(conv.size());
@@ -17,54 +25,54 @@ std::vector<float> taps_first(const std::vector<float>& conv, std::int64_t chann
   return out;
 }
 
-CpuLinearMixer pack_mixer(const LinearMixer& mixer, const Config& config, ThreadPool& pool) {
-  return {.qkv = pack(mixer.qkv, pool),
-          .z = pack(mixer.z, pool),
-          .b = pack(mixer.b, pool),
-          .a = pack(mixer.a, pool),
-          .out = pack(mixer.out, pool),
+CpuLinearMixer pack_mixer(const LinearMixer& mixer, const Config& config, const Packer& pack) {
+  return {.qkv = pack(mixer.qkv),
+          .z = pack(mixer.z),
+          .b = pack(mixer.b),
+          .a = pack(mixer.a),
+          .out = pack(mixer.out),
           .conv_taps = taps_first(mixer.conv, config.conv_dim(), config.conv_kernel),
           .decay_rate = mixer.decay_rate,
           .dt_bias = mixer.dt_bias,
           .norm = mixer.norm};
 }
 
-CpuFullMixer pack_mixer(const FullMixer& mixer, const Config&, ThreadPool& pool) {
-  return {.q = pack(mixer.q, pool),
-          .k = pack(mixer.k, pool),
-          .v = pack(mixer.v, pool),
-          .out = pack(mixer.o, pool),
+CpuFullMixer pack_mixer(const FullMixer& mixer, const Config&, const Packer& pack) {
+  return {.q = pack(mixer.q),
+          .k = pack(mixer.k),
+          .v = pack(mixer.v),
+          .out = pack(mixer.o),
           .q_norm = mixer.q_norm,
           .k_norm = mixer.k_norm};
 }
 
-CpuLayer pack_layer(const Layer& layer, const Config& config, ThreadPool& pool) {
+CpuLayer pack_layer(const Layer& layer, const Config& config, const Packer& pack) {
   using Mixer = std::variant<CpuLinearMixer, CpuFullMixer>;
-  const MatrixView gate_up[] = {layer.gate, layer.up};
   return {.mixer_norm = layer.mixer_norm,
-          .mixer = std::visit([&](const auto& mixer) -> Mixer { return pack_mixer(mixer, config, pool); },
+          .mixer = std::visit([&](const auto& mixer) -> Mixer { return pack_mixer(mixer, config, pack); },
                               layer.mixer),
           .mlp_norm = layer.mlp_norm,
-          .gate_up = PackedMatrix(gate_up, pool),
-          .down = pack(layer.down, pool)};
+          .gate_up = pack.in_turn(layer.gate, layer.up),
+          .down = pack(layer.down)};
 }
 
 }  // namespace
 
-CpuWeights::CpuWeights(const Config& config, const Weights& weights, ThreadPool& pool,
+CpuWeights::CpuWeights(const Config& config, const Weights& weights, bool exact, ThreadPool& pool,
                        const Progress& progress)
     : tied(weights.embed.data == weights.head.data), final_norm(weights.final_norm) {
+  const Packer pack{exact, pool};
   const auto total = static_cast<std::int64_t>(weights.layers.size()) + 1;
   const auto report = [&](std::int64_t done) {
     if (progress) progress("repacking weights", done, total);
   };
   report(0);
   for (const Layer& layer : weights.layers) {
-    layers.push_back(pack_layer(layer, config, pool));
+    layers.push_back(pack_layer(layer, config, pack));
     report(static_cast<std::int64_t>(layers.size()));
   }
-  head = pack(weights.head, pool);
-  if (!tied) embed = pack(weights.embed, pool);
+  head = pack(weights.head);
+  if (!tied) embed = pack(weights.embed);
   report(total);
 }
 

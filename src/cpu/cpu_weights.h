@@ -41,7 +41,8 @@ struct CpuLayer {
 
 /// The decoder's weights, repacked. Owns everything: the checkpoint may go.
 struct CpuWeights {
-  CpuWeights(const Config& config, const Weights& weights, ThreadPool& pool, const Progress& progress);
+  CpuWeights(const Config& config, const Weights& weights, bool exact, ThreadPool& pool,
+             const Progress& progress);
 
   [[nodiscard]] const PackedMatrix& embedding() const noexcept { return tied ? head : embed; }
 

@@ -47,12 +47,11 @@ bool fits_f16(std::span<const MatrixView> parts, ThreadPool& pool) {
   return fits;
 }
 
-DType common_format(std::span<const MatrixView> parts, ThreadPool& pool) {
+DType common_format(std::span<const MatrixView> parts, bool exact, ThreadPool& pool) {
   const DType first = parts.front().dtype;
   const bool same = std::ranges::all_of(parts, [&](const MatrixView& part) { return part.dtype == first; });
-  // Rows that end inside a block cannot be copied block by block; only floats have such rows.
   if (same && is_native(first)) return first;
-  return fits_f16(parts, pool) ? DType::kF16 : DType::kF32;
+  return !exact && fits_f16(parts, pool) ? DType::kF16 : DType::kF32;
 }
 
 template <typename Block>
@@ -94,8 +93,8 @@ struct LinearRow {
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(std::span<const MatrixView> parts, ThreadPool& pool)
-    : format_(common_format(parts, pool)), cols_(parts.front().cols) {
+PackedMatrix::PackedMatrix(std::span<const MatrixView> parts, bool exact, ThreadPool& pool)
+    : format_(common_format(parts, exact, pool)), cols_(parts.front().cols) {
   const auto count = static_cast<std::int64_t>(parts.size());
   view_.rows = parts.front().rows * count;
   view_.blocks = (cols_ + kBlock - 1) / kBlock;

@@ -11,14 +11,15 @@
 namespace lattice::cpu {
 
 /// A weight matrix in the order in which the kernels read it (PackedRows). F32, F16, BF16, Q8_0 and Q4_0 keep
-/// their format; anything else becomes F16, which holds every value of the block formats to 11 bits, finer
-/// than any of their scales' steps, or F32 where a weight is beyond F16's range.
+/// their format. Anything else becomes F16, which holds every value of the block formats to 11 bits, finer
+/// than any of their scales' steps; or F32 where a weight is beyond F16's range, or where even that rounding
+/// is not wanted (`exact`).
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// Packs `parts`, whose rows are taken in turn: one matrix as it is, or gate and up row by row. All have
   /// the same shape.
-  PackedMatrix(std::span<const MatrixView> parts, ThreadPool& pool);
+  PackedMatrix(std::span<const MatrixView> parts, bool exact, ThreadPool& pool);
 
   [[nodiscard]] const PackedRows& rows() const noexcept { return view_; }
   [[nodiscard]] DType format() const noexcept { return format_; }

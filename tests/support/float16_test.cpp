@@ -1,9 +1,9 @@
 #include "support/float16.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
+
+#include <gtest/gtest.h>
 
 namespace lattice {
 namespace {
@@ -17,7 +17,9 @@ double f16_by_definition(std::uint16_t h) {
   return sign * std::ldexp(1024 + mantissa, exponent - 25);
 }
 
-bool is_nan_pattern(std::uint16_t h) { return (h & 0x7c00) == 0x7c00 && (h & 0x3ff) != 0; }
+bool is_nan_pattern(std::uint16_t h) {
+  return (h & 0x7c00) == 0x7c00 && (h & 0x3ff) != 0;
+}
 
 TEST(Float16, EveryPatternDecodesByDefinitionAndComesBack) {
   for (std::uint32_t i = 0; i <= 0xffff; ++i) {

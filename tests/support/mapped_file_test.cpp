@@ -1,12 +1,12 @@
 #include "support/mapped_file.h"
 
-#include <gtest/gtest.h>
-
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <string>
 #include <utility>
+
+#include <gtest/gtest.h>
 
 #include "lattice/error.hpp"
 

@@ -1,13 +1,13 @@
 #include "support/thread_pool.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <chrono>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace lattice {
 namespace {
@@ -31,7 +31,9 @@ TEST(ThreadPool, APhaseSeesWhatTheOneBeforeItWrote) {
   for (int phase = 0; phase < 500; ++phase) {
     pool.run([&](int thread) { values[static_cast<std::size_t>(thread)] = phase; });
     std::vector<int> sums(4);
-    pool.run([&](int thread) { sums[static_cast<std::size_t>(thread)] = std::accumulate(values.begin(), values.end(), 0); });
+    pool.run([&](int thread) {
+      sums[static_cast<std::size_t>(thread)] = std::accumulate(values.begin(), values.end(), 0);
+    });
     expected = 4 * phase;
     for (const int sum : sums) ASSERT_EQ(sum, expected);
   }
@@ -43,7 +45,8 @@ TEST(ThreadPool, WakesThreadsThatHaveParked) {
   for (int phase = 0; phase < 3; ++phase) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than anyone spins
     pool.run([&](int thread) {
-      if (thread == 2) std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that the caller parks too
+      if (thread == 2)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));  // so that the caller parks too
       ++calls;
     });
   }
