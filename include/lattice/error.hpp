@@ -7,8 +7,8 @@ namespace lattice {
 
 /// The one exception type that Lattice throws.
 ///
-/// `what()` is one sentence for a person: it names the file and the field, and says what to do next where that is
-/// known. Nothing else is thrown on purpose; std::bad_alloc may pass through.
+/// `what()` is one sentence for a person: it names the file and the field, and says what to do next where
+/// that is known. Nothing else is thrown on purpose; std::bad_alloc may pass through.
 class Error : public std::runtime_error {
  public:
   enum class Kind {

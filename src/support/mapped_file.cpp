@@ -1,13 +1,13 @@
 #include "support/mapped_file.h"
 
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <utility>
 
 #include "support/fail.h"
 
@@ -21,7 +21,8 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const bool known = ::fstat(fd, &status) == 0;
   if (!known || !S_ISREG(status.st_mode) || status.st_size == 0) {
     ::close(fd);
-    fail("{}: {}", path.string(), known && S_ISREG(status.st_mode) ? "the file is empty" : "is not a regular file");
+    fail("{}: {}", path.string(),
+         known && S_ISREG(status.st_mode) ? "the file is empty" : "is not a regular file");
   }
 
   size_ = static_cast<std::size_t>(status.st_size);

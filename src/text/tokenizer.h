@@ -13,7 +13,8 @@
 
 namespace lattice {
 
-/// Byte-level BPE with NFC, as Qwen3 and Qwen3.5 use it. Immutable after loading and safe to share between threads.
+/// Byte-level BPE with NFC, as Qwen3 and Qwen3.5 use it. Immutable after loading and safe to share between
+/// threads.
 class Tokenizer {
  public:
   /// From a Hugging Face tokenizer.json. Throws Error naming the file and the field that it cannot honour.
@@ -25,13 +26,13 @@ class Tokenizer {
 
   ~Tokenizer();
 
-  /// Text → ids. `text` may be any bytes: invalid UTF-8 is taken as Hugging Face's tokenizers take it after Python's
-  /// errors="replace" (U+FFFD). Added tokens in the text ("<|im_start|>") become their ids when `parse_special`, and are
-  /// plain text otherwise.
+  /// Text → ids. `text` may be any bytes: invalid UTF-8 is taken as Hugging Face's tokenizers take it after
+  /// Python's errors="replace" (U+FFFD). Added tokens in the text ("<|im_start|>") become their ids when
+  /// `parse_special`, and are plain text otherwise.
   [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, bool parse_special = true) const;
 
-  /// Ids → text. Special tokens are left out unless asked for; incomplete UTF-8 becomes U+FFFD. Throws Error(kUsage) on an id that does
-  /// not exist.
+  /// Ids → text. Special tokens are left out unless asked for; incomplete UTF-8 becomes U+FFFD. Throws
+  /// Error(kUsage) on an id that does not exist.
   [[nodiscard]] std::string decode(std::span<const std::int32_t> ids, bool with_special = false) const;
 
   /// The raw bytes of one token (not necessarily whole characters).
@@ -48,7 +49,8 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Turns a stream of ids into text, never half a character: bytes of an unfinished UTF-8 sequence wait for the next id.
+/// Turns a stream of ids into text, never half a character: bytes of an unfinished UTF-8 sequence wait for
+/// the next id.
 class StreamDecoder {
  public:
   /// `tokenizer` must outlive the decoder.
