@@ -5,29 +5,10 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "formats/checkpoint.h"
+#include "lattice/chat.hpp"
 
 namespace lattice {
-
-struct ToolCall {
-  std::string name;
-  nlohmann::ordered_json arguments;  ///< an object
-};
-
-struct ChatMessage {
-  std::string role;  ///< system, user, assistant or tool
-  std::string content;
-  std::optional<std::string> reasoning;  ///< an assistant turn's thinking, where the caller keeps it apart
-  std::vector<ToolCall> tool_calls;
-};
-
-struct ChatOptions {
-  bool add_generation_prompt = true;
-  std::optional<bool> enable_thinking;  ///< nothing: the template's own default
-  std::vector<nlohmann::ordered_json> tools;
-};
 
 /// Renders a conversation as the model was trained to see it: equal, character for character, to Hugging
 /// Face's rendering of the checkpoint's own Jinja template, for the templates that we know.

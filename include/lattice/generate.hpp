@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lattice/sampling.hpp"
+#include "lattice/session.hpp"
+
+namespace lattice {
+
+enum class FinishReason : std::uint8_t {
+  kEos,        ///< the model ended its text
+  kStop,       ///< a stop string
+  kLength,     ///< max_tokens
+  kContext,    ///< the session's context is full
+  kCancelled,  ///< the callback said so
+};
+/// "eos", "stop", "length", "context", "cancelled".
+[[nodiscard]] std::string_view finish_reason_name(FinishReason reason) noexcept;
+
+/// Called for every token as it comes. `text` is what the token adds to the text, whole characters only and
+/// nothing that may still turn out to be part of a stop string: often empty for one token and longer for the
+/// next; the last call has the id −1 and what was held back. False ends the generation.
+using TokenCallback = std::function<bool(Token token, std::string_view text)>;
+
+struct GenerateOptions {
+  Sampling sampling;
+  std::int64_t max_tokens = 0;        ///< 0: as many as the context has room for
+  std::vector<std::string> stop;      ///< the text ends before the first of these; needs a tokenizer
+  bool ignore_eos = false;            ///< go on past the end of the text: for measuring
+  bool decode_text = true;            ///< false: ids only, and no tokenizer is needed
+  bool with_special = false;          ///< whether special tokens show in the text
+  ProgressCallback prefill_progress;  ///< tokens of the prompt
+  TokenCallback on_token;
+};
+
+struct Generation {
+  std::vector<Token> tokens;  ///< without the token that ended it
+  std::string text;
+  FinishReason finish_reason = FinishReason::kEos;
+
+  std::int64_t prompt_tokens = 0;
+  std::int64_t reused_tokens = 0;  ///< of the prompt, which the session held already
+  double prefill_seconds = 0;      ///< until the prompt's logits were there
+  double first_token_seconds = 0;  ///< from the call until the first token was given to the callback
+  double decode_seconds = 0;       ///< of all forward passes and draws after the first token's
+  std::int64_t decode_steps = 0;   ///< forward passes in decode_seconds
+};
+
+/// Brings `session` to `prompt` (Session::sync) and lets the model go on. Throws Error(kUsage) for an empty
+/// prompt, one that does not fit the context, and options out of range.
+Generation generate(Session& session, std::span<const Token> prompt, const GenerateOptions& options = {});
+
+}  // namespace lattice
