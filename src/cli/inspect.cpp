@@ -175,7 +175,7 @@ void print_prediction(const CheckpointInfo& info, std::optional<double> bandwidt
                bandwidth ? format_figure(info.predicted_rate(*bandwidth, context, kF32Bytes)) : "?"});
   }
   table.print();
-  if (bandwidth) print("at {}/s, which this machine's memory gives {} threads\n", format_bytes(*bandwidth), usable_processors());
+  if (bandwidth) print_out("at {}/s, which this machine's memory gives {} threads\n", format_bytes(*bandwidth), usable_processors());
 }
 
 nlohmann::ordered_json config_json(const Config& config) {

@@ -82,7 +82,7 @@ void print_table(const Model& model, std::span<const float> logits, std::span<co
                fmt::format("{:.2f} %", std::exp(logit - sum) * 100), piece_of(model, id).value_or("")});
   }
   table.print();
-  print("logsumexp {:.4f}\n", sum);
+  print_out("logsumexp {:.4f}\n", sum);
 }
 
 void show_logits(LogitsArguments& arguments) {

@@ -17,9 +17,9 @@ struct ReaderGone {};
 void print_text(std::string_view text);
 void flush_output();
 
-/// print("{} tokens\n", n)
+/// print_out("{} tokens\n", n)
 template <typename... Args>
-void print(fmt::format_string<Args...> format, Args&&... args) {
+void print_out(fmt::format_string<Args...> format, Args&&... args) {
   print_text(fmt::format(format, std::forward<Args>(args)...));
 }
 

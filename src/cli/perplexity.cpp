@@ -53,7 +53,7 @@ void show_perplexity(PerplexityArguments& arguments) {
   if (arguments.json) {
     print_json({{"mean_nll", result.mean_nll}, {"tokens", result.tokens}, {"perplexity", result.value()}});
   } else {
-    print("perplexity {:.4f} (mean -log p {:.6f} over {} tokens)\n", result.value(), result.mean_nll,
+    print_out("perplexity {:.4f} (mean -log p {:.6f} over {} tokens)\n", result.value(), result.mean_nll,
           format_count(result.tokens));
   }
 }

@@ -59,7 +59,7 @@ void quantize(QuantizeArguments& arguments) {
                 {"tensor_bytes", report.tensor_bytes},
                 {"source_bytes", before}});
   } else {
-    print("{}: {} tensors, {} (from {})\n", printable(arguments.out.string(), 200), report.tensors,
+    print_out("{}: {} tensors, {} (from {})\n", printable(arguments.out.string(), 200), report.tensors,
           format_bytes(static_cast<double>(report.tensor_bytes)), format_bytes(static_cast<double>(before)));
   }
 }

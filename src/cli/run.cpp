@@ -95,7 +95,7 @@ class StreamPrinter {
     if (reply_) {
       reply_->push(text);
     } else if (token >= 0) {
-      print("{}{}", std::exchange(separator_, ","), token);
+      print_out("{}{}", std::exchange(separator_, ","), token);
       flush_output();
     }
   }
@@ -103,7 +103,7 @@ class StreamPrinter {
     if (reply_) {
       reply_->finish();
     } else {
-      print("\n");
+      print_out("\n");
     }
   }
 

@@ -43,7 +43,7 @@ void print_tokens(const Tokenizer& tokenizer, const std::vector<std::int32_t>& i
                tokenizer.is_special(id) ? "special" : ""});
   }
   table.print();
-  print("{} token{}\n", ids.size(), ids.size() == 1 ? "" : "s");
+  print_out("{} token{}\n", ids.size(), ids.size() == 1 ? "" : "s");
 }
 
 void tokenize(TokenizeArguments& arguments) {
@@ -63,7 +63,7 @@ void tokenize(TokenizeArguments& arguments) {
     if (arguments.json) {
       print_json({{"text", text}});
     } else {
-      print("{}\n", text);
+      print_out("{}\n", text);
     }
     return;
   }
@@ -73,7 +73,7 @@ void tokenize(TokenizeArguments& arguments) {
     for (const std::int32_t id : ids) pieces.push_back(tokenizer->token_bytes(id));
     print_json({{"tokens", ids}, {"pieces", std::move(pieces)}});
   } else if (arguments.ids_only) {
-    print("{}\n", fmt::join(ids, ","));
+    print_out("{}\n", fmt::join(ids, ","));
   } else {
     print_tokens(*tokenizer, ids);
   }
