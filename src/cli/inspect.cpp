@@ -145,9 +145,9 @@ void print_configuration(const CheckpointInfo& info) {
                                    config.count(LayerKind::kLinear), config.count(LayerKind::kFull))});
   table.add({"hidden size", fmt::format("{}, MLP {}", config.hidden_size, config.intermediate_size)});
   table.add({"full attention",
-             fmt::format("{} query heads, {} key-value heads, head size {}, rotary on {}, theta {:g}",
+             fmt::format("{} query heads, {} key-value heads, head size {}, rotary on {}, theta {}",
                          config.attention_heads, config.kv_heads, config.head_dim, config.rotary_dim,
-                         config.rope_theta)});
+                         format_count(static_cast<std::int64_t>(config.rope_theta)))});
   table.add({"linear attention",
              fmt::format("{} key heads, {} value heads, head size {}, convolution {}", config.linear_k_heads,
                          config.linear_v_heads, config.linear_head_dim, config.conv_kernel)});

@@ -11,6 +11,7 @@
 #include "cli/model_arguments.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "formats/checkpoint.h"
 #include "support/fail.h"
 #include "support/printable.h"
@@ -63,7 +64,7 @@ void tokenize(TokenizeArguments& arguments) {
     if (arguments.json) {
       print_json({{"text", text}});
     } else {
-      print_out("{}\n", text);
+      print_out("{}\n", is_terminal(Stream::kOut) ? without_controls(text) : text);
     }
     return;
   }
