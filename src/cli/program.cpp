@@ -35,7 +35,8 @@ void add_commands(CLI::App& program) {
                          add_quantize, add_devices}) {
     add(program);
   }
-  for (CLI::App* command : program.get_subcommands([](CLI::App*) { return true; })) command->group("Commands");
+  for (CLI::App* command : program.get_subcommands([](CLI::App*) { return true; }))
+    command->group("Commands");
 }
 
 /// "lattice: SENTENCE" on standard error.
@@ -101,9 +102,10 @@ int run_program(int argc, const char* const* argv) {
   } catch (const Error& error) {
     return complain(error.what(), error.kind() == Error::Kind::kUsage ? kWrongUsage : kFailed);
   } catch (const std::bad_alloc&) {
-    return complain("this needs more memory than the machine gives: a smaller --context or a quantised model "
-                    "takes less",
-                    kFailed);
+    return complain(
+        "this needs more memory than the machine gives: a smaller --context or a quantised model "
+        "takes less",
+        kFailed);
   } catch (const std::exception& error) {
     return complain(error.what(), kFailed);
   }
