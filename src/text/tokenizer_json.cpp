@@ -269,7 +269,7 @@ TokenizerData TokenizerData::from_json(const std::filesystem::path& path) {
   const Object model = root.object("model");
   check_model(model);
   check_other_steps(root);
-  VocabularyBuilder builder(file, "model.vocab", "model.merges");
+  VocabularyBuilder builder(file, "model.vocab and added_tokens", "model.merges");
   builder.data().normalizer = read_normalizer(root);
   builder.data().pre_tokenizer = read_pre_tokenizer(root);
   read_vocabulary(root, model, builder);
