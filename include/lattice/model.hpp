@@ -59,7 +59,8 @@ class Model {
   [[nodiscard]] std::int64_t max_context() const noexcept;
   /// Generation ends with any of these. Config, generation config and, for chat models, <|im_end|>.
   [[nodiscard]] std::span<const Token> eos_tokens() const noexcept;
-  /// What the checkpoint's generation_config.json (or GGUF metadata) recommends; greedy where it says nothing.
+  /// What the checkpoint's generation_config.json (or GGUF metadata) recommends; greedy where it says
+  /// nothing.
   [[nodiscard]] const Sampling& default_sampling() const noexcept;
 
   /// Bytes that decoding one token at position `context` reads and writes: weights, recurrent state read and

@@ -371,7 +371,7 @@ Weights Weights::bind(const Checkpoint& checkpoint, const Config& config, ValueC
   return weights;
 }
 
-std::int64_t Weights::bytes_per_token() const noexcept {
+std::int64_t Weights::bytes_per_token() const {
   std::int64_t bytes = bytes_of(final_norm) + head.total_bytes();
   for (const Layer& layer : layers) {
     bytes += bytes_of(layer.mixer_norm) + bytes_of(layer.mlp_norm) + layer.gate.total_bytes() +

@@ -67,7 +67,7 @@ struct Weights {
 
   /// Bytes of weights that decoding one token reads: the layers, the final norm and the head. The one row of
   /// `embed` is not counted.
-  [[nodiscard]] std::int64_t bytes_per_token() const noexcept;
+  [[nodiscard]] std::int64_t bytes_per_token() const;
 };
 
 }  // namespace lattice
