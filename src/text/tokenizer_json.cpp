@@ -70,8 +70,9 @@ class Object {
   /// Null or an empty string.
   void must_be_unset(const char* key) const {
     const Json& value = at(key);
-    if (!value.is_null() && value != "")
-      fail("{}: {} is set, which Lattice does not support", file_, field(key));
+    const bool is_empty_string = value.is_string() && value.get_ref<const std::string&>().empty();
+    if (value.is_null() || is_empty_string) return;
+    fail("{}: {} is set, which Lattice does not support", file_, field(key));
   }
 
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
