@@ -45,7 +45,7 @@ fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitiz
 	@tools/run_fuzzers.sh $(FUZZ_SECONDS)
 
 format: deps ## format the sources
-	@git ls-files '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format -i
+	@git ls-files -co --exclude-standard '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format -i
 
 lint: deps ## check formatting, and look for defects with clang-tidy
 	@tools/lint.sh $(JOBS)
