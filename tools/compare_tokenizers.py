@@ -9,11 +9,13 @@ difference, of which it prints the first few.
 """
 
 import argparse
+import os
 import pathlib
 import random
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 from tokenizer.reference import ROOT, Reference, vocabularies
 
@@ -22,7 +24,7 @@ PIECES = (
     "\u3000 \u200b \ufeff \u1680 e\u0301 a\u030a \u0344 \u0958 \u2126 \u212b \uac00 \u1100\u1161 \u1100\u1161\u11a8 "
     "\u0f73 \u0f71\u0f74 \ufb1d \u09c7\u09be \u1025\u102e \U000110ba \U0001d15e \U0002f800 >\u0338 \u0338 \u0345\u0334 "
     "\U00011938 \U000105d2\u0307 \u1e9b\u0323 \U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f \U0001f1e9\U0001f1ea "
-    "ß İ ı ﬀ Ａ １ ² ½ Ⅷ ٣ ३ 𝟘 中文 日本語 한국어 привет γειά שלום مرحبا नमस्ते สวัสดี ខ្មែរ ქართული "
+    "\u00c0\u0325 \u00fb\u0323 \u1ea4\u0323 \u0325\u0325 ß İ ı ﬀ Ａ １ ² ½ Ⅷ ٣ ३ 𝟘 中文 日本語 한국어 привет γειά שלום مرحبا नमस्ते สวัสดี ខ្មែរ ქართული "
     "\x00 \x01 \x1b \x7f \ue000 \U000f0000 \u0378 \U000e0001 \ufffd \uffff \U0010ffff \u0897 \U000323b0 \u1c89 "
     "for(int i=0;i<n;++i){ return x->y; } #include <a.h> def f(self): \t\tx == 1.5e-3 // comment https://a.b/c?d=e&f "
     "Once upon a time there was don't we'll THEY'RE I'm 12345 3.14159 __init__ camelCase snake_case"
@@ -49,10 +51,20 @@ def random_character(rng):
             return chr(c)
 
 
+MARKS = [chr(c) for c in range(0x20000) if unicodedata.combining(chr(c))]
+
+
+def accented(rng):
+    """A letter, often composed, under marks in any order."""
+    letter = chr(rng.choice((rng.randrange(0xC0, 0x250), rng.randrange(0x1E00, 0x2000), rng.randrange(0x41, 0x7B))))
+    common = [chr(c) for c in (0x300, 0x301, 0x302, 0x303, 0x304, 0x308, 0x323, 0x325, 0x327, 0x328, 0x331, 0x338, 0x345)]
+    return letter + "".join(rng.choice(rng.choice((common, MARKS))) for _ in range(rng.randrange(1, 5)))
+
+
 def random_text(rng, real):
     parts = []
     for _ in range(1 + int(rng.expovariate(1 / 5)) if rng.random() < 0.97 else rng.randrange(300)):
-        kind = rng.randrange(12)
+        kind = rng.randrange(13)
         if kind < 5:
             parts.append("".join(random_character(rng) for _ in range(1 + int(rng.expovariate(0.4)))))
         elif kind < 9:
@@ -62,6 +74,8 @@ def random_text(rng, real):
             parts.append(real[at : at + rng.randrange(60)])
         elif kind == 10:
             parts.append(rng.choice(ADDED))
+        elif kind == 11:
+            parts.append(accented(rng))
         else:
             parts.append(random_character(rng) * rng.randrange(40))
         parts.append(rng.choice(SEPARATORS))
@@ -78,11 +92,11 @@ def random_text(rng, real):
 
 def every_character():
     """Texts in which each character stands alone, after an apostrophe, between letters, after a space, between
-    spaces and before a mark."""
+    spaces, and before and after marks."""
     for c in range(0x110000):
         if not 0xD800 <= c < 0xE000:
             x = chr(c)
-            yield f"{x} '{x} a{x}b {x}.  {x}  {x}\u0301{x}1'{x}{x}\n".encode("utf-8")
+            yield f"{x} '{x} a{x}b {x}.  {x}  {x}\u0301\u0323{x}1\u0325e{x}\u0331'{x}{x}\n".encode("utf-8")
 
 
 def run(program, mode, path, lines):
@@ -96,7 +110,10 @@ def report(what, cases):
     """Prints the first differences of (input, ours, theirs); returns how many there are."""
     wrong = [case for case in cases if case[1] != case[2]]
     for given, ours, theirs in wrong[:5]:
-        print(f"  {what}: {given!r}\n    lattice      {ours!r}\n    hugging face {theirs!r}")
+        print(f"  {what}: {given!r}"[:500])
+        same = len(os.path.commonprefix([ours, theirs]))
+        for name, result in (("lattice", ours), ("hugging face", theirs)):
+            print(f"    {name:12} differs from [{same}]: {result[same : same + 12]!r}")
     return len(wrong)
 
 

@@ -42,7 +42,8 @@ def has_combining_class(character):
 
 def normalization():
     """Code point -> bits: ALTERED where NFC may change it or what stands around it, BASE where one that is not
-    ALTERED may be composed with a following ALTERED one."""
+    ALTERED may change with a following ALTERED one: be composed with it or, being composed already, take it in
+    between (U+00C0 U+0325 becomes U+1E00 U+0300)."""
     altered, base = set(), set()
     for c in CHARACTERS:
         character = chr(c)
@@ -53,7 +54,7 @@ def normalization():
             first = nfc(decomposed[:-1])
             assert nfc(first + decomposed[-1]) == character and len(first) == 1, hex(c)
             altered.add(ord(decomposed[-1]))
-            base.add(ord(first))
+            base.update((ord(first), c))
     bits = dict.fromkeys(altered, ALTERED)
     bits.update(dict.fromkeys(base - altered, BASE))
     return bits
@@ -74,7 +75,7 @@ def main():
         "constexpr UnicodeRange kRanges[] = {\n"
         + "".join("  " + " ".join(rows[i : i + 6]) + "\n" for i in range(0, len(rows), 6))
         + "};\n// clang-format on\n\n"
-        "std::span<const UnicodeRange> unicode_ranges() noexcept { return kRanges; }\n\n}  // namespace lattice\n"
+        "std::span<const UnicodeRange> unicode_ranges() noexcept {\n  return kRanges;\n}\n\n}  // namespace lattice\n"
     )
     print(f"{len(rows)} ranges")
 

@@ -84,11 +84,11 @@ Nfc::Nfc()
 /// composed; empty at the end of the text. No character outside of such a run can change, or change one
 /// inside.
 Nfc::Span Nfc::next_altered(const char* p, const char* end) const {
-  const char* base = nullptr;  // the character before p, if it may be composed
+  const char* base = nullptr;  // the character before p, if it may change with p's
   while (p != end) {
     const char* after_ascii = skip_ascii(p, end);
     if (after_ascii != p) {
-      p = after_ascii - 1;  // the last one may be a base
+      p = after_ascii - 1;
       base = (flags_[static_cast<char32_t>(*p)] & unicode::kBase) != 0 ? p : nullptr;
       if (++p == end) break;
     }

@@ -20,7 +20,8 @@ constexpr std::uint8_t kNumber = 3;  ///< \p{N}
 constexpr std::uint8_t kSpace = 4;   ///< \s
 /// NFC may change the character, or compose it with what stands before it, or reorder it.
 constexpr std::uint8_t kAltered = 8;
-/// Not kAltered itself, but may be composed with a following kAltered character.
+/// Not kAltered itself, but may change with a following kAltered character: be composed with it or, being
+/// composed already, take it in between (U+00C0 U+0325 becomes U+1E00 U+0300).
 constexpr std::uint8_t kBase = 16;
 }  // namespace unicode
 
