@@ -12,8 +12,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "convert/chat_template_source.h"
 #include "support/fail.h"
+#include "text/chat_template.h"
 #include "text/tokenizer_data.h"
 
 namespace lattice {
@@ -132,8 +132,9 @@ void add_tokenizer(GgufWriter& writer, const Checkpoint& checkpoint, const Confi
   if (pad) writer.add("tokenizer.ggml.padding_token_id", static_cast<std::uint32_t>(*pad));
   if (data.bos_id) writer.add("tokenizer.ggml.bos_token_id", static_cast<std::uint32_t>(*data.bos_id));
   writer.add("tokenizer.ggml.add_bos_token", false);
-  if (const auto jinja = chat_template_source(checkpoint.path()))
-    writer.add("tokenizer.chat_template", *jinja);
+  if (const auto source = find_chat_template(checkpoint)) {
+    writer.add("tokenizer.chat_template", source->jinja);
+  }
 }
 
 }  // namespace lattice
