@@ -93,8 +93,7 @@ void add_end_tokens(GgufWriter& writer, const Config& config, std::optional<std:
                     std::vector<std::string>& warnings) {
   std::vector<std::int32_t> ends = config.eos_token_ids;
   if (ends.empty() && tokenizer_eos) ends.push_back(*tokenizer_eos);
-  if (tokenizer_eos)
-    std::ranges::stable_partition(ends, [&](std::int32_t id) { return id == *tokenizer_eos; });
+  std::stable_partition(ends.begin(), ends.end(), [&](std::int32_t id) { return id == tokenizer_eos; });
   constexpr const char* kKeys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
   for (std::size_t i = 0; i < ends.size(); ++i) {
     if (i < std::size(kKeys)) {
