@@ -89,12 +89,12 @@ bool drain(int descriptor, std::string& text) {
 }  // namespace
 
 std::string Finished::notes() const {
-  std::string out;
+  std::string kept;
   std::istringstream lines(error);
   for (std::string line; std::getline(lines, line);) {
-    if (line.find(" %, ") == std::string::npos) out += line + "\n";
+    if (line.find(" %, ") == std::string::npos) kept += line + "\n";
   }
-  return out;
+  return kept;
 }
 
 Running::Running(const std::vector<std::string>& arguments, const Environment& environment) {
