@@ -9,6 +9,7 @@
 
 #include "bench/logits_hash.h"
 #include "bench/model_source.h"
+#include "engine/traffic.h"
 #include "support/fail.h"
 #include "support/printable.h"
 #include "support/random.h"
@@ -51,12 +52,15 @@ class Runner {
   /// Brings `state` to `context` tokens; returns whether they were made up.
   bool reach(State& state, std::int64_t context);
   void fit();
+  void report(std::string_view what, std::int64_t done, std::int64_t total) const {
+    if (options_.load.progress) options_.load.progress(what, done, total);
+  }
 
   const Options& options_;
   std::regex filter_;
   std::int64_t steps_a_context_;
   Result result_;
-  OpenModel model_;
+  std::unique_ptr<OpenModel> model_;
   std::vector<float> logits_;
   LogitsHash hash_;
   std::vector<double> contexts_;  // of every repeat of every decode, for the fit
@@ -85,7 +89,7 @@ bool Runner::wanted(const std::string& name) const {
 
 /// The contexts that pass the filter and that the model goes to, rising.
 std::vector<std::int64_t> Runner::wanted_contexts() {
-  const std::int64_t longest = model_.backend->config().max_position_embeddings;
+  const std::int64_t longest = model_->backend->config().max_position_embeddings;
   std::vector<std::int64_t> out;
   for (const std::int64_t context : options_.contexts) {
     if (!wanted(fmt::format("decode/{}", context))) continue;
@@ -102,14 +106,14 @@ std::vector<std::int64_t> Runner::wanted_contexts() {
 }
 
 std::int32_t Runner::prompt_token(std::int64_t i) const {
-  const auto vocab = static_cast<std::uint64_t>(model_.backend->config().vocab_size);
+  const auto vocab = static_cast<std::uint64_t>(model_->backend->config().vocab_size);
   return static_cast<std::int32_t>(random_bits(kPromptStream, static_cast<std::uint64_t>(i)) % vocab);
 }
 
 void Runner::measure_prefill() {
   const std::int64_t tokens = options_.prefill_tokens;
   if (tokens == 0 || !wanted(fmt::format("prefill/{}", tokens))) return;
-  const Config& config = model_.backend->config();
+  const Config& config = model_->backend->config();
   if (tokens > config.max_position_embeddings) {
     result_.notes.push_back(fmt::format("prefill/{} was left out: the model's longest context is {} tokens", tokens,
                                         config.max_position_embeddings));
@@ -117,27 +121,27 @@ void Runner::measure_prefill() {
   }
   std::vector<std::int32_t> prompt;
   for (std::int64_t i = 0; i < tokens; ++i) prompt.push_back(prompt_token(i));
-  const auto state = model_.backend->new_state(tokens);
+  const auto state = model_->backend->new_state(tokens);
   const auto first = std::span(prompt).first(static_cast<std::size_t>(std::min(tokens, kWarmUpTokens)));
-  model_.backend->forward(*state, first, Backend::Logits::kLast, logits_);
+  model_->backend->forward(*state, first, Backend::Logits::kLast, logits_);
 
   Prefill out;
   out.tokens = tokens;
   for (int r = 0; r < options_.repeats; ++r) {
-    if (options_.progress) options_.progress("measuring prefill", r, options_.repeats);
+    report("measuring prefill", r * tokens, options_.repeats * tokens);
     state->reset();
     const auto start = Clock::now();
-    model_.backend->forward(*state, prompt, Backend::Logits::kLast, logits_);
+    model_->backend->forward(*state, prompt, Backend::Logits::kLast, logits_);
     out.seconds.values.push_back(seconds_between(start, Clock::now()));
   }
   hash_.add(logits_);
-  if (options_.progress) options_.progress("measuring prefill", options_.repeats, options_.repeats);
+  report("measuring prefill", options_.repeats * tokens, options_.repeats * tokens);
 
-  const auto layers = static_cast<double>(model_.info.parameters - model_.info.head_parameters);
+  const auto layers = static_cast<double>(model_->info.parameters - model_->info.head_parameters);
   const auto n = static_cast<double>(tokens);
   // Half of the n² pairs of query and key, two operations each, for the scores and again for the values.
   const double attention = static_cast<double>(config.count(LayerKind::kFull) * config.q_dim()) * 2 * n * n;
-  out.flop = 2 * layers * n + 2 * static_cast<double>(model_.info.head_parameters) + attention;
+  out.flop = 2 * layers * n + 2 * static_cast<double>(model_->info.head_parameters) + attention;
   result_.prefill = std::move(out);
 }
 
@@ -149,11 +153,11 @@ bool Runner::reach(State& state, std::int64_t context) {
   if (state.position() > context || state.position() == 0) state.reset();
   std::vector<std::int32_t> piece;
   while (state.position() < context) {
-    if (options_.progress) options_.progress("feeding the context", state.position(), context);
+    report("feeding the context", state.position(), context);
     piece.clear();
     const std::int64_t last = std::min(context, state.position() + kFeedTokens);
     for (std::int64_t i = state.position(); i < last; ++i) piece.push_back(prompt_token(i));
-    model_.backend->forward(state, piece, Backend::Logits::kNone, {});
+    model_->backend->forward(state, piece, Backend::Logits::kNone, {});
   }
   return false;
 }
@@ -164,17 +168,18 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   out.made_up = reach(state, context);
   std::int32_t token = prompt_token(context);
   const auto step = [&] {
-    model_.backend->forward(state, {&token, 1}, Backend::Logits::kLast, logits_);
+    model_->backend->forward(state, {&token, 1}, Backend::Logits::kLast, logits_);
     const auto computed = Clock::now();
     token = static_cast<std::int32_t>(std::ranges::max_element(logits_) - logits_.begin());
     return computed;
   };
   for (int i = 0; i < kWarmUpSteps; ++i) step();
 
-  const std::int64_t phases_before = model_.backend->phases();
+  const std::int64_t all_steps = std::int64_t{options_.repeats} * options_.steps;
+  const std::int64_t phases_before = model_->backend->phases();
   double host = 0;
   for (int r = 0; r < options_.repeats; ++r) {
-    if (options_.progress) options_.progress("measuring decode", r, options_.repeats);
+    report("measuring decode", std::int64_t{r} * options_.steps, all_steps);
     const double middle = static_cast<double>(state.position()) + 0.5 * (options_.steps - 1);
     const auto start = Clock::now();
     auto now = start;
@@ -188,18 +193,18 @@ void Runner::measure_decode(State& state, std::int64_t context) {
     seconds_.push_back(out.seconds.values.back());
   }
   hash_.add(logits_);
-  if (options_.progress) options_.progress("measuring decode", options_.repeats, options_.repeats);
+  report("measuring decode", all_steps, all_steps);
 
-  const double steps = static_cast<double>(options_.repeats) * options_.steps;
+  const auto steps = static_cast<double>(all_steps);
   out.mean_context = static_cast<double>(state.position()) - 0.5 * (steps + 1);
   out.host_seconds = host / steps;
-  out.phases = static_cast<double>(model_.backend->phases() - phases_before) / steps;
+  out.phases = static_cast<double>(model_->backend->phases() - phases_before) / steps;
 
-  const Config& config = model_.backend->config();
-  const ModelInfo& info = model_.info;
+  const Config& config = model_->backend->config();
+  const ModelInfo& info = model_->info;
   const double keys = out.mean_context + 1;
-  out.bytes = static_cast<double>(info.weight_bytes + 2 * info.state_bytes) +
-              static_cast<double>(info.kv_bytes) * keys;
+  out.bytes = static_cast<double>(bytes_per_token(config, info.weight_bytes, info.kv == "f16" ? 2 : 4,
+                                                  std::llround(out.mean_context)));
   const auto attention = static_cast<double>(config.count(LayerKind::kFull) * config.q_dim());
   const auto delta = static_cast<double>(config.count(LayerKind::kLinear) * config.linear_v_dim() *
                                          config.linear_head_dim);
@@ -227,14 +232,14 @@ Result Runner::run() {
   const std::int64_t longest =
       options_.contexts.empty() ? 0 : *std::ranges::max_element(options_.contexts) + steps_a_context_;
   model_ = open_model(options_, std::max(longest, options_.prefill_tokens));
-  result_.model = model_.info;
-  logits_.resize(static_cast<std::size_t>(model_.backend->config().vocab_size));
-  result_.roof = measure_roof(options_.device == "reference" ? 1 : options_.threads);
+  result_.model = model_->info;
+  logits_.resize(static_cast<std::size_t>(model_->backend->config().vocab_size));
+  result_.roof = measure_roof(options_.load.threads);
 
   measure_prefill();
   const std::vector<std::int64_t> contexts = wanted_contexts();
   if (!contexts.empty()) {
-    const auto state = model_.backend->new_state(contexts.back() + steps_a_context_);
+    const auto state = model_->backend->new_state(contexts.back() + steps_a_context_);
     for (const std::int64_t context : contexts) measure_decode(*state, context);
   }
   fit();

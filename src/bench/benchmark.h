@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,9 +9,8 @@
 #include "bench/environment.h"
 #include "bench/roof.h"
 #include "bench/statistics.h"
-#include "model/backend.h"
+#include "lattice/model.hpp"
 #include "quant/dtype.h"
-#include "support/progress.h"
 
 namespace lattice::bench {
 
@@ -22,10 +20,7 @@ struct Options {
   std::optional<std::string> shape;  ///< one of shape_names(); used where there is no path
   DType type = DType::kQ8_0;         ///< of random weights
 
-  std::string device = "cpu";
-  int threads = 0;  ///< 0: one for every processor
-  bool exact = false;
-  bool f16_kv = false;
+  LoadOptions load;  ///< device, threads, exactness, KV precision, progress
 
   std::int64_t prefill_tokens = 512;  ///< 0: prefill is not measured
   std::vector<std::int64_t> contexts = {0, 512, 4096, 16384};
@@ -33,14 +28,10 @@ struct Options {
   int steps = 16;  ///< decoded tokens of a repeat
   bool make_up_contexts = true;  ///< false: feed real tokens up to each context, however long that takes
   std::string filter;  ///< a regular expression: only what it finds in the benchmark's name is measured
-  Progress progress;
 
   /// Throws Error(kUsage) naming what is out of its range.
   void check() const;
 };
-
-/// The devices that `Options::device` takes.
-[[nodiscard]] const std::vector<std::string>& device_names();
 
 struct ModelInfo {
   std::string name;       ///< the path, or the shape

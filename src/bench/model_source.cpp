@@ -1,17 +1,11 @@
 #include "bench/model_source.h"
 
-#include <algorithm>
 #include <variant>
 
-#include <fmt/ranges.h>
-
 #include "bench/environment.h"
-#include "bench/random_model.h"
 #include "bench/shapes.h"
-#include "cpu/cpu_backend.h"
-#include "model/reference.h"
+#include "engine/devices.h"
 #include "support/fail.h"
-#include "support/printable.h"
 #include "support/thread_pool.h"
 
 namespace lattice::bench {
@@ -20,14 +14,8 @@ namespace {
 // Workspace, scratch of the threads, the bandwidth measurement's buffer, the program itself.
 constexpr std::int64_t kOverhead = std::int64_t{1} << 30;
 
-std::unique_ptr<Backend> make_backend(const Options& options, const Config& config, const Weights& weights) {
-  if (options.device == "reference") return make_reference_backend(config, weights);
-  CpuOptions cpu;
-  cpu.threads = options.threads;
-  cpu.exact = options.exact;
-  cpu.kv = options.f16_kv ? KvFormat::kF16 : KvFormat::kF32;
-  cpu.progress = options.progress;
-  return make_cpu_backend(config, weights, cpu);
+std::int64_t kv_element_bytes(const Options& options) {
+  return options.load.kv == KvPrecision::kF16 ? 2 : 4;
 }
 
 /// Every matrix that a token is multiplied with.
@@ -47,10 +35,12 @@ void for_each_matrix(const Weights& weights, const Visit& visit) {
 
 ModelInfo describe(const Options& options, const Config& config, const Weights& weights) {
   ModelInfo info;
-  info.kv = options.f16_kv ? "f16" : "f32";
+  info.name = options.path ? options.path->string() : *options.shape;
+  info.random = !options.path;
+  info.kv = kv_element_bytes(options) == 2 ? "f16" : "f32";
   info.weight_bytes = weights.bytes_per_token();
   info.state_bytes = config.state_bytes();
-  info.kv_bytes = config.kv_bytes_per_token(options.f16_kv ? 2 : 4);
+  info.kv_bytes = config.kv_bytes_per_token(kv_element_bytes(options));
   info.head_parameters = weights.head.rows * weights.head.cols;
   const DType head = weights.head.dtype;
   bool mixed = false;
@@ -65,7 +55,7 @@ ModelInfo describe(const Options& options, const Config& config, const Weights& 
 void check_memory(const Options& options, const Config& config, std::int64_t context) {
   const std::int64_t needed = RandomModel::matrix_bytes(config, options.type) +
                               RandomModel::pool_bytes(config, options.type) +
-                              config.kv_bytes_per_token(options.f16_kv ? 2 : 4) * context + config.state_bytes() +
+                              config.kv_bytes_per_token(kv_element_bytes(options)) * context + config.state_bytes() +
                               kOverhead;
   const std::optional<std::int64_t> available = available_memory();
   if (available && needed > *available) {
@@ -76,50 +66,39 @@ void check_memory(const Options& options, const Config& config, std::int64_t con
   }
 }
 
-OpenModel open_path(const Options& options) {
-  OpenModel out;
+void open_path(const Options& options, OpenModel& out) {
   out.checkpoint = Checkpoint::open(*options.path);
-  const Config config = Config::from(*out.checkpoint);
-  out.weights = std::make_unique<Weights>(Weights::bind(*out.checkpoint, config));
-  out.info = describe(options, config, *out.weights);
-  out.info.name = options.path->string();
-  out.backend = make_backend(options, config, *out.weights);
-  return out;
+  out.config = Config::from(*out.checkpoint);
+  out.weights = Weights::bind(*out.checkpoint, out.config);
 }
 
-OpenModel make_up(const Options& options, std::int64_t context) {
-  const Config config = shape_config(*options.shape);
-  check_memory(options, config, context);
-  if (options.device == "reference") {
-    fail_usage("the reference device reads weights where they are, and random ones are made for devices that repack "
-               "them; measure it with a model file");
-  }
+void make_up(const Options& options, std::int64_t context, OpenModel& out) {
+  out.config = shape_config(*options.shape);
+  check_memory(options, out.config, context);
   ThreadPool pool(usable_processors());
-  if (options.progress) options.progress("making random weights", 0, 1);
-  const RandomModel model(config, options.type, pool);
-  if (options.progress) options.progress("making random weights", 1, 1);
-  OpenModel out;
-  out.info = describe(options, config, model.weights());
-  out.info.name = *options.shape;
-  out.info.random = true;
-  out.backend = make_backend(options, config, model.weights());
-  return out;  // the random bytes go: the backend has packed its own
+  out.random = std::make_unique<RandomModel>(out.config, options.type, pool);
+  out.weights = out.random->weights();
 }
 
 }  // namespace
 
-const std::vector<std::string>& device_names() {
-  static const std::vector<std::string> names = {"cpu", "reference"};
-  return names;
-}
-
-OpenModel open_model(const Options& options, std::int64_t context) {
-  if (std::ranges::find(device_names(), options.device) == device_names().end()) {
-    fail_usage("this build has no device {}; it has {}", printable(options.device),
-               fmt::join(device_names(), ", "));
+std::unique_ptr<OpenModel> open_model(const Options& options, std::int64_t context) {
+  const DeviceKind& device = find_device(options.load.device);
+  device.check(options.load);
+  auto out = std::make_unique<OpenModel>();
+  if (options.path) {
+    open_path(options, *out);
+  } else {
+    make_up(options, context, *out);
   }
-  OpenModel out = options.path ? open_path(options) : make_up(options, context);
-  out.info.device = out.backend->description();
+  out->info = describe(options, out->config, out->weights);
+  out->backend = device.make(out->config, out->weights, options.load);
+  out->info.device = out->backend->description();
+  if (device.owns_weights) {  // what was packed need not be kept twice
+    out->weights = {};
+    out->random.reset();
+    out->checkpoint.reset();
+  }
   return out;
 }
 

@@ -110,7 +110,9 @@ void draw_decode(Svg& svg, const Result& result) {
     return points;
   };
   svg.polyline(curve(ceiling), "roof");
-  svg.text({x.place(x.high()), y.place(ceiling(longest)) - 8}, "bytes at the measured bandwidth", Svg::Anchor::kEnd);
+  // Above the curve, which falls, so that nothing that stands further right meets it.
+  svg.text({x.place(longest / 8), y.place(ceiling(longest / 8)) - 10}, "bytes at the measured bandwidth",
+           Svg::Anchor::kStart);
   if (result.fit) {
     svg.polyline(curve([&](double context) { return 1 / (result.fit->intercept + result.fit->slope * context); }),
                  "fitted");

@@ -53,8 +53,8 @@ void print_decode(Out& out, const Result& result) {
   }
   print(out, "\n");
   if (result.fit) {
-    print(out, "fit      {:.3f} ms + {:.3f} µs × context/1000\n", result.fit->intercept * 1e3,
-          result.fit->slope * 1e9);
+    print(out, "fit      {:.3f} ms a token + {:.1f} µs for every 1000 tokens of context\n",
+          result.fit->intercept * 1e3, result.fit->slope * 1e9);
   }
   const Decode& first = result.decode.front();
   print(out, "phases   {:.0f} a token\n", first.phases);

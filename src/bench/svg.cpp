@@ -28,13 +28,18 @@ constexpr std::string_view kStyle = R"(<style>
 </style>
 )";
 
-/// The round number (1, 2 or 5 times a power of ten) nearest above `value`.
-double round_step(double value) {
-  const double power = std::pow(10.0, std::floor(std::log10(value)));
-  for (const double factor : {1.0, 2.0, 5.0}) {
-    if (factor * power >= value * (1 - 1e-9)) return factor * power;
+/// The largest of 1, 2 and 5 times a power of ten that is not above `value`, and the smallest not below it. A hair's
+/// breadth counts as equal.
+double round_down(double value) {
+  const double power = std::pow(10.0, std::floor(std::log10(value) + 1e-9));
+  for (const double factor : {5.0, 2.0}) {
+    if (factor * power <= value * (1 + 1e-9)) return factor * power;
   }
-  return 10 * power;
+  return power;
+}
+double round_up(double value) {
+  const double below = round_down(value);
+  return below >= value * (1 - 1e-9) ? below : round_down(below * 2.5 * (1 + 1e-6));
 }
 
 std::string escaped(std::string_view text) {
@@ -70,14 +75,13 @@ std::string tick_label(double value) {
 Axis::Axis(Scale scale, double low, double high, double begin, double end)
     : scale_(scale), low_(low), high_(high), begin_(begin), end_(end) {
   if (scale == Scale::kLog) {
-    low_ = std::pow(10.0, std::floor(std::log10(low) + 1e-9));
-    high_ = std::pow(10.0, std::ceil(std::log10(high) - 1e-9));
-    if (high_ <= low_) high_ = 10 * low_;
-    for (double tick = low_; tick <= high_ * 1.001; tick *= 10) ticks_.push_back(tick);
+    low_ = round_down(low);
+    high_ = round_up(std::max(high, 2 * low));
+    for (double tick = low_; tick <= high_ * (1 + 1e-6); tick = round_up(tick * 1.5)) ticks_.push_back(tick);
     return;
   }
   if (high_ <= low_) high_ = low_ + 1;
-  const double step = round_step((high_ - low_) / kTicks);
+  const double step = round_up((high_ - low_) / kTicks);
   low_ = std::floor(low_ / step + 1e-9) * step;
   high_ = std::ceil(high_ / step - 1e-9) * step;
   for (double i = 0; low_ + i * step <= high_ + step / 2; ++i) ticks_.push_back(low_ + i * step);
