@@ -95,7 +95,7 @@ def measure_commands(arguments: argparse.Namespace) -> Measured:
             raise UsageError(f"the command of {label} cannot be read: {error}") from None
         if not words:
             raise UsageError(f"the command of {label} is empty")
-        sides.append(Side(f"{label} ({words[0]})", [Command(label, words)]))
+        sides.append(Side(shlex.join(words), [Command(label, words)]))
     return Measurement(sides[0], sides[1], plan_of(arguments)).run()
 
 
