@@ -24,7 +24,7 @@ enum class FinishReason : std::uint8_t {
 
 /// Called for every token as it comes. `text` is what the token adds to the text, whole characters only and
 /// nothing that may still turn out to be part of a stop string: often empty for one token and longer for the
-/// next; the last call has the id −1 and what was held back. False ends the generation.
+/// next; the last call has the id −1 and what was held back. False ends the generation, and no call follows.
 using TokenCallback = std::function<bool(Token token, std::string_view text)>;
 
 struct GenerateOptions {
@@ -32,14 +32,14 @@ struct GenerateOptions {
   std::int64_t max_tokens = 0;        ///< 0: as many as the context has room for
   std::vector<std::string> stop;      ///< the text ends before the first of these; needs a tokenizer
   bool ignore_eos = false;            ///< go on past the end of the text: for measuring
-  bool decode_text = true;            ///< false: ids only, and no tokenizer is needed
+  bool decode_text = true;            ///< false: ids only, any that the model has; no tokenizer is needed
   bool with_special = false;          ///< whether special tokens show in the text
   ProgressCallback prefill_progress;  ///< tokens of the prompt
   TokenCallback on_token;
 };
 
 struct Generation {
-  std::vector<Token> tokens;  ///< without the token that ended it
+  std::vector<Token> tokens;  ///< without the end-of-text token; with the one that completed a stop string
   std::string text;
   FinishReason finish_reason = FinishReason::kEos;
 

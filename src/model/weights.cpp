@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/config_source.h"
+#include "model/tensor_names.h"
 #include "model/value_check.h"
 #include "support/fail.h"
 #include "support/float16.h"
@@ -17,38 +18,9 @@
 namespace lattice {
 namespace {
 
+using namespace tensor_names;
+
 using Shape = std::vector<std::int64_t>;
-
-/// What Hugging Face (and MLX) and what GGUF call a tensor, without the prefix of the decoder or of the
-/// layer.
-struct Names {
-  std::string_view hf;
-  std::string_view gguf;
-};
-
-constexpr Names kEmbed{"embed_tokens.weight", "token_embd.weight"};
-constexpr Names kFinalNorm{"norm.weight", "output_norm.weight"};
-constexpr Names kMixerNorm{"input_layernorm.weight", "attn_norm.weight"};
-constexpr Names kMlpNorm{"post_attention_layernorm.weight", "post_attention_norm.weight"};
-constexpr Names kGate{"mlp.gate_proj.weight", "ffn_gate.weight"};
-constexpr Names kUp{"mlp.up_proj.weight", "ffn_up.weight"};
-constexpr Names kDown{"mlp.down_proj.weight", "ffn_down.weight"};
-constexpr Names kQkv{"linear_attn.in_proj_qkv.weight", "attn_qkv.weight"};
-constexpr Names kZ{"linear_attn.in_proj_z.weight", "attn_gate.weight"};
-constexpr Names kB{"linear_attn.in_proj_b.weight", "ssm_beta.weight"};
-constexpr Names kA{"linear_attn.in_proj_a.weight", "ssm_alpha.weight"};
-constexpr Names kOut{"linear_attn.out_proj.weight", "ssm_out.weight"};
-constexpr Names kConv{"linear_attn.conv1d.weight", "ssm_conv1d.weight"};
-constexpr Names kDecay{"linear_attn.A_log", "ssm_a"};
-constexpr Names kDtBias{"linear_attn.dt_bias", "ssm_dt.bias"};
-constexpr Names kDtBiasOllama{"linear_attn.dt_bias", "ssm_dt"};  // Ollama's converter leaves the suffix out
-constexpr Names kLinearNorm{"linear_attn.norm.weight", "ssm_norm.weight"};
-constexpr Names kQ{"self_attn.q_proj.weight", "attn_q.weight"};
-constexpr Names kK{"self_attn.k_proj.weight", "attn_k.weight"};
-constexpr Names kV{"self_attn.v_proj.weight", "attn_v.weight"};
-constexpr Names kO{"self_attn.o_proj.weight", "attn_output.weight"};
-constexpr Names kQNorm{"self_attn.q_norm.weight", "attn_q_norm.weight"};
-constexpr Names kKNorm{"self_attn.k_norm.weight", "attn_k_norm.weight"};
 
 std::string shape_text(const Shape& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -72,8 +44,8 @@ class Binder {
  private:
   [[nodiscard]] std::string find_prefix() const;
   [[nodiscard]] bool conversion_added_one();
-  [[nodiscard]] std::string name_of(Names names) const;
-  [[nodiscard]] std::string name_of(Names names, std::int64_t layer) const;
+  [[nodiscard]] std::string name_of(TensorNames names) const;
+  [[nodiscard]] std::string name_of(TensorNames names, std::int64_t layer) const;
   /// The tensor called `name`, which then counts as one of the weights' sources.
   [[nodiscard]] const Tensor& tensor(const std::string& name);
 
@@ -121,13 +93,12 @@ bool Binder::conversion_added_one() {
   return checkpoint_.kind() == CheckpointKind::kMlx;
 }
 
-std::string Binder::name_of(Names names) const {
+std::string Binder::name_of(TensorNames names) const {
   return prefix_ + std::string(gguf_ ? names.gguf : names.hf);
 }
 
-std::string Binder::name_of(Names names, std::int64_t layer) const {
-  return gguf_ ? fmt::format("blk.{}.{}", layer, names.gguf)
-               : fmt::format("{}layers.{}.{}", prefix_, layer, names.hf);
+std::string Binder::name_of(TensorNames names, std::int64_t layer) const {
+  return gguf_ ? gguf_layer_name(names, layer) : fmt::format("{}layers.{}.{}", prefix_, layer, names.hf);
 }
 
 const Tensor& Binder::tensor(const std::string& name) {
@@ -345,8 +316,8 @@ Weights Binder::bind() {
   if (config_.tie_word_embeddings) {
     weights.head = weights.embed;
   } else {
-    const Tensor* head = gguf_ ? checkpoint_.find("output.weight") : find_head(checkpoint_);
-    if (head == nullptr) fail("{}: tensor {} is missing", file_, gguf_ ? "output.weight" : "lm_head.weight");
+    const Tensor* head = gguf_ ? checkpoint_.find(kGgufHead) : find_head(checkpoint_);
+    if (head == nullptr) fail("{}: tensor {} is missing", file_, gguf_ ? kGgufHead : "lm_head.weight");
     weights.head = matrix(head->name, config_.vocab_size, config_.hidden_size);
   }
   std::sort(sources_.begin(), sources_.end());  // the checkpoint keeps its tensors in one array
