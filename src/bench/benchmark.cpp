@@ -19,8 +19,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
-constexpr int kMostRepeats = 10'000;
 constexpr std::size_t kMostContexts = 64;
 constexpr std::size_t kLongestFilter = 200;  // std::regex recurses once a character
 
@@ -38,13 +36,37 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+std::string prefill_name(std::int64_t tokens) {
+  return fmt::format("prefill/{}", tokens);
+}
+std::string decode_name(std::int64_t context) {
+  return fmt::format("decode/{}", context);
+}
+
+/// Which benchmarks are wanted.
+class Filter {
+ public:
+  explicit Filter(const std::string& pattern) {
+    if (pattern.size() > kLongestFilter)
+      fail_usage("the filter is longer than {} characters", kLongestFilter);
+    try {
+      regex_ = std::regex(pattern);
+    } catch (const std::regex_error&) {
+      fail_usage("{} is no regular expression", printable(pattern));
+    }
+  }
+  [[nodiscard]] bool takes(const std::string& name) const { return std::regex_search(name, regex_); }
+
+ private:
+  std::regex regex_;
+};
+
 class Runner {
  public:
   explicit Runner(const Options& options);
   Result run();
 
  private:
-  [[nodiscard]] bool wanted(const std::string& name) const;
   [[nodiscard]] std::vector<std::int64_t> wanted_contexts();
   [[nodiscard]] std::int32_t prompt_token(std::int64_t i) const;
   void measure_prefill();
@@ -57,7 +79,7 @@ class Runner {
   }
 
   const Options& options_;
-  std::regex filter_;
+  Filter filter_;
   std::int64_t steps_a_context_;
   Result result_;
   std::unique_ptr<OpenModel> model_;
@@ -67,24 +89,11 @@ class Runner {
   std::vector<double> seconds_;
 };
 
-std::regex compile(const std::string& filter) {
-  if (filter.size() > kLongestFilter) fail_usage("the filter is longer than {} characters", kLongestFilter);
-  try {
-    return std::regex(filter);
-  } catch (const std::regex_error&) {
-    fail_usage("{} is no regular expression", printable(filter));
-  }
-}
-
 Runner::Runner(const Options& options)
     : options_(options),
-      filter_(compile(options.filter)),
+      filter_(options.filter),
       steps_a_context_(kWarmUpSteps + std::int64_t{options.repeats} * options.steps) {
   options.check();
-}
-
-bool Runner::wanted(const std::string& name) const {
-  return std::regex_search(name, filter_);
 }
 
 /// The contexts that pass the filter and that the model goes to, rising.
@@ -92,7 +101,7 @@ std::vector<std::int64_t> Runner::wanted_contexts() {
   const std::int64_t longest = model_->backend->config().max_position_embeddings;
   std::vector<std::int64_t> out;
   for (const std::int64_t context : options_.contexts) {
-    if (!wanted(fmt::format("decode/{}", context))) continue;
+    if (!filter_.takes(decode_name(context))) continue;
     if (context + steps_a_context_ > longest) {
       result_.notes.push_back(
           fmt::format("decode/{} was left out: the model's longest context is {} tokens", context, longest));
@@ -112,11 +121,11 @@ std::int32_t Runner::prompt_token(std::int64_t i) const {
 
 void Runner::measure_prefill() {
   const std::int64_t tokens = options_.prefill_tokens;
-  if (tokens == 0 || !wanted(fmt::format("prefill/{}", tokens))) return;
+  if (tokens == 0 || !filter_.takes(prefill_name(tokens))) return;
   const Config& config = model_->backend->config();
   if (tokens > config.max_position_embeddings) {
-    result_.notes.push_back(fmt::format("prefill/{} was left out: the model's longest context is {} tokens", tokens,
-                                        config.max_position_embeddings));
+    result_.notes.push_back(fmt::format("prefill/{} was left out: the model's longest context is {} tokens",
+                                        tokens, config.max_position_embeddings));
     return;
   }
   std::vector<std::int32_t> prompt;
@@ -203,11 +212,11 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   const Config& config = model_->backend->config();
   const ModelInfo& info = model_->info;
   const double keys = out.mean_context + 1;
-  out.bytes = static_cast<double>(bytes_per_token(config, info.weight_bytes, info.kv == "f16" ? 2 : 4,
-                                                  std::llround(out.mean_context)));
+  out.bytes = static_cast<double>(
+      bytes_per_token(config, info.weight_bytes, info.kv == "f16" ? 2 : 4, std::llround(out.mean_context)));
   const auto attention = static_cast<double>(config.count(LayerKind::kFull) * config.q_dim());
-  const auto delta = static_cast<double>(config.count(LayerKind::kLinear) * config.linear_v_dim() *
-                                         config.linear_head_dim);
+  const auto delta =
+      static_cast<double>(config.count(LayerKind::kLinear) * config.linear_v_dim() * config.linear_head_dim);
   // An element of a delta-rule matrix takes seven operations: decay, two products and sums, an update.
   out.flop = 2 * static_cast<double>(info.parameters) + 4 * attention * keys + 7 * delta;
 
@@ -227,8 +236,8 @@ void Runner::fit() {
 
 Result Runner::run() {
   result_.environment = describe_environment();
-  result_.repeats = options_.repeats;
-  result_.steps = options_.steps;
+  result_.options = options_;
+  result_.options.load.progress = nullptr;
   const std::int64_t longest =
       options_.contexts.empty() ? 0 : *std::ranges::max_element(options_.contexts) + steps_a_context_;
   model_ = open_model(options_, std::max(longest, options_.prefill_tokens));
@@ -244,8 +253,8 @@ Result Runner::run() {
   }
   fit();
   if (!result_.prefill && result_.decode.empty()) {
-    fail_usage("nothing was measured: {}", result_.notes.empty() ? "no benchmark passes the filter"
-                                                                 : result_.notes.front());
+    fail_usage("nothing was measured: {}",
+               result_.notes.empty() ? "no benchmark passes the filter" : result_.notes.front());
   }
   result_.logits_hash = hash_.value();
   return std::move(result_);
@@ -265,8 +274,18 @@ void Options::check() const {
     }
   }
   for (const auto& [value, name] : {std::pair{repeats, "repeats"}, std::pair{steps, "steps"}}) {
-    if (value < 1 || value > kMostRepeats) fail_usage("{} {} were asked for; give 1 to {}", value, name, kMostRepeats);
+    if (value < 1 || value > kMostRepeats)
+      fail_usage("{} {} were asked for; give 1 to {}", value, name, kMostRepeats);
   }
+}
+
+std::vector<std::string> benchmark_names(const Options& options) {
+  std::vector<std::string> names;
+  if (options.prefill_tokens > 0) names.push_back(prefill_name(options.prefill_tokens));
+  for (const std::int64_t context : options.contexts) names.push_back(decode_name(context));
+  const Filter filter(options.filter);
+  std::erase_if(names, [&](const std::string& name) { return !filter.takes(name); });
+  return names;
 }
 
 Result run(const Options& options) {

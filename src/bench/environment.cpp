@@ -1,11 +1,11 @@
 #include "bench/environment.h"
 
-#include <sys/utsname.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string_view>
+
+#include <sys/utsname.h>
 
 #ifdef __APPLE__
 #include <sys/sysctl.h>

@@ -6,8 +6,8 @@
 
 namespace lattice::bench {
 
-/// What was measured and on what: without it a figure says nothing. Texts are "unknown" where the machine does
-/// not tell.
+/// What was measured and on what: without it a figure says nothing. Texts are "unknown" where the machine
+/// does not tell.
 struct Environment {
   std::string commit;    ///< of the source tree when it was built, with "-dirty" where it had changes
   std::string compiler;  ///< "GNU 12.2.0"

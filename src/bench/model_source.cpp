@@ -53,16 +53,17 @@ ModelInfo describe(const Options& options, const Config& config, const Weights& 
 }
 
 void check_memory(const Options& options, const Config& config, std::int64_t context) {
-  const std::int64_t needed = RandomModel::matrix_bytes(config, options.type) +
-                              RandomModel::pool_bytes(config, options.type) +
-                              config.kv_bytes_per_token(kv_element_bytes(options)) * context + config.state_bytes() +
-                              kOverhead;
+  const std::int64_t needed =
+      RandomModel::matrix_bytes(config, options.type) + RandomModel::pool_bytes(config, options.type) +
+      config.kv_bytes_per_token(kv_element_bytes(options)) * context + config.state_bytes() + kOverhead;
   const std::optional<std::int64_t> available = available_memory();
   if (available && needed > *available) {
-    fail("{} in {} with a context of {} takes {:.1f} GB of memory, and {:.1f} GB are free; choose a smaller --shape, "
-         "--type or --contexts",
-         *options.shape, dtype_name(options.type), context, static_cast<double>(needed) * 1e-9,
-         static_cast<double>(*available) * 1e-9);
+    fail(
+        "{} in {} with a context of {} takes {:.1f} GB of memory, and {:.1f} GB are free; choose a smaller "
+        "--shape, "
+        "--type or --contexts",
+        *options.shape, dtype_name(options.type), context, static_cast<double>(needed) * 1e-9,
+        static_cast<double>(*available) * 1e-9);
   }
 }
 

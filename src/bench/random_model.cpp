@@ -18,8 +18,8 @@ namespace {
 // What `random_bits` is asked for; matrices and vectors draw from different streams.
 constexpr std::uint64_t kPoolStream = 1 << 20;
 
-// Rows from one matrix's window into a pool to the next one's: any number, but not a multiple of the rows that
-// a backend stores together, so that no two matrices have groups of rows in common.
+// Rows from one matrix's window into a pool to the next one's: any number, but not a multiple of the rows
+// that a backend stores together, so that no two matrices have groups of rows in common.
 constexpr std::int64_t kWindowStep = 61;
 
 // Elements are uniform in sign and, within one power of two, in mantissa: ±[1, 2) · 2^e has the root mean
@@ -187,7 +187,8 @@ MatrixView shape_of(DType type, std::int64_t rows, std::int64_t cols) {
 
 }  // namespace
 
-RandomMatrix::RandomMatrix(DType type, std::int64_t rows, std::int64_t cols, std::uint64_t seed, ThreadPool& pool)
+RandomMatrix::RandomMatrix(DType type, std::int64_t rows, std::int64_t cols, std::uint64_t seed,
+                           ThreadPool& pool)
     : shape_(shape_of(type, rows, cols)) {
   const auto bytes = static_cast<std::size_t>(shape_.total_bytes());
   data_.reset(new (std::nothrow) std::byte[bytes]);

@@ -12,9 +12,9 @@
 namespace lattice::bench {
 
 /// Random bytes of a weight matrix in `type`: signs, mantissas and quants are random, exponents and scales
-/// such that an element is about 1/√cols, which keeps activations as they are in a trained model. Never zeros,
-/// which some machines multiply faster, and which compress. The same for the same seed, at any number of
-/// threads.
+/// such that an element is about 1/√cols, which keeps activations as they are in a trained model. Never
+/// zeros, which some machines multiply faster, and which compress. The same for the same seed, at any number
+/// of threads.
 class RandomMatrix {
  public:
   /// Throws Error where the memory cannot be had.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "bench/benchmark.h"
 
@@ -10,9 +9,8 @@ namespace lattice::bench {
 /// Tables for people, in columns. Ends with what the figures were taken on and with the hash of the logits.
 [[nodiscard]] std::string text_report(const Result& result);
 
-/// The same for machines: one JSON object of the schema "lattice-bench/1" (docs/benchmarks.md). `command` is what
-/// was run, word by word.
-[[nodiscard]] std::string json_report(const Result& result, const std::vector<std::string>& command);
+/// The same for machines: one JSON object of the schema "lattice-bench/1" (docs/benchmarks.md).
+[[nodiscard]] std::string json_report(const Result& result);
 
 /// Two plots beside each other: the roofline with the measured points, and tokens a second against context.
 /// An SVG document that reads on light and on dark pages.

@@ -10,9 +10,9 @@ using Json = nlohmann::ordered_json;
 
 /// The part that every benchmark of the schema has, whatever program printed it.
 Json benchmark(const std::string& name, const Samples& seconds) {
-  return {{"name", name},          {"unit", "s"},           {"better", "lower"},
-          {"value", seconds.median()}, {"mad", seconds.mad()}, {"min", seconds.min()},
-          {"max", seconds.max()},  {"samples", seconds.values}};
+  return {
+      {"name", name},         {"unit", "s"},          {"better", "lower"},    {"value", seconds.median()},
+      {"mad", seconds.mad()}, {"min", seconds.min()}, {"max", seconds.max()}, {"samples", seconds.values}};
 }
 
 Json prefill_json(const Prefill& prefill) {
@@ -40,17 +40,26 @@ Json decode_json(const Decode& decode) {
   return out;
 }
 
+Json options_json(const Options& options) {
+  return {{"device", options.load.device}, {"threads", options.load.threads},
+          {"exact", options.load.exact},   {"prefill", options.prefill_tokens},
+          {"contexts", options.contexts},  {"repeats", options.repeats},
+          {"steps", options.steps},        {"feed", !options.make_up_contexts},
+          {"filter", options.filter}};
+}
+
 }  // namespace
 
-std::string json_report(const Result& result, const std::vector<std::string>& command) {
+std::string json_report(const Result& result) {
   const Environment& on = result.environment;
   const ModelInfo& model = result.model;
   Json out;
   out["schema"] = "lattice-bench/1";
-  out["command"] = command;
-  out["program"] = {{"name", "lattice bench"}, {"commit", on.commit}, {"compiler", on.compiler}, {"flags", on.flags}};
-  out["machine"] = {{"cpu", on.cpu},           {"processors", on.processors}, {"threads", result.roof.threads},
-                    {"governor", on.governor}, {"load_1m", on.load},          {"system", on.system}};
+  out["program"] = {
+      {"name", "lattice bench"}, {"commit", on.commit}, {"compiler", on.compiler}, {"flags", on.flags}};
+  out["machine"] = {
+      {"cpu", on.cpu},           {"processors", on.processors}, {"threads", result.roof.threads},
+      {"governor", on.governor}, {"load_1m", on.load},          {"system", on.system}};
   out["device"] = model.device;
   out["model"] = {{"name", model.name},
                   {"type", model.type},
@@ -63,8 +72,7 @@ std::string json_report(const Result& result, const std::vector<std::string>& co
   out["roof"] = {{"bytes_per_second", result.roof.bytes_per_second},
                  {"flop_per_second", result.roof.flop_per_second},
                  {"phase_s", result.roof.phase_seconds}};
-  out["repeats"] = result.repeats;
-  out["steps"] = result.steps;
+  out["options"] = options_json(result.options);
   out["benchmarks"] = Json::array();
   if (result.prefill) out["benchmarks"].push_back(prefill_json(*result.prefill));
   for (const Decode& decode : result.decode) out["benchmarks"].push_back(decode_json(decode));

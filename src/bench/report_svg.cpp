@@ -37,8 +37,8 @@ std::vector<Mark> marks_of(const Result& result) {
   if (result.prefill) {
     const auto bytes = static_cast<double>(result.model.weight_bytes + 2 * result.model.state_bytes +
                                            result.model.kv_bytes * result.prefill->tokens);
-    marks.push_back({fmt::format("prefill of {}", result.prefill->tokens), "second", result.prefill->flop / bytes,
-                     result.prefill->flop / result.prefill->seconds.median()});
+    marks.push_back({fmt::format("prefill of {}", result.prefill->tokens), "second",
+                     result.prefill->flop / bytes, result.prefill->flop / result.prefill->seconds.median()});
   }
   return marks;
 }
@@ -60,7 +60,9 @@ void draw_roofline(Svg& svg, const Result& result) {
   const Axis y(Axis::Scale::kLog, least_y * 1e-9, most_y * 1e-9, kBottom, kTop);
   svg.axes(x, y, "operations a byte", "GFLOP/s", "Roofline");
 
-  const auto at = [&](double intensity, double rate) { return Point{x.place(intensity), y.place(rate * 1e-9)}; };
+  const auto at = [&](double intensity, double rate) {
+    return Point{x.place(intensity), y.place(rate * 1e-9)};
+  };
   // The slanted roof begins at the frame's left or bottom edge, whichever it meets.
   const double begin = std::max(x.low(), y.low() * 1e9 / result.roof.bytes_per_second);
   svg.polyline({at(begin, begin * result.roof.bytes_per_second), at(ridge, result.roof.flop_per_second),
@@ -79,7 +81,8 @@ void draw_roofline(Svg& svg, const Result& result) {
       svg.text({point.x - 8, point.y + 18}, marks[i].name, Svg::Anchor::kMiddle);
     } else if (i == 0) {
       svg.text({point.x + 9, point.y + 5},
-               result.decode.size() == 1 ? marks[i].name : std::string("decode, all contexts"), Svg::Anchor::kStart);
+               result.decode.size() == 1 ? marks[i].name : std::string("decode, all contexts"),
+               Svg::Anchor::kStart);
     }
   }
 }
@@ -114,8 +117,9 @@ void draw_decode(Svg& svg, const Result& result) {
   svg.text({x.place(longest / 8), y.place(ceiling(longest / 8)) - 10}, "bytes at the measured bandwidth",
            Svg::Anchor::kStart);
   if (result.fit) {
-    svg.polyline(curve([&](double context) { return 1 / (result.fit->intercept + result.fit->slope * context); }),
-                 "fitted");
+    svg.polyline(
+        curve([&](double context) { return 1 / (result.fit->intercept + result.fit->slope * context); }),
+        "fitted");
   }
   for (const Decode& decode : result.decode) {
     const double at = x.place(decode.mean_context);

@@ -40,8 +40,8 @@ struct VectorOf<64> {
   using Type = float __attribute__((vector_size(64)));
 };
 
-/// kIterations rounds of kSums multiply-adds on vectors of `kBytes`. Returns something that depends on all of them. What
-/// the compiler cannot know (`factor`, `addend`) keeps it from computing the result beforehand.
+/// kIterations rounds of kSums multiply-adds on vectors of `kBytes`. Returns something that depends on all of
+/// them. What the compiler cannot know (`factor`, `addend`) keeps it from computing the result beforehand.
 template <int kBytes>
 [[gnu::always_inline]] inline float multiply_add(float factor, float addend) {
   using Vector = typename VectorOf<kBytes>::Type;

@@ -25,8 +25,8 @@ struct Scale {
 };
 
 constexpr std::array kScales = {
-    Scale{"0.8b", 1024, 3584, 24, 8, 2, 16, true},     Scale{"2b", 2048, 6144, 24, 8, 2, 16, true},
-    Scale{"4b", 2560, 9216, 32, 16, 4, 32, true},      Scale{"9b", 4096, 12288, 32, 16, 4, 32, false},
+    Scale{"0.8b", 1024, 3584, 24, 8, 2, 16, true},   Scale{"2b", 2048, 6144, 24, 8, 2, 16, true},
+    Scale{"4b", 2560, 9216, 32, 16, 4, 32, true},    Scale{"9b", 4096, 12288, 32, 16, 4, 32, false},
     Scale{"27b", 5120, 17408, 64, 24, 4, 48, false},
 };
 
@@ -89,14 +89,16 @@ std::vector<MatrixShape> matrix_shapes(const Config& config) {
 }
 
 const std::vector<DType>& random_types() {
-  static const std::vector<DType> types = {DType::kQ8_0, DType::kQ4_0, DType::kBF16, DType::kF16, DType::kF32};
+  static const std::vector<DType> types = {DType::kQ8_0, DType::kQ4_0, DType::kBF16, DType::kF16,
+                                           DType::kF32};
   return types;
 }
 
 DType random_type(std::string_view name) {
   const std::optional<DType> type = dtype_from_name(name);
   if (!type || std::ranges::find(random_types(), *type) == random_types().end()) {
-    fail_usage("random weights are not made in {}; choose one of q8_0, q4_0, bf16, f16, f32", printable(name));
+    fail_usage("random weights are not made in {}; choose one of q8_0, q4_0, bf16, f16, f32",
+               printable(name));
   }
   return *type;
 }

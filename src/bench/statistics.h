@@ -24,9 +24,9 @@ struct Line {
   double slope = 0;
 };
 
-/// The line through the points (x, y) by Theil and Sen: the slope is the median of the slopes of all pairs with
-/// different x, the intercept the median of y − slope · x. One measurement that was disturbed does not move it.
-/// Both spans are equally long. With fewer than two different x the slope is 0.
+/// The line through the points (x, y) by Theil and Sen: the slope is the median of the slopes of all pairs
+/// with different x, the intercept the median of y − slope · x. One measurement that was disturbed does not
+/// move it. Both spans are equally long. With fewer than two different x the slope is 0.
 [[nodiscard]] Line theil_sen(std::span<const double> x, std::span<const double> y);
 
 }  // namespace lattice::bench

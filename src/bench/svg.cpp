@@ -28,8 +28,8 @@ constexpr std::string_view kStyle = R"(<style>
 </style>
 )";
 
-/// The largest of 1, 2 and 5 times a power of ten that is not above `value`, and the smallest not below it. A hair's
-/// breadth counts as equal.
+/// The largest of 1, 2 and 5 times a power of ten that is not above `value`, and the smallest not below it. A
+/// hair's breadth counts as equal.
 double round_down(double value) {
   const double power = std::pow(10.0, std::floor(std::log10(value) + 1e-9));
   for (const double factor : {5.0, 2.0}) {
@@ -95,14 +95,15 @@ double Axis::place(double value) const noexcept {
 
 Svg::Svg(double width, double height, std::string_view title) {
   out_ = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:g}\" height=\"{1:g}\" viewBox=\"0 0 {0:g} {1:g}\" "
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:g}\" height=\"{1:g}\" viewBox=\"0 0 {0:g} "
+      "{1:g}\" "
       "role=\"img\">\n<title>{2}</title>\n{3}",
       width, height, escaped(title), kStyle);
 }
 
 void Svg::line(Point from, Point to, std::string_view style) {
-  out_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style, from.x,
-                      from.y, to.x, to.y);
+  out_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style,
+                      from.x, from.y, to.x, to.y);
 }
 
 void Svg::polyline(const std::vector<Point>& points, std::string_view style) {
@@ -112,18 +113,22 @@ void Svg::polyline(const std::vector<Point>& points, std::string_view style) {
 }
 
 void Svg::dot(Point center, std::string_view style) {
-  out_ += fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>\n", style, center.x, center.y);
+  out_ +=
+      fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>\n", style, center.x, center.y);
 }
 
 void Svg::text(Point at, std::string_view text, Anchor anchor, std::string_view style) {
-  const std::string_view name = anchor == Anchor::kStart ? "start" : anchor == Anchor::kEnd ? "end" : "middle";
-  out_ += fmt::format("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", style, at.x, at.y,
-                      name, escaped(text));
+  const std::string_view name = anchor == Anchor::kStart ? "start"
+                                : anchor == Anchor::kEnd ? "end"
+                                                         : "middle";
+  out_ += fmt::format("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", style,
+                      at.x, at.y, name, escaped(text));
 }
 
 void Svg::upright(Point at, std::string_view text) {
   out_ += fmt::format(
-      "<text class=\"ink\" x=\"{0:.1f}\" y=\"{1:.1f}\" text-anchor=\"middle\" transform=\"rotate(-90 {0:.1f} {1:.1f})\">{2}"
+      "<text class=\"ink\" x=\"{0:.1f}\" y=\"{1:.1f}\" text-anchor=\"middle\" transform=\"rotate(-90 {0:.1f} "
+      "{1:.1f})\">{2}"
       "</text>\n",
       at.x, at.y, escaped(text));
 }

@@ -16,8 +16,8 @@ class Axis {
  public:
   enum class Scale { kLinear, kLog };
 
-  /// Covers at least [low, high], widened to round numbers; for kLog both are above zero. `begin` and `end` are
-  /// where they come to stand on the page.
+  /// Covers at least [low, high], widened to round numbers; for kLog both are above zero. `begin` and `end`
+  /// are where they come to stand on the page.
   Axis(Scale scale, double low, double high, double begin, double end);
 
   [[nodiscard]] double place(double value) const noexcept;
@@ -34,8 +34,8 @@ class Axis {
   std::vector<double> ticks_;
 };
 
-/// Writes SVG. Colours are named by what they are for (`ink`, `grid`, `roof`, `measured`, `fitted`), and a style
-/// sheet gives each one for light pages and one for dark ones.
+/// Writes SVG. Colours are named by what they are for (`ink`, `grid`, `roof`, `measured`, `fitted`), and a
+/// style sheet gives each one for light pages and one for dark ones.
 class Svg {
  public:
   Svg(double width, double height, std::string_view title);
@@ -48,7 +48,8 @@ class Svg {
   /// Text that is turned a quarter to the left about its middle.
   void upright(Point at, std::string_view text);
   /// Both axes' frame, grid and labels, with what they show.
-  void axes(const Axis& x, const Axis& y, std::string_view x_title, std::string_view y_title, std::string_view title);
+  void axes(const Axis& x, const Axis& y, std::string_view x_title, std::string_view y_title,
+            std::string_view title);
 
   /// The whole document.
   [[nodiscard]] std::string finish() &&;

@@ -31,7 +31,7 @@ constexpr std::string_view kExamples = R"(Examples:
 
 void add_commands(CLI::App& program) {
   for (const auto add : {add_run, add_chat, add_inspect, add_tokenize, add_logits, add_perplexity,
-                         add_quantize, add_devices}) {
+                         add_quantize, add_devices, add_bench}) {
     add(program);
   }
 }

@@ -53,8 +53,8 @@ class Backend {
   /// "cpu (AVX2, 2 threads)": for people.
   [[nodiscard]] virtual std::string description() const = 0;
   [[nodiscard]] virtual const Config& config() const noexcept = 0;
-  /// Dependent phases run since the backend was made: pieces of work that all of the device does together, and
-  /// each of which waits for the one before. 0 where the work is not divided.
+  /// Dependent phases run since the backend was made: pieces of work that all of the device does together,
+  /// and each of which waits for the one before. 0 where the work is not divided.
   [[nodiscard]] virtual std::int64_t phases() const noexcept { return 0; }
 
   /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory

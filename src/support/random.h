@@ -5,8 +5,8 @@
 
 namespace lattice {
 
-/// The 64 random bits that `stream` has at `index`: SplitMix64's output function (Steele, Lea, Flood 2014) of a
-/// counter. Any element can be had without those before it, so that threads may share out a buffer and the
+/// The 64 random bits that `stream` has at `index`: SplitMix64's output function (Steele, Lea, Flood 2014) of
+/// a counter. Any element can be had without those before it, so that threads may share out a buffer and the
 /// result depends on nothing but the two numbers.
 [[nodiscard]] constexpr std::uint64_t random_bits(std::uint64_t stream, std::uint64_t index) noexcept {
   const auto mix = [](std::uint64_t z) {
@@ -24,7 +24,8 @@ namespace lattice {
 }
 
 /// Writes values uniform in [−limit, limit): element i is that of index `first` + i.
-inline void fill_uniform(std::span<float> out, float limit, std::uint64_t stream, std::uint64_t first) noexcept {
+inline void fill_uniform(std::span<float> out, float limit, std::uint64_t stream,
+                         std::uint64_t first) noexcept {
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = limit * (2 * random_unit(stream, first + i) - 1);
 }
 

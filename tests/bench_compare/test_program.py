@@ -182,7 +182,7 @@ print(json.dumps({{"schema": "lattice-bench/1", "benchmarks": [{{"name": "x", "v
 CMAKE = """
 cmake_minimum_required(VERSION 3.16)
 project(fake NONE)
-add_custom_target(lattice COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_SOURCE_DIR}/lattice.py ${PROJECT_BINARY_DIR}/lattice)
+add_custom_target(lattice_program COMMAND ${CMAKE_COMMAND} -E copy ${PROJECT_SOURCE_DIR}/lattice.py ${PROJECT_BINARY_DIR}/lattice)
 """
 PROGRAM = f"""#!{sys.executable}
 import json, sys, time

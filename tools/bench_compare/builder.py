@@ -101,7 +101,7 @@ KERNEL_SUITE = "kernels"
 
 
 def targets_of(suites: Sequence[str]) -> list[str]:
-    return (["lattice"] if MODEL_SUITE in suites else []) + (["bench_kernels"] if KERNEL_SUITE in suites else [])
+    return (["lattice_program"] if MODEL_SUITE in suites else []) + (["bench_kernels"] if KERNEL_SUITE in suites else [])
 
 
 def _program(built: Built, name: str) -> str:
