@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lattice/export.h"
 #include "lattice/sampling.hpp"
 #include "lattice/session.hpp"
 
@@ -20,7 +21,7 @@ enum class FinishReason : std::uint8_t {
   kCancelled,  ///< the callback said so
 };
 /// "eos", "stop", "length", "context", "cancelled".
-[[nodiscard]] std::string_view finish_reason_name(FinishReason reason) noexcept;
+[[nodiscard]] LATTICE_API std::string_view finish_reason_name(FinishReason reason) noexcept;
 
 /// Called for every token as it comes. `text` is what the token adds to the text, whole characters only and
 /// nothing that may still turn out to be part of a stop string: often empty for one token and longer for the
@@ -53,6 +54,7 @@ struct Generation {
 
 /// Brings `session` to `prompt` (Session::sync) and lets the model go on. Throws Error(kUsage) for an empty
 /// prompt, one that does not fit the context, and options out of range.
-Generation generate(Session& session, std::span<const Token> prompt, const GenerateOptions& options = {});
+LATTICE_API Generation generate(Session& session, std::span<const Token> prompt,
+                                const GenerateOptions& options = {});
 
 }  // namespace lattice

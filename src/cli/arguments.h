@@ -11,8 +11,8 @@
 
 #include "lattice/model.hpp"
 
-// What comes from the command line, checked. Everything here throws Error(kUsage) with a sentence that names the
-// flag, except for what stands in a file: that is Error(kInput).
+// What comes from the command line, checked. Everything here throws Error(kUsage) with a sentence that names
+// the flag, except for what stands in a file: that is Error(kInput).
 
 namespace lattice::cli {
 
@@ -30,7 +30,8 @@ template <typename Target>
 CLI::Option* add_text(CLI::App& command, const std::string& names, Target& target, const std::string& type,
                       const std::string& help) {
   return command
-      .add_option_function<std::string>(names, [&target](const std::string& text) { target = text; }, help)
+      .add_option_function<std::string>(
+          names, [&target](const std::string& text) { target = text; }, help)
       ->type_name(type);
 }
 
@@ -65,8 +66,8 @@ struct TokenArguments {
 
 /// "1,2,3" → ids. Blanks may stand beside the commas.
 [[nodiscard]] std::vector<Token> parse_token_list(std::string_view flag, std::string_view text);
-/// A JSON array of ids, or an object with such an array called "tokens", which is what `lattice tokenize --json`
-/// and `lattice run --json` print.
+/// A JSON array of ids, or an object with such an array called "tokens", which is what `lattice tokenize
+/// --json` and `lattice run --json` print.
 [[nodiscard]] std::vector<Token> read_token_file(const std::filesystem::path& path);
 
 /// The whole of a text file.
@@ -74,8 +75,8 @@ struct TokenArguments {
 /// Standard input up to its end, less one newline there: `echo` adds it, and nobody means it.
 [[nodiscard]] std::string read_standard_input();
 
-/// The positional arguments [MODEL] [TEXT] of a command, each of which may be left out. One alone is the model
-/// where it is a directory that exists or ends in ".gguf", and the text otherwise.
+/// The positional arguments [MODEL] [TEXT] of a command, each of which may be left out. One alone is the
+/// model where it is a directory that exists or ends in ".gguf", and the text otherwise.
 struct ModelAndText {
   std::optional<std::filesystem::path> model;
   std::optional<std::string> text;

@@ -164,9 +164,10 @@ bool Chat::obey(std::string_view command) {
 
 void Chat::save(const std::string& file) const {
   if (file.empty()) fail_usage("/save needs the name of a file");
-  const std::string text = std::filesystem::path(file).extension() == ".json"
-                               ? conversation_->json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
-                               : conversation_->transcript();
+  const std::string text =
+      std::filesystem::path(file).extension() == ".json"
+          ? conversation_->json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
+          : conversation_->transcript();
   OutputFile out(file);
   out.write(std::as_bytes(std::span(text)));
   out.commit();
@@ -182,8 +183,9 @@ void Chat::reply_to(const std::string& said) {
     printer.finish();
     if (!generation.tokens.empty()) conversation_->add(said, generation, printer.answer());
     if (generation.finish_reason == FinishReason::kContext) {
-      note(fmt::format("The context of {} tokens is full: /reset begins anew, and a larger --context takes more.",
-                       session_.context()));
+      note(fmt::format(
+          "The context of {} tokens is full: /reset begins anew, and a larger --context takes more.",
+          session_.context()));
     } else if (turn.one_paragraph && generation.finish_reason == FinishReason::kEos) {
       note("The text ends here; what you write next begins a new one.");
     }
@@ -224,7 +226,9 @@ Generation Chat::generate_reply(const Turn& turn, ReplyPrinter& printer) {
 }
 
 /// A line that is not part of the conversation.
-void Chat::note(std::string_view line) const { print_note(dim(Stream::kError, line)); }
+void Chat::note(std::string_view line) const {
+  print_note(dim(Stream::kError, line));
+}
 
 }  // namespace
 

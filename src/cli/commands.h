@@ -3,8 +3,8 @@
 #include <CLI/CLI.hpp>
 
 // Each of these adds one command to the program: its flags, its help with examples, and what it does, as the
-// command's callback. A command throws Error for what went wrong and prints through cli/output.h. To add one: a
-// file beside these, a line here, and a line in the list in program.cpp.
+// command's callback. A command throws Error for what went wrong and prints through cli/output.h. To add one:
+// a file beside these, a line here, and a line in the list in program.cpp.
 
 namespace lattice::cli {
 

@@ -16,10 +16,11 @@ namespace lattice::cli {
 /// What the model is to go on from.
 struct Turn {
   std::vector<Token> prompt;
-  /// How many tokens at the beginning of `prompt` the next turn's prompt is sure to begin with as well, whatever
-  /// becomes of the reply: where a snapshot of the session is worth taking. 0: all, when the reply is kept as it is.
+  /// How many tokens at the beginning of `prompt` the next turn's prompt is sure to begin with as well,
+  /// whatever becomes of the reply: where a snapshot of the session is worth taking. 0: all, when the reply
+  /// is kept as it is.
   std::size_t lasting = 0;
-  std::string rendered;  ///< the prompt's text, where a chat template made it
+  std::string rendered;        ///< the prompt's text, where a chat template made it
   bool one_paragraph = false;  ///< the reply ends with the first paragraph
 };
 
@@ -32,8 +33,8 @@ class Conversation {
 
   /// What to do with `said`. Nothing is added to the conversation yet.
   [[nodiscard]] virtual Turn turn(const std::string& said) const = 0;
-  /// Adds `said` and the reply to it. `answer` is the reply without its thinking, where a chat template made the
-  /// prompt.
+  /// Adds `said` and the reply to it. `answer` is the reply without its thinking, where a chat template made
+  /// the prompt.
   virtual void add(const std::string& said, const Generation& reply, const std::string& answer) = 0;
   /// Forgets what was said, and keeps the system prompt.
   virtual void clear() = 0;
@@ -51,7 +52,8 @@ class Conversation {
 };
 
 /// Turns of user and assistant, for a model with a chat template. Thinking is not kept.
-[[nodiscard]] std::unique_ptr<Conversation> make_chat_conversation(const Model& model, const ChatOptions& options);
+[[nodiscard]] std::unique_ptr<Conversation> make_chat_conversation(const Model& model,
+                                                                   const ChatOptions& options);
 
 /// One text that user and model write in turns, for a base model.
 [[nodiscard]] std::unique_ptr<Conversation> make_text_conversation(const Model& model);

@@ -19,7 +19,8 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(The first device is the one that --device auto takes. LATTICE_ISA=NAME in the environment forces a lower
+constexpr const char* kExamples =
+    R"(The first device is the one that --device auto takes. LATTICE_ISA=NAME in the environment forces a lower
 instruction set than the best. Memory's bandwidth sets the pace of decoding, so it is measured, not looked up.
 
 Examples:

@@ -23,8 +23,9 @@ struct Figures {
   [[nodiscard]] static Figures of(const Model& model, const Generation& generation);
 };
 
-/// "4 tokens of prompt at 312 tok/s, 211 tokens at 143 tok/s, first after 14 ms, …". With `bandwidth`, in bytes
-/// a second, the share of it that decoding used (MBU), and the weights' format, which such a figure always names.
+/// "4 tokens of prompt at 312 tok/s, 211 tokens at 143 tok/s, first after 14 ms, …". With `bandwidth`, in
+/// bytes a second, the share of it that decoding used (MBU), and the weights' format, which such a figure
+/// always names.
 [[nodiscard]] std::string figures_line(const Figures& figures, std::optional<double> bandwidth,
                                        const std::string& format);
 

@@ -40,7 +40,6 @@ std::string entry(const std::string& name, std::string_view text) {
 HelpFormatter::HelpFormatter() {
   label("Positionals", "Arguments");
   label("SUBCOMMAND", "COMMAND");
-  label("Subcommands", "Commands");
 }
 
 std::string HelpFormatter::make_description(const CLI::App* app) const {
@@ -49,7 +48,9 @@ std::string HelpFormatter::make_description(const CLI::App* app) const {
 
 std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
   const std::string type = is_positional ? "" : make_option_opts(option);
-  return entry(make_option_name(option, is_positional) + type, make_option_desc(option));
+  std::string name = make_option_name(option, is_positional);
+  if (const std::size_t comma = name.find(','); comma != std::string::npos) name.insert(comma + 1, 1, ' ');
+  return entry(name + type, make_option_desc(option));
 }
 
 std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {

@@ -6,7 +6,8 @@
 
 namespace lattice::cli {
 
-/// CLI11's help, with explanations wrapped beside the flags, and without what only a programmer wants to know.
+/// CLI11's help, with explanations wrapped beside the flags, and without what only a programmer wants to
+/// know.
 class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter();

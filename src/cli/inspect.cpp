@@ -1,3 +1,5 @@
+#include "engine/inspect.h"
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -15,14 +17,14 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
-#include "engine/inspect.h"
 #include "support/printable.h"
 #include "support/thread_pool.h"
 
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(The weights are not loaded. A token's bytes are the weights that it reads, the recurrent state that it reads
+constexpr const char* kExamples =
+    R"(The weights are not loaded. A token's bytes are the weights that it reads, the recurrent state that it reads
 and writes, and the keys and values before it (here in f32; --kv f16 halves those). The prediction is this
 machine's memory bandwidth, measured now, divided by those bytes: no engine can be faster.
 
@@ -53,8 +55,7 @@ std::string pattern_of(std::string_view name) {
   std::string out;
   while (!name.empty()) {
     const std::string_view part = name.substr(0, name.find('.'));
-    const bool is_number =
-        !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+    const bool is_number = !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
     out += is_number ? "*" : part;
     name.remove_prefix(part.size());
     if (name.empty()) break;
@@ -145,9 +146,9 @@ void print_configuration(const CheckpointInfo& info) {
                                    config.count(LayerKind::kLinear), config.count(LayerKind::kFull))});
   table.add({"hidden size", fmt::format("{}, MLP {}", config.hidden_size, config.intermediate_size)});
   table.add({"full attention",
-             fmt::format("{} query heads, {} key-value heads, head size {}, rotary on {}, theta {:g}",
+             fmt::format("{} query heads, {} key-value heads, head size {}, rotary on {}, theta {}",
                          config.attention_heads, config.kv_heads, config.head_dim, config.rotary_dim,
-                         config.rope_theta)});
+                         format_count(static_cast<std::int64_t>(config.rope_theta)))});
   table.add({"linear attention",
              fmt::format("{} key heads, {} value heads, head size {}, convolution {}", config.linear_k_heads,
                          config.linear_v_heads, config.linear_head_dim, config.conv_kernel)});
@@ -157,11 +158,13 @@ void print_configuration(const CheckpointInfo& info) {
   table.add({"tokenizer", without_controls(tokenizer_line(info))});
   table.add({"chat template", without_controls(template_line(info))});
   table.add({"sampling", sampling_line(info.sampling)});
-  table.add({"tensors", fmt::format("{}, {}; of the decoder {}", format_count(static_cast<std::int64_t>(info.tensors.size())),
+  table.add({"tensors", fmt::format("{}, {}; of the decoder {}",
+                                    format_count(static_cast<std::int64_t>(info.tensors.size())),
                                     bytes(info.total_bytes), bytes(info.decoder_bytes))});
   table.add({"recurrent state", bytes(info.state_bytes) + " a sequence"});
-  table.add({"keys and values", fmt::format("{} a token in f32, {} in f16", bytes(info.kv_bytes_per_token_f32),
-                                            bytes(info.kv_bytes_per_token_f16))});
+  table.add(
+      {"keys and values", fmt::format("{} a token in f32, {} in f16", bytes(info.kv_bytes_per_token_f32),
+                                      bytes(info.kv_bytes_per_token_f16))});
   table.print();
 }
 
@@ -175,7 +178,9 @@ void print_prediction(const CheckpointInfo& info, std::optional<double> bandwidt
                bandwidth ? format_figure(info.predicted_rate(*bandwidth, context, kF32Bytes)) : "?"});
   }
   table.print();
-  if (bandwidth) print_out("at {}/s, which this machine's memory gives {} threads\n", format_bytes(*bandwidth), usable_processors());
+  if (bandwidth)
+    print_out("at {}/s, which this machine's memory gives {} threads\n", format_bytes(*bandwidth),
+              usable_processors());
 }
 
 nlohmann::ordered_json config_json(const Config& config) {
@@ -264,12 +269,14 @@ void show(const InspectArguments& arguments) {
 }  // namespace
 
 void add_inspect(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("inspect", "Show what a model is made of, and how fast it can be here");
+  CLI::App* command =
+      program.add_subcommand("inspect", "Show what a model is made of, and how fast it can be here");
   command->footer(kExamples);
   auto arguments = std::make_shared<InspectArguments>();
   add_text(*command, "MODEL", arguments->model_path, "",
            "A model's directory or .gguf file; without it, the model that comes with Lattice");
-  command->add_flag("--tensors", arguments->tensors, "List every tensor, rather than one line for all layers");
+  command->add_flag("--tensors", arguments->tensors,
+                    "List every tensor, rather than one line for all layers");
   command->add_flag("--json", arguments->json, "Print JSON, with every tensor");
   command->callback([arguments] { show(*arguments); });
 }

@@ -9,7 +9,9 @@ namespace {
 volatile std::sig_atomic_t was_interrupted = 0;
 struct sigaction previous_action = {};
 
-void note_interrupt(int /*signal*/) { was_interrupted = 1; }
+void note_interrupt(int /*signal*/) {
+  was_interrupted = 1;
+}
 
 }  // namespace
 
@@ -22,11 +24,17 @@ InterruptGuard::InterruptGuard() {
   sigaction(SIGINT, &action, &previous_action);
 }
 
-InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &previous_action, nullptr); }
+InterruptGuard::~InterruptGuard() {
+  sigaction(SIGINT, &previous_action, nullptr);
+}
 
-bool InterruptGuard::interrupted() noexcept { return was_interrupted != 0; }
+bool InterruptGuard::interrupted() noexcept {
+  return was_interrupted != 0;
+}
 
-void InterruptGuard::clear() noexcept { was_interrupted = 0; }
+void InterruptGuard::clear() noexcept {
+  was_interrupted = 0;
+}
 
 void die_of_interrupt() {
   std::signal(SIGINT, SIG_DFL);

@@ -23,7 +23,8 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(For comparing engines: give both the same ids. No tokenizer is needed, but where the model has one, the
+constexpr const char* kExamples =
+    R"(For comparing engines: give both the same ids. No tokenizer is needed, but where the model has one, the
 table shows the tokens' text.
 
 Examples:

@@ -69,7 +69,8 @@ void SamplingArguments::add_to(CLI::App& command) {
   CLI::Option* temperature_option =
       add_number(command, "--temperature", temperature,
                  "How freely to draw: 0 takes the likeliest token, 1 draws as the model says");
-  add_integer<std::int32_t>(command, "--top-k", top_k, 0, kMaxCount, "Draw from the K likeliest tokens; 0: all");
+  add_integer<std::int32_t>(command, "--top-k", top_k, 0, kMaxCount,
+                            "Draw from the K likeliest tokens; 0: all");
   add_number(command, "--top-p", top_p, "Draw from the likeliest tokens whose probabilities add up to X");
   add_number(command, "--min-p", min_p, "Leave out tokens less likely than X times the likeliest");
   add_number(command, "--repetition-penalty", repetition_penalty,
@@ -124,7 +125,8 @@ void ThinkArguments::add_to(CLI::App& command) {
       "--think", [this] { enabled = true; }, "Let a chat model think before it answers");
   command
       .add_flag_callback(
-          "--no-think", [this] { enabled = false; }, "Let it answer at once; without either, as the model prefers")
+          "--no-think", [this] { enabled = false; },
+          "Let it answer at once; without either, as the model prefers")
       ->excludes(think);
 }
 

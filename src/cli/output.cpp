@@ -23,7 +23,9 @@ void print_text(std::string_view text) {
   check(std::fwrite(text.data(), 1, text.size(), stdout) == text.size());
 }
 
-void flush_output() { check(std::fflush(stdout) == 0); }
+void flush_output() {
+  check(std::fflush(stdout) == 0);
+}
 
 void print_json(const nlohmann::ordered_json& value) {
   print_text(value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");

@@ -18,7 +18,8 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(Perplexity is exp of the mean of -log p(token | tokens before it): lower is better, and only figures of the
+constexpr const char* kExamples =
+    R"(Perplexity is exp of the mean of -log p(token | tokens before it): lower is better, and only figures of the
 same text and tokenizer compare. Ids need no tokenizer.
 
 Examples:
@@ -54,7 +55,7 @@ void show_perplexity(PerplexityArguments& arguments) {
     print_json({{"mean_nll", result.mean_nll}, {"tokens", result.tokens}, {"perplexity", result.value()}});
   } else {
     print_out("perplexity {:.4f} (mean -log p {:.6f} over {} tokens)\n", result.value(), result.mean_nll,
-          format_count(result.tokens));
+              format_count(result.tokens));
   }
 }
 

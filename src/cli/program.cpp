@@ -27,13 +27,16 @@ constexpr std::string_view kExamples = R"(Examples:
   lattice inspect MODEL                     see what it is made of, and how fast it should run here
   lattice quantize MODEL small.gguf         make it smaller, and so faster
 
-`lattice COMMAND --help` explains a command and shows examples.)";
+`lattice COMMAND --help` explains a command and shows examples. LATTICE_MODEL=PATH in the environment names
+another model to take where none is given.)";
 
 void add_commands(CLI::App& program) {
   for (const auto add : {add_run, add_chat, add_inspect, add_tokenize, add_logits, add_perplexity,
                          add_quantize, add_devices, add_bench}) {
     add(program);
   }
+  for (CLI::App* command : program.get_subcommands([](CLI::App*) { return true; }))
+    command->group("Commands");
 }
 
 /// "lattice: SENTENCE" on standard error.
@@ -45,17 +48,24 @@ int complain(std::string_view sentence, ExitStatus status) {
 /// What CLI11 has to say about arguments that it cannot take.
 int explain(const CLI::App& program, const CLI::ParseError& error) {
   const auto commands = program.get_subcommands();
+  const std::vector<std::string> unknown = program.remaining(true);
   if (!commands.empty()) {
-    return complain(fmt::format("{}; `lattice {} --help` explains the command", error.what(),
-                                commands.front()->get_name()),
-                    kWrongUsage);
+    const std::string command = commands.front()->get_name();
+    std::string what = error.what();
+    if (!unknown.empty()) {
+      const bool is_flag = unknown[0].starts_with('-');
+      what = fmt::format("{} does not take {}{}", command, printable(unknown[0]),
+                         is_flag ? "" : " as well (a text with blanks needs quotes)");
+    }
+    return complain(fmt::format("{}; `lattice {} --help` explains the command", what, command), kWrongUsage);
   }
-  const std::vector<std::string> unknown = program.remaining();
   if (unknown.empty()) {
     print_error_text(program.help());
     return kWrongUsage;
   }
-  return complain(fmt::format("there is no command {}; `lattice --help` lists them", printable(unknown[0])),
+  const bool is_flag = unknown[0].starts_with('-');
+  return complain(fmt::format("there is no {} {}; `lattice --help` lists them", is_flag ? "flag" : "command",
+                              printable(unknown[0])),
                   kWrongUsage);
 }
 
@@ -92,9 +102,10 @@ int run_program(int argc, const char* const* argv) {
   } catch (const Error& error) {
     return complain(error.what(), error.kind() == Error::Kind::kUsage ? kWrongUsage : kFailed);
   } catch (const std::bad_alloc&) {
-    return complain("this needs more memory than the machine gives: a smaller --context or a quantised model "
-                    "takes less",
-                    kFailed);
+    return complain(
+        "this needs more memory than the machine gives: a smaller --context or a quantised model "
+        "takes less",
+        kFailed);
   } catch (const std::exception& error) {
     return complain(error.what(), kFailed);
   }

@@ -13,8 +13,8 @@ namespace lattice::cli {
 enum class ProgressUnit : std::uint8_t { kBytes, kTokens };
 
 /// Shows on standard error how far long work has come. On a terminal: one line that is redrawn at most ten
-/// times a second and erased at the end. Elsewhere: a plain line at every tenth of the work, and nothing at all for
-/// work that takes less than a second.
+/// times a second and erased at the end. Elsewhere: a plain line at every tenth of the work, and nothing at
+/// all for work that takes less than a second.
 class ProgressBar {
  public:
   /// A quiet one shows nothing.

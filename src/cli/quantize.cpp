@@ -19,7 +19,8 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(Reads a model of any format and writes a GGUF file, which llama.cpp and its kin read as well. q8_0 is
+constexpr const char* kExamples =
+    R"(Reads a model of any format and writes a GGUF file, which llama.cpp and its kin read as well. q8_0 is
 half of bf16 and as good; q4_0 is a quarter, and costs some quality: `lattice perplexity` measures how much.
 
 Examples:
@@ -60,14 +61,16 @@ void quantize(QuantizeArguments& arguments) {
                 {"source_bytes", before}});
   } else {
     print_out("{}: {} tensors, {} (from {})\n", printable(arguments.out.string(), 200), report.tensors,
-          format_bytes(static_cast<double>(report.tensor_bytes)), format_bytes(static_cast<double>(before)));
+              format_bytes(static_cast<double>(report.tensor_bytes)),
+              format_bytes(static_cast<double>(before)));
   }
 }
 
 }  // namespace
 
 void add_quantize(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("quantize", "Make a model smaller, and so faster, as a GGUF file");
+  CLI::App* command =
+      program.add_subcommand("quantize", "Make a model smaller, and so faster, as a GGUF file");
   command->footer(kExamples);
   auto arguments = std::make_shared<QuantizeArguments>();
   add_text(*command, "MODEL", arguments->model_path, "", "A model's directory or .gguf file")->required();

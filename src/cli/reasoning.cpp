@@ -25,8 +25,7 @@ ReasoningSplitter::Parts ReasoningSplitter::push(std::string_view text) {
   while (inside_ || at_start_) {
     const std::string_view tag = inside_ ? kClose : kOpen;
     const std::size_t at = held_.find(tag);
-    const bool is_tag = at != std::string::npos &&
-                        (inside_ || held_.find_first_not_of(kBlanks) == at);
+    const bool is_tag = at != std::string::npos && (inside_ || held_.find_first_not_of(kBlanks) == at);
     if (!is_tag) break;
     emit(std::string_view(held_).substr(0, at), parts);
     held_.erase(0, at + tag.size());

@@ -9,7 +9,8 @@
 namespace lattice::cli {
 
 /// Prints what a model writes, on standard output, as it comes. On a terminal, a chat model's thinking is
-/// dim, without its tags, and control characters are shown as U+FFFD; elsewhere the text goes out as the model wrote it.
+/// dim, without its tags, and control characters are shown as U+FFFD; elsewhere the text goes out as the
+/// model wrote it.
 class ReplyPrinter {
  public:
   /// For text that goes on.

@@ -22,7 +22,8 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(A model without a chat template (a base model, such as the one that comes with Lattice) goes on from
+constexpr const char* kExamples =
+    R"(A model without a chat template (a base model, such as the one that comes with Lattice) goes on from
 PROMPT, which is printed before its text. A chat model answers PROMPT as a user's question, unless --raw.
 The last line, on standard error, says how fast it went; MBU is the share of this machine's measured
 memory bandwidth that decoding used. What a model's maker recommends for drawing tokens is the default.
@@ -58,7 +59,8 @@ struct Prompt {
 void check(const RunArguments& arguments) {
   if (!arguments.tokens.given()) return;
   if (arguments.what.text) fail_usage("a prompt and --tokens cannot be used together");
-  if (!arguments.end.stop.empty()) fail_usage("--stop is about text, and --tokens about ids: use one of them");
+  if (!arguments.end.stop.empty())
+    fail_usage("--stop is about text, and --tokens about ids: use one of them");
   if (arguments.system || arguments.think.enabled)
     fail_usage("--system, --think and --no-think make a chat prompt, and --tokens is a prompt of its own");
 }
@@ -157,8 +159,8 @@ void run(RunArguments& arguments) {
   ProgressBar bar(ProgressUnit::kTokens, arguments.model.quiet);
   std::optional<StreamPrinter> printer;
   std::optional<InterruptGuard> guard;
-  // The prompt's echo waits for the first token, since the progress bar may have the terminal's line; and until
-  // then there is nothing to keep when Ctrl-C ends the program.
+  // The prompt's echo waits for the first token, since the progress bar may have the terminal's line; and
+  // until then there is nothing to keep when Ctrl-C ends the program.
   const auto begin_output = [&] {
     if (guard) return;
     bar.finish();
@@ -183,8 +185,8 @@ void run(RunArguments& arguments) {
   if (printer) printer->finish();
   if (arguments.json) print_result(prompt, generation, sampling, figures);
   if (generation.finish_reason == FinishReason::kContext && !arguments.model.quiet) {
-    print_note(fmt::format("lattice: the context of {} tokens is full, so the text ends here",
-                           session.context()));
+    print_note(
+        fmt::format("lattice: the context of {} tokens is full, so the text ends here", session.context()));
   }
   if (!arguments.json && !arguments.model.quiet) print_figures(arguments, model, sampling, figures);
   if (InterruptGuard::interrupted()) {

@@ -15,7 +15,9 @@ namespace {
 
 constexpr int kDefaultColumns = 80;
 
-int descriptor(Stream stream) noexcept { return stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO; }
+int descriptor(Stream stream) noexcept {
+  return stream == Stream::kOut ? STDOUT_FILENO : STDERR_FILENO;
+}
 
 std::string_view environment(const char* name) noexcept {
   const char* value = std::getenv(name);
@@ -39,8 +41,12 @@ int terminal_columns(Stream stream) noexcept {
   return size.ws_col;
 }
 
-std::string dim(Stream stream, std::string_view text) { return styled(stream, text, 2); }
-std::string bold(Stream stream, std::string_view text) { return styled(stream, text, 1); }
+std::string dim(Stream stream, std::string_view text) {
+  return styled(stream, text, 2);
+}
+std::string bold(Stream stream, std::string_view text) {
+  return styled(stream, text, 1);
+}
 
 std::string without_controls(std::string_view text) {
   std::string out;
@@ -60,8 +66,7 @@ std::size_t display_width(std::string_view text) {
   while (!text.empty()) {
     utf8proc_int32_t code_point = 0;
     const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-    const auto length =
-        utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size()), &code_point);
+    const auto length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(text.size()), &code_point);
     width += length > 0 ? static_cast<std::size_t>(utf8proc_charwidth(code_point)) : 1;
     text.remove_prefix(length > 0 ? static_cast<std::size_t>(length) : 1);
   }

@@ -11,6 +11,7 @@
 #include "cli/model_arguments.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 #include "formats/checkpoint.h"
 #include "support/fail.h"
 #include "support/printable.h"
@@ -19,7 +20,8 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(Special tokens that the text spells out ("<|endoftext|>") become their ids, unless --plain. Bytes that are
+constexpr const char* kExamples =
+    R"(Special tokens that the text spells out ("<|endoftext|>") become their ids, unless --plain. Bytes that are
 not UTF-8 count as U+FFFD. The weights are not read.
 
 Examples:
@@ -48,7 +50,8 @@ void print_tokens(const Tokenizer& tokenizer, const std::vector<std::int32_t>& i
 
 void tokenize(TokenizeArguments& arguments) {
   arguments.what.settle();
-  if (arguments.decode && arguments.what.text) fail_usage("--decode turns ids into text, and a text was given, too");
+  if (arguments.decode && arguments.what.text)
+    fail_usage("--decode turns ids into text, and a text was given, too");
   std::vector<std::int32_t> ids;
   std::string text;
   if (arguments.decode) {
@@ -63,7 +66,7 @@ void tokenize(TokenizeArguments& arguments) {
     if (arguments.json) {
       print_json({{"text", text}});
     } else {
-      print_out("{}\n", text);
+      print_out("{}\n", is_terminal(Stream::kOut) ? without_controls(text) : text);
     }
     return;
   }
@@ -86,9 +89,12 @@ void add_tokenize(CLI::App& program) {
   command->footer(kExamples);
   auto arguments = std::make_shared<TokenizeArguments>();
   arguments->what.add_to(*command, "TEXT", "The text; without it, or for -, standard input");
-  CLI::Option* decode = add_text(*command, "--decode", arguments->decode, "IDS", "Turn these ids into text: 1,2,3");
-  command->add_flag("--plain", arguments->plain, "Take special tokens in the text for plain text")->excludes(decode);
-  command->add_flag("--ids", arguments->ids_only, "Print the ids alone, as --tokens takes them")->excludes(decode);
+  CLI::Option* decode =
+      add_text(*command, "--decode", arguments->decode, "IDS", "Turn these ids into text: 1,2,3");
+  command->add_flag("--plain", arguments->plain, "Take special tokens in the text for plain text")
+      ->excludes(decode);
+  command->add_flag("--ids", arguments->ids_only, "Print the ids alone, as --tokens takes them")
+      ->excludes(decode);
   command->add_flag("--json", arguments->json, "Print JSON: {\"tokens\",\"pieces\"}, or {\"text\"}");
   command->callback([arguments] { tokenize(*arguments); });
 }

@@ -371,7 +371,7 @@ Weights Weights::bind(const Checkpoint& checkpoint, const Config& config, ValueC
   return weights;
 }
 
-std::int64_t Weights::bytes_per_token() const noexcept {
+std::int64_t Weights::bytes_per_token() const {
   std::int64_t bytes = 0;
   const ByteCount count{bytes};
   for (const Layer& layer : layers) visit_parts(layer, count);
@@ -380,7 +380,7 @@ std::int64_t Weights::bytes_per_token() const noexcept {
   return bytes;
 }
 
-std::int64_t Weights::parameters() const noexcept {
+std::int64_t Weights::parameters() const {
   std::int64_t elements = 0;
   const ElementCount count{elements};
   for (const Layer& layer : layers) visit_parts(layer, count);

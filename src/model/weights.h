@@ -68,9 +68,9 @@ struct Weights {
 
   /// Bytes of weights that decoding one token reads: the layers, the final norm and the head. The one row of
   /// `embed` is not counted.
-  [[nodiscard]] std::int64_t bytes_per_token() const noexcept;
+  [[nodiscard]] std::int64_t bytes_per_token() const;
   /// Numbers that the decoder is made of, the embedding included; a tied head is not counted twice.
-  [[nodiscard]] std::int64_t parameters() const noexcept;
+  [[nodiscard]] std::int64_t parameters() const;
 };
 
 }  // namespace lattice

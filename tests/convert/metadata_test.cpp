@@ -19,7 +19,12 @@ using Json = nlohmann::json;
 /// A model directory that a test may change, and the GGUF file made of it.
 class Converted {
  public:
-  explicit Converted(const fs::path& from) { fs::copy(from, directory_.path() / "Story-27M"); }
+  explicit Converted(const fs::path& from) { fs::copy(from, model()); }
+  /// A small model with the shipped one's tokenizer.
+  Converted() {
+    fs::create_directory(model());
+    write_small_story(model());
+  }
 
   [[nodiscard]] fs::path model() const { return directory_.path() / "Story-27M"; }
   void write(const char* name, const Json& json) const { write_file(model() / name, json.dump()); }
@@ -102,7 +107,7 @@ TEST(ConvertMetadata, FileTypeFollowsTheType) {
 }
 
 TEST(ConvertMetadata, TheTokenizerComesBackAsItWas) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   (void)story.run();
   const TokenizerData expected = TokenizerData::from_json(story.model() / "tokenizer.json");
   const TokenizerData actual = TokenizerData::from_gguf(story.checkpoint());
@@ -127,7 +132,7 @@ TEST(ConvertMetadata, TheTokenizerComesBackAsItWas) {
 
 /// The rows of the embedding that no token has, as in every released model.
 TEST(ConvertMetadata, RowsWithoutATokenGetOneThatMatchesNothing) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   Json tokenizer = story.read("tokenizer.json");
   tokenizer["added_tokens"].erase(4);  // </think>, the last id
   tokenizer["added_tokens"][3]["content"] = "[PAD8191]";
@@ -158,7 +163,7 @@ TEST(ConvertMetadata, AModelWithoutATokenizerSaysSo) {
 }
 
 TEST(ConvertMetadata, TheTokenizersOwnEndStandsFirst) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   Json generation = story.read("generation_config.json");
   generation["eos_token_id"] = {8187, 8189, 8188};
   story.write("generation_config.json", generation);
@@ -172,7 +177,7 @@ TEST(ConvertMetadata, TheTokenizersOwnEndStandsFirst) {
 }
 
 TEST(ConvertMetadata, WhatGgufCannotSayIsAWarning) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   (void)story.run();
   EXPECT_FALSE(story.warns_of("normalizer"));
   Json tokenizer = story.read("tokenizer.json");
@@ -185,7 +190,7 @@ TEST(ConvertMetadata, WhatGgufCannotSayIsAWarning) {
 }
 
 TEST(ConvertMetadata, SamplingDefaultsAreForThoseWhoSample) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   story.write("generation_config.json", {{"do_sample", false}, {"temperature", 0.5}, {"top_k", 3}});
   EXPECT_EQ(story.run().find_float("general.sampling.temp"), std::nullopt);
   story.write("generation_config.json", {{"temperature", 0.5}, {"top_k", "many"}, {"min_p", 1e300}});
@@ -196,7 +201,7 @@ TEST(ConvertMetadata, SamplingDefaultsAreForThoseWhoSample) {
 }
 
 TEST(ConvertMetadata, TheChatTemplateIsKept) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   EXPECT_EQ(story.run().find_string("tokenizer.chat_template"), std::nullopt);
   Json config = story.read("tokenizer_config.json");
   config["chat_template"] = "{{ a }}";
@@ -212,7 +217,7 @@ TEST(ConvertMetadata, TheChatTemplateIsKept) {
 }
 
 TEST(ConvertMetadata, AChatTemplateThatIsNoneIsAnError) {
-  Converted story(golden::shipped_model_path());
+  Converted story;
   for (const Json& wrong : {Json(7), Json::array({1, 2}), Json::array({{{"name", 1}, {"template", "x"}}})}) {
     Json config = story.read("tokenizer_config.json");
     config["chat_template"] = wrong;

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "formats/fixtures.h"
 #include "formats/gguf_metadata.h"
 #include "formats/gguf_types.h"
@@ -34,6 +36,36 @@ inline void copy_model(const std::filesystem::path& from, const std::filesystem:
     const auto replaced = replacements.find(tensor.name);
     writer.write(tensor.name,
                  replaced == replacements.end() ? tensor.data : std::as_bytes(std::span(replaced->second)));
+  }
+  writer.finish();
+}
+
+/// Writes into `directory` a model of a few kilobytes a layer that has the shipped model's tokenizer and
+/// generation config, so that tests of these need not write the shipped model's weights.
+inline void write_small_story(const std::filesystem::path& directory) {
+  constexpr std::int64_t kVocab = 8192;
+  const std::filesystem::path base = golden::find_case("base").model;
+  nlohmann::json config = golden::read_json(base / "config.json");
+  config["vocab_size"] = kVocab;
+  config["eos_token_id"] = 8187;
+  write_file(directory / "config.json", config.dump());
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    std::filesystem::copy(golden::shipped_model_path() / name, directory / name);
+  }
+  const auto source = Checkpoint::open(base);
+  const auto has_vocab_rows = [](const Tensor& tensor) {
+    return tensor.name == "model.embed_tokens.weight" || tensor.name == "lm_head.weight";
+  };
+  SafetensorsWriter writer(directory / "model.safetensors");
+  for (const Tensor& tensor : source->tensors()) {
+    std::vector<std::int64_t> shape = tensor.shape;
+    if (has_vocab_rows(tensor)) shape[0] = kVocab;
+    writer.add_tensor(tensor.name, shape, tensor.type_name);
+  }
+  for (const Tensor& tensor : source->tensors()) {
+    const std::size_t row_bytes = tensor.data.size() / static_cast<std::size_t>(tensor.shape[0]);
+    const std::vector<std::byte> zeros(static_cast<std::size_t>(kVocab) * row_bytes);
+    writer.write(tensor.name, has_vocab_rows(tensor) ? std::span<const std::byte>(zeros) : tensor.data);
   }
   writer.finish();
 }
