@@ -75,7 +75,7 @@ def main():
         "constexpr UnicodeRange kRanges[] = {\n"
         + "".join("  " + " ".join(rows[i : i + 6]) + "\n" for i in range(0, len(rows), 6))
         + "};\n// clang-format on\n\n"
-        "std::span<const UnicodeRange> unicode_ranges() noexcept { return kRanges; }\n\n}  // namespace lattice\n"
+        "std::span<const UnicodeRange> unicode_ranges() noexcept {\n  return kRanges;\n}\n\n}  // namespace lattice\n"
     )
     print(f"{len(rows)} ranges")
 

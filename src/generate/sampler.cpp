@@ -22,6 +22,7 @@ constexpr std::size_t kColumns = 4096;
 Sampler::Sampler(const Sampling& sampling, std::int64_t n_ids)
     : sampling_(sampling), n_ids_(static_cast<std::size_t>(n_ids)), penalties_(sampling, n_ids) {
   sampling.check();
+  if (n_ids < 1) fail_usage("there are no tokens to draw from");
   if (penalties_.are_active()) penalised_.resize(n_ids_);
   column_max_.resize(std::min(kColumns, n_ids_));
   if (sampling.is_greedy()) return;

@@ -26,8 +26,7 @@ std::vector<std::string> bytes_of_tokens(const TokenizerData& data) {
   std::vector<std::string> bytes(data.tokens.size());
   for (std::size_t id = 0; id < bytes.size(); ++id) {
     if (data.types[id] == TokenType::kUnused) continue;
-    auto spelled = bytes_of_spelling(data.tokens[id]);
-    bytes[id] = spelled ? std::move(*spelled) : data.tokens[id];
+    bytes[id] = bytes_of_spelling(data.tokens[id]).value_or(data.tokens[id]);
   }
   return bytes;
 }

@@ -70,8 +70,9 @@ class Object {
   /// Null or an empty string.
   void must_be_unset(const char* key) const {
     const Json& value = at(key);
-    if (!value.is_null() && value != "")
-      fail("{}: {} is set, which Lattice does not support", file_, field(key));
+    const bool is_empty_string = value.is_string() && value.get_ref<const std::string&>().empty();
+    if (value.is_null() || is_empty_string) return;
+    fail("{}: {} is set, which Lattice does not support", file_, field(key));
   }
 
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
@@ -269,7 +270,7 @@ TokenizerData TokenizerData::from_json(const std::filesystem::path& path) {
   const Object model = root.object("model");
   check_model(model);
   check_other_steps(root);
-  VocabularyBuilder builder(file, "model.vocab", "model.merges");
+  VocabularyBuilder builder(file, "model.vocab and added_tokens", "model.merges");
   builder.data().normalizer = read_normalizer(root);
   builder.data().pre_tokenizer = read_pre_tokenizer(root);
   read_vocabulary(root, model, builder);

@@ -420,6 +420,8 @@ constexpr UnicodeRange kRanges[] = {
 };
 // clang-format on
 
-std::span<const UnicodeRange> unicode_ranges() noexcept { return kRanges; }
+std::span<const UnicodeRange> unicode_ranges() noexcept {
+  return kRanges;
+}
 
 }  // namespace lattice

@@ -259,6 +259,7 @@ TEST(Sampler, RefusesLogitsThatAreNoNumbers) {
 
 TEST(Sampler, ChecksItsParameters) {
   EXPECT_THROW(Sampler({.temperature = -1}, 4), Error);
+  EXPECT_THROW(Sampler({}, 0), Error);
 }
 
 }  // namespace
