@@ -1,12 +1,14 @@
-// Attention between its projections, at several contexts: sdpa/HEADSxKV_HEADS/KV/CONTEXT/TABLE for a decoded token, and
-// sdpa_batch/… for a batch of a prompt. Norms, rotation, the cache's append and the output gate are part of it.
+// Attention between its projections, at several contexts: sdpa/HEADSxKV_HEADS/KV/CONTEXT/TABLE for a decoded
+// token, and sdpa_batch/… for a batch of a prompt. Norms, rotation, the cache's append and the output gate
+// are part of it.
+
+#include "cpu/attention.h"
 
 #include <memory>
 
 #include <fmt/format.h>
 
 #include "bench/shapes.h"
-#include "cpu/attention.h"
 #include "cpu/cpu_state.h"
 #include "measured.h"
 
@@ -23,14 +25,19 @@ constexpr std::int64_t kMostStates = 32;
 class Layer {
  public:
   Layer(std::string_view size, KvFormat kv, std::int64_t context, std::int64_t tokens)
-      : config_(one_layer(size)), kv_(kv), context_(context), tokens_(tokens), workspace_(config_, team().size()) {
+      : config_(one_layer(size)),
+        kv_(kv),
+        context_(context),
+        tokens_(tokens),
+        workspace_(config_, team().size()) {
     weights_.q_norm.assign(static_cast<std::size_t>(config_.head_dim), 1.0f);
     weights_.k_norm = weights_.q_norm;
     const std::int64_t element = kv == KvFormat::kF16 ? 2 : 4;
     const std::int64_t bytes = config_.kv_bytes_per_token(element) * (context + tokens);
     const std::int64_t states = std::clamp<std::int64_t>(cold_bytes() / bytes, 2, kMostStates);
     for (std::int64_t i = 0; i < states; ++i) {
-      states_.push_back(std::make_unique<cpu::CpuState>(config_, context + tokens, static_cast<std::size_t>(element)));
+      states_.push_back(
+          std::make_unique<cpu::CpuState>(config_, context + tokens, static_cast<std::size_t>(element)));
       states_.back()->make_up(context, kSeed);
     }
     row_ = 2 * config_.q_dim() + 2 * config_.kv_dim();
@@ -42,10 +49,9 @@ class Layer {
     next_ = (next_ + 1) % states_.size();
     const float* q = projected_.data();
     const float* k = q + 2 * config_.q_dim();
-    const cpu::AttentionPass pass(config_, *table.kernels, weights_, states_[next_]->layer(0), kv_,
-                                  states_[next_]->capacity(),
-                                  {q, k, k + config_.kv_dim(), row_, workspace_.angles.data()}, context_, tokens_,
-                                  out_.data());
+    const cpu::AttentionPass pass(
+        config_, *table.kernels, weights_, states_[next_]->layer(0), kv_, states_[next_]->capacity(),
+        {q, k, k + config_.kv_dim(), row_, workspace_.angles.data()}, context_, tokens_, out_.data());
     if (tokens_ == 1) {
       const std::int64_t parts = pass.parts();
       share_out(config_.kv_heads * parts, [&](std::int64_t i, cpu::ThreadScratch& scratch) {
@@ -103,11 +109,14 @@ void add(const char* kind, std::string_view size, KvFormat kv, std::int64_t cont
   const Config config = shape_config(size);
   const std::string name = fmt::format("{}/{}x{}/{}/{}/{}", kind, config.attention_heads, config.kv_heads,
                                        kv == KvFormat::kF16 ? "f16" : "f32", context, table.name);
-  benchmark::RegisterBenchmark(name.c_str(), [=, &table](benchmark::State& state) {
-    Layer layer(size, kv, context, tokens);
-    for (auto _ : state) layer.run(table);
-    count(state, layer.work());
-  })->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [=, &table](benchmark::State& state) {
+                                 Layer layer(size, kv, context, tokens);
+                                 for (auto _ : state) layer.run(table);
+                                 count(state, layer.work());
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace

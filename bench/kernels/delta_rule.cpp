@@ -1,5 +1,5 @@
-// A Gated DeltaNet layer between its projections: gdn_step/V_HEADS/TABLE for a decoded token, gdn_chunk/V_HEADS/TABLE for a
-// batch of a prompt. Convolution, gates and the gated norm are part of it.
+// A Gated DeltaNet layer between its projections: gdn_step/V_HEADS/TABLE for a decoded token,
+// gdn_chunk/V_HEADS/TABLE for a batch of a prompt. Convolution, gates and the gated norm are part of it.
 
 #include <memory>
 
@@ -22,7 +22,9 @@ class Layer {
  public:
   Layer(std::string_view size, std::int64_t tokens)
       : config_(one_layer(size)), tokens_(tokens), workspace_(config_, team().size()) {
-    const auto floats = [](std::int64_t n, float value) { return std::vector<float>(static_cast<std::size_t>(n), value); };
+    const auto floats = [](std::int64_t n, float value) {
+      return std::vector<float>(static_cast<std::size_t>(n), value);
+    };
     weights_.conv_taps = floats(config_.conv_dim() * config_.conv_kernel, 0.25f);
     weights_.decay_rate = floats(config_.linear_v_heads, -0.5f);
     weights_.dt_bias = floats(config_.linear_v_heads, 0.1f);
@@ -34,7 +36,8 @@ class Layer {
     }
     row_ = config_.conv_dim() + config_.linear_v_dim() + 2 * config_.linear_v_heads;
     projected_.resize(static_cast<std::size_t>(row_ * tokens));
-    for (std::size_t i = 0; i < projected_.size(); ++i) projected_[i] = static_cast<float>(i * 37 % 64) / 32 - 1;
+    for (std::size_t i = 0; i < projected_.size(); ++i)
+      projected_[i] = static_cast<float>(i * 37 % 64) / 32 - 1;
     out_.resize(static_cast<std::size_t>(config_.linear_v_dim() * tokens));
   }
 
@@ -44,7 +47,8 @@ class Layer {
     const float* z = qkv + config_.conv_dim();
     const float* b = z + config_.linear_v_dim();
     const cpu::LinearMixerPass pass(config_, *table.kernels, weights_, states_[next_]->layer(0),
-                                    {qkv, z, b, b + config_.linear_v_heads, row_}, kPosition, tokens_, out_.data());
+                                    {qkv, z, b, b + config_.linear_v_heads, row_}, kPosition, tokens_,
+                                    out_.data());
     team().run([&](int thread) {
       const Share share = share_of(config_.linear_v_heads, thread, team().size());
       cpu::ThreadScratch& scratch = workspace_.threads[static_cast<std::size_t>(thread)];
@@ -62,8 +66,8 @@ class Layer {
     const auto matrix = static_cast<double>(config_.linear_v_dim() * config_.linear_head_dim);
     const auto n = static_cast<double>(tokens_);
     if (tokens_ == 1) return {.bytes = 2 * static_cast<double>(config_.state_bytes()), .flop = 7 * matrix};
-    // A token of a chunk: products with the state (three of 2·d²) and, within the chunk, of 2·c·d for scores, keys,
-    // values and the substitution's two halves, of which causality spares half.
+    // A token of a chunk: products with the state (three of 2·d²) and, within the chunk, of 2·c·d for scores,
+    // keys, values and the substitution's two halves, of which causality spares half.
     const auto chunk = static_cast<double>(cpu::kChunk);
     return {.bytes = 2 * static_cast<double>(config_.state_bytes()),
             .flop = n * (6 * matrix + 5 * chunk * static_cast<double>(config_.linear_v_dim()))};
@@ -89,11 +93,14 @@ class Layer {
 
 void add(const char* kind, std::string_view size, std::int64_t tokens, const Table& table) {
   const std::string name = fmt::format("{}/{}/{}", kind, shape_config(size).linear_v_heads, table.name);
-  benchmark::RegisterBenchmark(name.c_str(), [=, &table](benchmark::State& state) {
-    Layer layer(size, tokens);
-    for (auto _ : state) layer.run(table);
-    count(state, layer.work());
-  })->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [=, &table](benchmark::State& state) {
+                                 Layer layer(size, tokens);
+                                 for (auto _ : state) layer.run(table);
+                                 count(state, layer.work());
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace lattice::bench {
 namespace {
 
 constexpr std::int64_t kUsualCache = std::int64_t{32} << 20;
-// Four times the cache: a pseudo-random replacement policy still keeps a little of what is three times as large.
+// Four times the cache: a pseudo-random replacement policy still keeps a little of what is three times as
+// large.
 constexpr std::int64_t kColdFactor = 4;
 constexpr std::uint64_t kStream = 77;
 
@@ -72,7 +73,8 @@ std::int64_t cold_bytes() {
 void count(benchmark::State& state, const Work& work) {
   using benchmark::Counter;
   constexpr auto kRate = Counter::kIsIterationInvariantRate;
-  const double least_seconds = std::max(work.bytes / roof().bytes_per_second, work.flop / roof().flop_per_second);
+  const double least_seconds =
+      std::max(work.bytes / roof().bytes_per_second, work.flop / roof().flop_per_second);
   if (work.bytes > 0) state.counters["GB/s"] = Counter(work.bytes * 1e-9, kRate);
   if (work.flop > 0) state.counters["GFLOP/s"] = Counter(work.flop * 1e-9, kRate);
   state.counters["%roof"] = Counter(100 * least_seconds, kRate);

@@ -21,8 +21,8 @@ const Roof& roof();
 /// Bytes of the last-level cache, as the system tells; 32 MiB where it does not.
 std::int64_t last_level_cache_bytes();
 
-/// A benchmark's inputs are taken in turn from this much memory, so that what the last iteration read is out of
-/// every cache when it comes round again, as in a decode step.
+/// A benchmark's inputs are taken in turn from this much memory, so that what the last iteration read is out
+/// of every cache when it comes round again, as in a decode step.
 std::int64_t cold_bytes();
 
 /// Work of one iteration.

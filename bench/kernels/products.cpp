@@ -1,8 +1,10 @@
 // GEMV and GEMM: every matrix of every size of the family, in every format, by every table of kernels.
 //
-// Names: gemv/FORMAT/SIZE/MATRIX/TABLE and gemm/…. Matrices are views into a pool of random bytes, a new place each
-// time. One larger than the pool is multiplied in pieces, which reads the pool more than once and cache never.
+// Names: gemv/FORMAT/SIZE/MATRIX/TABLE and gemm/…. Matrices are views into a pool of random bytes, a new
+// place each time. One larger than the pool is multiplied in pieces, which reads the pool more than once and
+// cache never.
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -95,11 +97,12 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
   cpu::PreparedVectors x(tokens, shape.cols);
   for (std::int64_t t = 0; t < tokens; ++t) {
     float* values = x.values(t, shape.cols);
-    for (std::int64_t i = 0; i < shape.cols; ++i) values[i] = static_cast<float>((i * 37 + t * 11) % 64 - 32) / 32;
+    for (std::int64_t i = 0; i < shape.cols; ++i)
+      values[i] = static_cast<float>((i * 37 + t * 11) % 64 - 32) / 32;
     x.quantise(t, shape.cols, *table.kernels);
   }
   std::vector<float> y(static_cast<std::size_t>(tokens * stride));
-  const auto product = cpu::product_for(*table.kernels, format.type, false);
+  const cpu::FormatKernels& kernels = cpu::kernels_for(*table.kernels, format.type, false);
   for (auto _ : state) {
     for (std::int64_t done = 0; done < groups;) {
       const std::int64_t piece = std::min(groups - done, cold.most_groups());
@@ -107,7 +110,11 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
       float* out = y.data() + done * kGroupRows;
       team().run([&](int thread) {
         const Share share = share_of(piece, thread, team().size());
-        product(rows, share.first, share.last, x.data(), tokens, out, stride);
+        if (tokens == 1) {
+          kernels.gemv(rows, share.first, share.last, x[0], out);
+        } else {
+          kernels.gemm(rows, share.first, share.last, x.data(), tokens, out, stride);
+        }
       });
       done += piece;
     }
@@ -118,12 +125,15 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
                 .flop = 2 * elements * static_cast<double>(tokens)});
 }
 
-void add(const char* kind, const Format& format, std::string_view size, const MatrixShape& shape, const Table& table,
-         std::int64_t tokens) {
+void add(const char* kind, const Format& format, std::string_view size, const MatrixShape& shape,
+         const Table& table, std::int64_t tokens) {
   const std::string name = fmt::format("{}/{}/{}/{}/{}", kind, format.name, size, shape.name, table.name);
-  benchmark::RegisterBenchmark(name.c_str(), [&format, shape, &table, tokens](benchmark::State& state) {
-    multiply(state, format, table, shape, tokens);
-  })->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [&format, shape, &table, tokens](benchmark::State& state) {
+                                 multiply(state, format, table, shape, tokens);
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // Drawing a token from a full row of logits: sample/HOW.
 
+#include "lattice/sampling.hpp"
+
 #include "bench/shapes.h"
 #include "generate/sampler.h"
-#include "lattice/sampling.hpp"
 #include "measured.h"
 #include "support/random.h"
 

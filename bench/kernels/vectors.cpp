@@ -1,5 +1,6 @@
-// What stands between the matrices, on one thread and in cache, where a decode step finds it: sum of squares (the norm's
-// reduction), activation to int8, SiLU and SwiGLU, softmax's exponentials. Names: KERNEL/LENGTH/TABLE.
+// What stands between the matrices, on one thread and in cache, where a decode step finds it: sum of squares
+// (the norm's reduction), activation to int8, SiLU and SwiGLU. (Softmax is part of sdpa.) Names:
+// KERNEL/LENGTH/TABLE.
 
 #include <functional>
 
@@ -58,12 +59,10 @@ void register_vectors() {
       add("sum_of_squares", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) {
         benchmark::DoNotOptimize(k.dot(b.in.data(), b.in.data(), count));
       });
-      add("silu", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) { k.silu(b.out.data(), count); });
+      add("silu", n, table,
+          [](const cpu::Kernels& k, Buffers& b, std::int64_t count) { k.silu(b.out.data(), count); });
       add("swiglu", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) {
         k.swiglu_pairs(b.in.data(), b.out.data(), count);
-      });
-      add("softmax", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) {
-        benchmark::DoNotOptimize(k.exp_sum(b.out.data(), 1.0f, 0.0f, count));
       });
       add_quantize(n, table);
     }

@@ -1,17 +1,23 @@
-"""The instrument on this family of machines' real noise: traces of a program's timings, run after run (data/noise.json),
-in place of the program. Their heavy tails, drifts and correlations are as recorded."""
+"""The instrument on real noise: traces of programs' timings, run after run (data/noise.json), in place of the programs. Heavy
+tails, drifts and correlations are as they were recorded.
+
+All were taken on a machine that others used. That hurts what takes turns with them in memory a little, and what wants all
+processors for itself beyond use: on those traces, on which the instrument would refuse to judge, it must not see what is not
+there, but cannot be expected to see 5 %."""
 
 import json
 import random
 import unittest
 from pathlib import Path
 
-from bench_compare.judge import Judgement, Verdict, judge
+from bench_compare.judge import MIN_EFFECT, Judgement, Verdict, judge
 from bench_compare.measure import Measurement, Plan, Side
 
 TRACES = json.loads((Path(__file__).parent / "data" / "noise.json").read_text(encoding="utf-8"))["traces"]
+CALM = [trace for trace in TRACES if not trace["too_busy_to_judge"]]
 COMPARISONS = 100
 REQUIRED = 95
+FAMILY = 30
 RESAMPLES = 400  # of the bootstrap; the verdict hardly moves with more
 
 
@@ -42,7 +48,7 @@ def count(verdict: Verdict, trace: list[float], slowdown: float) -> int:
     total = 0
     for _ in range(COMPARISONS):
         one = compare([trace], slowdown, rng)[0]
-        total += one.verdict is verdict and not one.null_differs(0.01)
+        total += one.verdict is verdict and not one.null_differs(MIN_EFFECT)
     return total
 
 
@@ -53,21 +59,21 @@ class RealNoise(unittest.TestCase):
                 self.assertGreaterEqual(count(Verdict.NO_DIFFERENCE, trace["values"], 0.0), REQUIRED)
 
     def test_a_slowdown_of_five_percent_is_found(self) -> None:
-        for trace in TRACES:
+        for trace in CALM:
             with self.subTest(trace["name"]):
                 self.assertGreaterEqual(count(Verdict.SLOWER, trace["values"], 0.05), REQUIRED)
 
     def test_a_speedup_of_five_percent_is_found(self) -> None:
-        for trace in TRACES:
+        for trace in CALM:
             with self.subTest(trace["name"]):
                 self.assertGreaterEqual(count(Verdict.FASTER, trace["values"], 1 / 1.05 - 1), REQUIRED)
 
     def test_among_many_benchmarks_none_differs_by_chance(self) -> None:
-        """Thirty at a time, each on a stretch of its own: the predecessor flagged more than half of such groups."""
+        """A family at a time, each on a stretch of its own: the predecessor flagged more than half of such groups."""
         rng = random.Random(21)
-        for trace in TRACES:
+        for trace in CALM:
             values = trace["values"]
-            shifts = [rng.randrange(len(values)) for _ in range(30)]
+            shifts = [rng.randrange(len(values)) for _ in range(FAMILY)]
             shifted = [values[shift:] + values[:shift] for shift in shifts]
             flagged = 0
             for _ in range(20):
@@ -89,7 +95,7 @@ class Judging(unittest.TestCase):
         series[0].nulls = [effect + 0.035 for effect in series[0].nulls]
         one = judge(series, resamples=RESAMPLES)[0]
         self.assertIs(one.verdict, Verdict.NO_DIFFERENCE)
-        self.assertTrue(one.null_differs(0.01))
+        self.assertTrue(one.null_differs(MIN_EFFECT))
 
     def test_equal_values_do_not_differ(self) -> None:
         one = compare([[2.0] * 10], 0.0, random.Random(3))[0]

@@ -91,7 +91,7 @@ def bootstrap_interval(values: list[float], resamples: int, rng: random.Random) 
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Holm's adjustment (1979): below 0.05 anywhere among them by chance in one comparison of twenty, not in one each."""
+    """Holm's adjustment (1979): the chance that any of them is below a level is at most that level."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted = [0.0] * len(p_values)
     worst = 0.0

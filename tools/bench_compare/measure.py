@@ -20,7 +20,7 @@ from .schema import Output, parse
 class Plan:
     rounds: int = 12  # at least
     max_rounds: int = 48
-    resolution: float = 0.02  # go on until a 95 % interval is this narrow to either side
+    resolution: float = 0.015  # go on until a 95 % interval is this narrow to either side
     timeout: float = 600.0  # of one run
     wait: float = 60.0  # for the machine to become quiet
     even_if_busy: bool = False
