@@ -50,7 +50,7 @@ def _lattice(document: dict[str, Any], source: str) -> Output:
         units[name] = unit if better == "lower" else f"1/({unit})"
     logits_hash = document.get("logits_hash")
     _check(logits_hash is None or isinstance(logits_hash, str), source, "logits_hash is no text")
-    details = {key: document[key] for key in ("program", "machine", "device", "model", "roof") if key in document}
+    details: dict[str, Any] = {key: document[key] for key in ("program", "machine", "device", "model", "roof") if key in document}
     return Output(values, units, logits_hash, details)
 
 
