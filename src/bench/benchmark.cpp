@@ -94,6 +94,7 @@ Runner::Runner(const Options& options)
       filter_(options.filter),
       steps_a_context_(kWarmUpSteps + std::int64_t{options.repeats} * options.steps) {
   options.check();
+  if (benchmark_names(options).empty()) fail_usage("no benchmark is called {}", printable(options.filter));
 }
 
 /// The contexts that pass the filter and that the model goes to, rising.
@@ -252,10 +253,8 @@ Result Runner::run() {
     for (const std::int64_t context : contexts) measure_decode(*state, context);
   }
   fit();
-  if (!result_.prefill && result_.decode.empty()) {
-    fail_usage("nothing was measured: {}",
-               result_.notes.empty() ? "no benchmark passes the filter" : result_.notes.front());
-  }
+  if (!result_.prefill && result_.decode.empty())
+    fail_usage("nothing was measured: {}", result_.notes.front());
   result_.logits_hash = hash_.value();
   return std::move(result_);
 }
