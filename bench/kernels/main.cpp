@@ -22,7 +22,7 @@ namespace {
 // The smallest model's matrices without the head, one context, one length.
 constexpr const char* kQuick =
     "^(gemv|gemm)/(q8_0|bf16)/0.8b/(gate_up|down)/|^sdpa/8x2/f32/512/|^gdn_(step|chunk)/16/"
-    "|^(quantize|swiglu|sum_of_squares)/1024/|^sample/(greedy|top_k_top_p)";
+    "|^(quantize|swiglu|softmax|sum_of_squares)/1024/|^sample/(greedy|top_k_top_p)";
 
 void add_context() {
   using lattice::bench::roof;

@@ -102,7 +102,7 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
     x.quantise(t, shape.cols, *table.kernels);
   }
   std::vector<float> y(static_cast<std::size_t>(tokens * stride));
-  const cpu::FormatKernels& kernels = cpu::kernels_for(*table.kernels, format.type, false);
+  const cpu::Product product = cpu::product_for(*table.kernels, format.type, false);
   for (auto _ : state) {
     for (std::int64_t done = 0; done < groups;) {
       const std::int64_t piece = std::min(groups - done, cold.most_groups());
@@ -110,11 +110,7 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
       float* out = y.data() + done * kGroupRows;
       team().run([&](int thread) {
         const Share share = share_of(piece, thread, team().size());
-        if (tokens == 1) {
-          kernels.gemv(rows, share.first, share.last, x[0], out);
-        } else {
-          kernels.gemm(rows, share.first, share.last, x.data(), tokens, out, stride);
-        }
+        product(rows, share.first, share.last, x.data(), tokens, out, stride);
       });
       done += piece;
     }

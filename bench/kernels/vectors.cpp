@@ -1,5 +1,5 @@
 // What stands between the matrices, on one thread and in cache, where a decode step finds it: sum of squares
-// (the norm's reduction), activation to int8, SiLU and SwiGLU. (Softmax is part of sdpa.) Names:
+// (the norm's reduction), activation to int8, SiLU and SwiGLU, softmax's exponentials and their sum. Names:
 // KERNEL/LENGTH/TABLE.
 
 #include <functional>
@@ -59,10 +59,15 @@ void register_vectors() {
       add("sum_of_squares", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) {
         benchmark::DoNotOptimize(k.dot(b.in.data(), b.in.data(), count));
       });
+      // In place, over and over: zeros stay what they are, where other values would sink into denormal ones.
       add("silu", n, table,
           [](const cpu::Kernels& k, Buffers& b, std::int64_t count) { k.silu(b.out.data(), count); });
       add("swiglu", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) {
         k.swiglu_pairs(b.in.data(), b.out.data(), count);
+      });
+      // Likewise in place: e^−x has a fixed point, 0.567.
+      add("softmax", n, table, [](const cpu::Kernels& k, Buffers& b, std::int64_t count) {
+        benchmark::DoNotOptimize(k.exp_sum(b.out.data(), -1.0f, 0.0f, count));
       });
       add_quantize(n, table);
     }
