@@ -53,6 +53,7 @@ class CpuBackend final : public Backend {
                        context_.exact ? ", exact" : "");
   }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
+  [[nodiscard]] std::int64_t phases() const noexcept override { return pool_.phases(); }
 
   [[nodiscard]] std::unique_ptr<State> new_state(std::int64_t capacity) const override {
     if (capacity < 1 || capacity > config_.max_position_embeddings) {
