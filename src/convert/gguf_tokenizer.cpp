@@ -12,8 +12,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "convert/chat_template_source.h"
 #include "support/fail.h"
+#include "text/chat_template.h"
 #include "text/tokenizer_data.h"
 
 namespace lattice {
@@ -93,8 +93,7 @@ void add_end_tokens(GgufWriter& writer, const Config& config, std::optional<std:
                     std::vector<std::string>& warnings) {
   std::vector<std::int32_t> ends = config.eos_token_ids;
   if (ends.empty() && tokenizer_eos) ends.push_back(*tokenizer_eos);
-  if (tokenizer_eos)
-    std::ranges::stable_partition(ends, [&](std::int32_t id) { return id == *tokenizer_eos; });
+  std::stable_partition(ends.begin(), ends.end(), [&](std::int32_t id) { return id == tokenizer_eos; });
   constexpr const char* kKeys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"};
   for (std::size_t i = 0; i < ends.size(); ++i) {
     if (i < std::size(kKeys)) {
@@ -132,8 +131,9 @@ void add_tokenizer(GgufWriter& writer, const Checkpoint& checkpoint, const Confi
   if (pad) writer.add("tokenizer.ggml.padding_token_id", static_cast<std::uint32_t>(*pad));
   if (data.bos_id) writer.add("tokenizer.ggml.bos_token_id", static_cast<std::uint32_t>(*data.bos_id));
   writer.add("tokenizer.ggml.add_bos_token", false);
-  if (const auto jinja = chat_template_source(checkpoint.path()))
-    writer.add("tokenizer.chat_template", *jinja);
+  if (const auto source = find_chat_template(checkpoint)) {
+    writer.add("tokenizer.chat_template", source->jinja);
+  }
 }
 
 }  // namespace lattice

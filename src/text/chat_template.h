@@ -11,6 +11,16 @@
 
 namespace lattice {
 
+/// The Jinja text of a chat template and the name of the place that it is from, for messages.
+struct ChatTemplateSource {
+  std::string jinja;
+  std::string origin;
+};
+
+/// The checkpoint's template: chat_template.jinja, else tokenizer_config.json's, else GGUF metadata's;
+/// nothing where it has none. Throws Error naming file and field for what cannot be read.
+[[nodiscard]] std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint);
+
 /// In what the templates of the family differ.
 struct ChatDialect {
   /// Whether the model thinks where the caller does not say: 4B and larger do, 0.8B and 2B do not.

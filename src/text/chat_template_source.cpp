@@ -89,19 +89,13 @@ bool undo(const Variation& variation, std::string& jinja) {
   return true;
 }
 
-/// A template's text and the name of the place that it is from.
-struct Source {
-  std::string jinja;
-  std::string origin;
-};
-
-std::optional<Source> checked(std::string_view jinja, std::string origin) {
+std::optional<ChatTemplateSource> checked(std::string_view jinja, std::string origin) {
   if (jinja.size() > kMaxTemplateBytes) {
     fail("{}: {} bytes are more than a chat template may have, which is {}", origin, jinja.size(),
          kMaxTemplateBytes);
   }
   if (jinja.empty()) return std::nullopt;
-  return Source{std::string(jinja), std::move(origin)};
+  return ChatTemplateSource{std::string(jinja), std::move(origin)};
 }
 
 /// The template in a list of named ones that is used where nothing else is asked for.
@@ -114,7 +108,7 @@ const Json* default_of(const Json& list, const std::string& origin) {
   fail("{}: a list of templates without one named \"default\"", origin);
 }
 
-std::optional<Source> from_tokenizer_config(const fs::path& path) {
+std::optional<ChatTemplateSource> from_tokenizer_config(const fs::path& path) {
   const std::string origin = path.string() + ": " + kTemplateKey;
   const Json config = load_json_file(path);
   if (!config.is_object()) fail("{}: not a JSON object", path.string());
@@ -130,7 +124,9 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-std::optional<Source> find_source(const Checkpoint& checkpoint) {
+}  // namespace
+
+std::optional<ChatTemplateSource> find_chat_template(const Checkpoint& checkpoint) {
   if (const GgufMetadata* gguf = checkpoint.gguf()) {
     return checked(gguf->find_string(kGgufKey).value_or(""), checkpoint.path().string() + ": " + kGgufKey);
   }
@@ -145,8 +141,6 @@ std::optional<Source> find_source(const Checkpoint& checkpoint) {
   return std::nullopt;
 }
 
-}  // namespace
-
 ChatTemplate ChatTemplate::recognise(std::string_view jinja, const std::string& origin) {
   std::string base = normalised(jinja);
   ChatDialect dialect;
@@ -160,7 +154,7 @@ ChatTemplate ChatTemplate::recognise(std::string_view jinja, const std::string& 
 }
 
 std::optional<ChatTemplate> ChatTemplate::from(const Checkpoint& checkpoint) {
-  const std::optional<Source> source = find_source(checkpoint);
+  const std::optional<ChatTemplateSource> source = find_chat_template(checkpoint);
   if (!source) return std::nullopt;
   return recognise(source->jinja, source->origin);
 }

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <string>
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "cli/harness.h"
@@ -18,9 +19,7 @@ nlohmann::json golden_prompt(std::size_t index) {
 }
 
 std::string joined(const golden::Ids& ids) {
-  std::string out;
-  for (const std::int32_t id : ids) out += (out.empty() ? "" : ",") + std::to_string(id);
-  return out;
+  return fmt::format("{}", fmt::join(ids, ","));
 }
 
 TEST(Run, WritesTheGoldenStory) {
@@ -87,7 +86,7 @@ TEST(Run, EndsWithFiguresOnStandardError) {
   for (const char* part : {"4 prompt tokens", "8 tokens", "tok/s", "first after", "MBU", "BF16", "seed 7"}) {
     EXPECT_NE(run.error.find(part), std::string::npos) << part << " is not in " << run.error;
   }
-  EXPECT_EQ(std::ranges::count(run.error, '\n'), 1);
+  EXPECT_EQ(std::ranges::count(run.notes(), '\n'), 1);
   EXPECT_EQ(run.error.find('\x1b'), std::string::npos) << "colours belong on terminals";
 }
 
@@ -156,7 +155,7 @@ TEST(Run, EndsQuietlyWhenItsReaderHasGone) {
   run.close_output();
   const Finished end = run.finish();
   EXPECT_EQ(end.status, 0);
-  EXPECT_EQ(end.error, "");
+  EXPECT_EQ(end.notes(), "");
 }
 
 TEST(Run, AnswersWithAChatModel) {

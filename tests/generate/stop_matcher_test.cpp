@@ -85,16 +85,26 @@ TEST(StopMatcher, AgreesWithTheNaiveSearchHoweverTheTextIsCut) {
   const Strings letters{"a", "b", "é", "日", "\xc3\x83"};  // é and Ã begin with the same byte
   std::mt19937 random(1);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
-  const auto word = [&](std::size_t least, std::size_t most) {
+  const auto word = [&](std::size_t least, std::size_t most, std::size_t alphabet) {
     std::string out;
-    for (std::size_t n = least + below(most - least + 1); n > 0; --n) out += letters[below(letters.size())];
+    for (std::size_t n = least + below(most - least + 1); n > 0; --n) out += letters[below(alphabet)];
     return out;
   };
   int matches = 0;
   for (int round = 0; round < 20'000; ++round) {
+    // Every other round: long stop strings of two letters, with borders within borders, and texts made of
+    // their parts, so that the search must fall back through them.
+    const bool is_periodic = round % 2 != 0;
     Strings stops;
-    for (std::size_t n = 1 + below(3); n > 0; --n) stops.push_back(word(1, 4));
-    const Strings pieces{word(0, 4), word(0, 4), word(0, 1), word(0, 8), word(0, 3)};
+    for (std::size_t n = 1 + below(3); n > 0; --n) {
+      stops.push_back(is_periodic ? word(5, 8, 2) : word(1, 4, letters.size()));
+    }
+    Strings pieces;
+    for (std::size_t n = 0; n < 5; ++n) {
+      const std::string& stop = stops[below(stops.size())];
+      pieces.push_back(is_periodic ? stop.substr(below(stop.size()), below(stop.size()))
+                                   : word(0, 6, letters.size()));
+    }
     StopMatcher matcher(stops);
     std::string text;
     std::string shown;
