@@ -55,7 +55,8 @@ struct ThreadgroupDeclaration {
 /// `constant T name = …;` at namespace scope, and function constants.
 struct ConstantGlobal {
   std::string name;
-  std::string type;  ///< as written
+  std::string scope;  ///< the namespaces around it, each with its `::`
+  std::string type;   ///< as written
   TokenRange all;    ///< past its semicolon
   TokenRange type_tokens;
   TokenRange extents;      ///< array extents, or empty

@@ -281,7 +281,7 @@ class Parser {
     } else if (function && shape.body != 0) {
       refuse_threadgroup_variables({shape.body, shape.end});
     } else if (!function) {
-      add_constant(begin, shape);
+      add_constant(begin, shape, path);
     }
     return shape.end;
   }
@@ -368,7 +368,7 @@ class Parser {
     }
   }
 
-  void add_constant(std::size_t begin, const Shape& shape) {
+  void add_constant(std::size_t begin, const Shape& shape, const std::string& path) {
     bool constant = false;
     for (std::size_t at = begin; at < shape.end && !walk_.is(at, "=") && !walk_.is(at, "{"); ++at) {
       constant = constant || walk_.is(at, "constant");
@@ -377,6 +377,7 @@ class Parser {
     if (!constant || name == begin || !walk_.is_identifier(name)) return;
     ConstantGlobal out;
     out.name = tokens_[name].text;
+    out.scope = path;
     out.all = {begin, shape.end};
     out.type_tokens = {begin, name};
     out.type = module_.text(out.type_tokens);

@@ -150,7 +150,10 @@ class Preprocessor {
       if (auto unroll = unroll_token(line, hash)) out_.push_back(*unroll);
     } else if (name == "error") {
       std::string message;
-      for (const Token& token : line) message += (message.empty() ? "" : " ") + std::string(token.text);
+      for (const Token& token : line) {
+        if (!message.empty()) message += ' ';
+        message += token.text;
+      }
       fail_at(sources_, place, "#error {}", printable(message, 200));
     } else if (name != "warning" && name != "line") {
       fail_at(sources_, place, "unknown directive #{}", name);

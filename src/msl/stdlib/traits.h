@@ -66,6 +66,8 @@ template <class T> using remove_pointer_t = typename remove_pointer<T>::type;
 template <class T> struct decay { using type = remove_cvref_t<T>; };
 template <class T> using decay_t = typename decay<T>::type;
 template <class...> using void_t = void;
+template <class T> struct identity { using type = T; };
+template <class T> using identity_t = typename identity<T>::type;
 template <class T> T&& declval();
 template <class T> struct is_pointer : false_type {};
 template <class T> struct is_pointer<T*> : true_type {};
@@ -106,7 +108,10 @@ template <class T> using make_signed_t = typename make_signed<T>::type;
 template <class T> constexpr T&& forward(remove_reference_t<T>& x) { return static_cast<T&&>(x); }
 template <class T> constexpr remove_reference_t<T>&& move(T&& x) { return static_cast<remove_reference_t<T>&&>(x); }
 template <class T> constexpr void swap(T& a, T& b) { T t = a; a = b; b = t; }
-template <size_t... I> struct index_sequence {};
+
+template <int... I> struct indices {};
+template <int N, int... I> struct make_indices : make_indices<N - 1, N - 1, I...> {};
+template <int... I> struct make_indices<0, I...> { using type = indices<I...>; };
 
 template <class T, size_t N>
 struct array {

@@ -56,7 +56,7 @@ template <class V> concept VectorLike = size_of<V> != 0;
 template <class V, class T, int N>
 concept converts_to = VectorLike<V> && size_of<V> == N && !is_same_v<element_of<V>, T>;
 template <class... A>
-inline constexpr int total_size = ((size_of<A> == 0 ? 1 : size_of<A>) + ...);
+inline constexpr int total_size = (0 + ... + (size_of<A> == 0 ? 1 : size_of<A>));
 template <class A> concept Component = VectorLike<A> || Scalar<remove_cvref_t<A>>;
 
 template <class V>
