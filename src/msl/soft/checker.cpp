@@ -149,7 +149,8 @@ void Checker::threadgroup_access(const RunningThread& thread, std::uint64_t addr
     return;
   }
   const auto begin = static_cast<std::size_t>(offset);
-  if (kind != soft::kWrite && !variable.shadow->written(begin, bytes) &&
+  const bool reads = kind == soft::kRead || kind == soft::kAtomic;
+  if (reads && !variable.shadow->written(begin, bytes) &&
       is_new(FindingKind::kUninitializedRead, code, buffers_.size() + which)) {
     report(FindingKind::kUninitializedRead, thread, symbolizer_(code), variable.name, -1,
            fmt::format("byte {} of {} was never written in this threadgroup", offset, variable.bytes));

@@ -111,7 +111,7 @@ std::vector<std::string> soft_compile_options(bool checked, bool clang) {
     out.emplace_back("-O2");
     return out;
   }
-  for (const char* option : {"-O1", "-g1", "-fsanitize=thread", "-DLATTICE_MSL_CHECK"}) out.emplace_back(option);
+  for (const char* option : {"-O1", "-g1", "-gdwarf-4", "-fsanitize=thread", "-DLATTICE_MSL_CHECK"}) out.emplace_back(option);
   if (clang) {
     // Clang leaves out a read that a write to the same place follows; `x += 1` on unset memory must be seen.
     for (const char* option : {"-mllvm", "-tsan-instrument-read-before-write=1", "-mllvm", "-tsan-instrument-func-entry-exit=0"}) {

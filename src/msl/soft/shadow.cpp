@@ -8,6 +8,11 @@
 #include "support/fail.h"
 
 namespace lattice::msl {
+namespace {
+
+bool is_atomic(soft::AccessKind kind) { return kind == soft::kAtomic || kind == soft::kAtomicStore; }
+
+}  // namespace
 
 Shadow::Shadow(std::size_t bytes, int space) : bytes_(bytes), space_(space) {
   void* at = mmap(nullptr, std::max<std::size_t>(bytes, 1) * sizeof(Cell), PROT_READ | PROT_WRITE,
@@ -34,7 +39,7 @@ bool Shadow::ordered(const Access& before, const Access& now) noexcept {
 }
 
 bool Shadow::races(const Access& before, const Access& now) noexcept {
-  return before.present && !(before.kind == soft::kAtomic && now.kind == soft::kAtomic) && !ordered(before, now);
+  return before.present && !(is_atomic(before.kind) && is_atomic(now.kind)) && !ordered(before, now);
 }
 
 std::optional<Shadow::Race> Shadow::record(const RunningThread& thread, std::size_t begin, std::size_t count,

@@ -59,8 +59,8 @@ void* ThreadgroupRunner::on_threadgroup_variable(unsigned id, unsigned long byte
 
 void ThreadgroupRunner::on_access(const volatile void* address, unsigned long bytes, soft::AccessKind kind,
                                   const void* code) {
+  if (active_runner == nullptr || active_runner->observer_ == nullptr) return;  // as while constants are computed
   ThreadgroupRunner& self = *active_runner;
-  if (self.observer_ == nullptr) return;
   if (!self.observer_->access(self.running(self.current_), reinterpret_cast<std::uint64_t>(address), bytes, kind, code)) {
     self.abandon();
   }

@@ -14,7 +14,8 @@ enum Scope : unsigned { kSimdScope, kQuadScope };
 // Metal's mem_flags, by the same bits on both sides.
 enum MemoryFlags : unsigned { kNoMemory = 0, kDeviceMemory = 1, kThreadgroupMemory = 2 };
 
-enum AccessKind : unsigned { kRead, kWrite, kAtomic };
+// An atomic load counts as kAtomic too; a store does not depend on what was there.
+enum AccessKind : unsigned { kRead, kWrite, kAtomic, kAtomicStore };
 
 /// Where in the MSL source an operation stands.
 struct Site {

@@ -16,9 +16,10 @@ LATTICE_MSL_INLINE void threadgroup_barrier(unsigned flags, lattice::soft::Site 
 LATTICE_MSL_INLINE void simdgroup_barrier(unsigned flags, lattice::soft::Site site) { runtime->simdgroup_barrier(flags, site); }
 LATTICE_MSL_INLINE void fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
-LATTICE_MSL_INLINE void note_atomic([[maybe_unused]] const volatile void* object, [[maybe_unused]] unsigned long bytes) {
+LATTICE_MSL_INLINE void note_atomic([[maybe_unused]] const volatile void* object, [[maybe_unused]] unsigned long bytes,
+                                    [[maybe_unused]] lattice::soft::AccessKind kind = lattice::soft::kAtomic) {
 #ifdef LATTICE_MSL_CHECK
-  runtime->access(object, bytes, lattice::soft::kAtomic, __builtin_return_address(0));
+  runtime->access(object, bytes, kind, __builtin_return_address(0));
 #endif
 }
 
@@ -29,7 +30,7 @@ template <class T> LATTICE_MSL_UNCHECKED T atomic_load(const volatile T* object)
   return out;
 }
 template <class T> LATTICE_MSL_UNCHECKED void atomic_store(volatile T* object, T desired) {
-  note_atomic(object, sizeof(T));
+  note_atomic(object, sizeof(T), lattice::soft::kAtomicStore);
   __atomic_store(const_cast<T*>(object), &desired, __ATOMIC_RELAXED);
 }
 template <class T> LATTICE_MSL_UNCHECKED T atomic_exchange(volatile T* object, T desired) {
