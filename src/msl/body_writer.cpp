@@ -61,6 +61,23 @@ std::string BodyWriter::number(std::string_view text) const {
   return std::string(text) + 'f';
 }
 
+// A range designator is Clang's and not GCC's. Written as a loop, where it covers the whole array; a part of one is left as
+// it is, for the compiler to take or to refuse.
+std::string BodyWriter::range_initializer(std::size_t& at) const {
+  if (!walk_.is(at, "=") || !walk_.is(at + 1, "{") || !walk_.is(at + 2, "[") || at < 4 || !walk_.is(at - 1, "]")) return {};
+  const std::size_t past = walk_.past_group(at + 2);
+  const std::size_t end = walk_.past_group(at + 1);
+  std::size_t open = at - 1;
+  while (open > 1 && !walk_.is(open, "[")) --open;
+  const TokenRange extent{open + 1, at - 1};
+  const std::string last = write({at + 5, past - 1});
+  const bool whole = walk_.is(at + 3, "0") && walk_.is(at + 4, "...") && last == write(extent) + " - 1";
+  if (!whole || !walk_.is(past, "=") || !walk_.is(end, ";") || !walk_.is_identifier(open - 1)) return {};
+  const std::string value = write({past + 1, end - 1});
+  at = end + 1;
+  return fmt::format("; for (auto& lattice_element : {}) lattice_element = {};", module_.tokens[open - 1].text, value);
+}
+
 /// Whether the type that `constant` at `at` qualifies is const already: C++ takes the word only once.
 bool BodyWriter::const_nearby(std::size_t at) const {
   const Tokens& tokens = module_.tokens;
@@ -92,6 +109,13 @@ std::string BodyWriter::translate(std::size_t& at) const {
   if (token.kind == TokenKind::kNumber) return number(token.text);
   if (token.kind == TokenKind::kUnroll) {
     return keep_unrolling_ ? fmt::format("\n#pragma unroll {}\n", token.text) : std::string();
+  }
+  if (token.is("=")) {
+    std::size_t past = here;
+    if (std::string loop = range_initializer(past); !loop.empty()) {
+      at = past;
+      return loop;
+    }
   }
   if (is_erased(token)) return {};
   if (token.is("constant")) return const_nearby(here) ? std::string() : "const";

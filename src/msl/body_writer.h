@@ -34,6 +34,8 @@ class BodyWriter {
 
   /// The text of one token and past which token it reaches.
   [[nodiscard]] std::string translate(std::size_t& at) const;
+  /// What stands for `= { [0 ... N - 1] = value };` behind `T name[N]`; moves `at` past it. Empty where none is there.
+  [[nodiscard]] std::string range_initializer(std::size_t& at) const;
   [[nodiscard]] bool const_nearby(std::size_t at) const;
   [[nodiscard]] std::string number(std::string_view text) const;
 

@@ -115,21 +115,33 @@ class ParameterParser {
 
   /// Name, type text, address space, and whether it is a pointer or a reference.
   void shape(Parameter& out, const std::vector<std::size_t>& rest) const {
-    std::size_t name = rest.back();
-    int angles = 0;
+    std::size_t length = rest.size();
     std::size_t pointers = 0;
+    if (walk_.is(rest.back(), "]")) {  // `T name[4]` is a pointer, as in C
+      while (length > 0 && !walk_.is(rest[length - 1], "[")) --length;
+      length -= length > 0 ? 1 : 0;
+      ++pointers;
+    }
+    if (length == 0) refuse(rest.front(), "a kernel's parameter needs a name");
+    const std::size_t name = rest[length - 1];
+    int angles = 0;
     bool is_const = false;
-    for (const std::size_t at : rest) {
+    bool starred = false;
+    for (std::size_t i = 0; i < length; ++i) {
+      const std::size_t at = rest[i];
       const Token& token = tokens_[at];
       if (token.is("<")) ++angles;
       if (token.is(">")) --angles;
       if (token.is(">>")) angles -= 2;
       if (angles > 0) continue;
-      if (token.is("[") || token.is("(")) refuse(at, "a kernel's parameter may be no array and no function");
+      if (token.is("[") || token.is("(")) refuse(at, "a kernel's parameter may be no reference to an array and no function");
       if (token.is("=")) refuse(at, "a kernel's parameter has no default");
-      if (token.is("*")) ++pointers;
+      if (token.is("*")) {
+        ++pointers;
+        starred = true;
+      }
       if (token.is("&")) out.reference = true;
-      if (token.is("const") && pointers == 0) is_const = true;
+      if (token.is("const") && !starred) is_const = true;
       if (token.is("device")) out.space = AddressSpace::kDevice;
       if (token.is("constant")) out.space = AddressSpace::kConstant;
       if (token.is("threadgroup")) out.space = AddressSpace::kThreadgroup;
@@ -143,7 +155,7 @@ class ParameterParser {
         fail_at(*module_.sources, token, "{} holds pointers: argument buffers are not supported", token.text);
       }
     }
-    if (!tokens_[name].is_identifier() || rest.size() < 2) refuse(name, "a kernel's parameter needs a name");
+    if (!tokens_[name].is_identifier() || length < 2) refuse(name, "a kernel's parameter needs a name");
     if (pointers + (out.reference ? 1 : 0) > 1) refuse(name, "a kernel's parameter may point only once");
     out.name = tokens_[name].text;
     for (const std::size_t at : rest) {

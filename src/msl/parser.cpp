@@ -333,6 +333,11 @@ class Parser {
       while (walk_.is(end, "[") && !walk_.opens_attribute(end)) end = walk_.past_group(end);
       out.names.push_back({name, {name + 1, end}});
       while (walk_.opens_attribute(end)) end = walk_.past_group(end);
+      // Metal takes `= {0}` and leaves the memory undefined all the same; so does this.
+      if (walk_.is(end, "=") && walk_.is(end + 1, "{")) {
+        const std::size_t past = walk_.past_group(end + 1);
+        if (past == end + 3 || (past == end + 4 && walk_.is(end + 2, "0"))) end = past;
+      }
       if (walk_.is(end, ";")) {
         out.all.end = end + 1;
         return out;

@@ -41,7 +41,7 @@ std::size_t TokenWalk::past_angles(std::size_t open) const {
       at = past_group(at);
       continue;
     }
-    if (token.is(";") || token.is(")") || token.is("]") || token.is("}") || token.is("&&") || token.is("||")) return 0;
+    if (token.is(";") || token.is(")") || token.is("]") || token.is("}")) return 0;
     if (token.is("<")) ++depth;
     if (token.is(">")) --depth;
     if (token.is(">>")) depth -= 2;

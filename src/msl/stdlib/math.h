@@ -94,8 +94,17 @@ LATTICE_MSL_BINARY(nextafter, target::nextafter(x, y)) LATTICE_MSL_BINARY(pow, t
 LATTICE_MSL_BINARY(powr, target::pow(x, y))
 LATTICE_MSL_BINARY(step, y < x ? 0.0f : 1.0f)
 
+template <Floating X> X sincos(X x, X& c) {
+  c = cos(x);
+  return sin(x);
+}
+template <class T, int N> vec<T, N> sincos(vec<T, N> x, vec<T, N>& c) {
+  c = cos(x);
+  return sin(x);
+}
+
 namespace precise {
-using metal::acos; using metal::acosh; using metal::asin; using metal::asinh; using metal::atan; using metal::atan2;
+using metal::sincos; using metal::acos; using metal::acosh; using metal::asin; using metal::asinh; using metal::atan; using metal::atan2;
 using metal::atanh; using metal::ceil; using metal::cos; using metal::cosh; using metal::cospi; using metal::exp;
 using metal::exp10; using metal::exp2; using metal::fabs; using metal::floor; using metal::fmax; using metal::fmin;
 using metal::fmod; using metal::fract; using metal::log; using metal::log10; using metal::log2; using metal::pow;
@@ -110,7 +119,7 @@ LATTICE_MSL_UNARY(log10, target::fast::log10(x)) LATTICE_MSL_UNARY(rsqrt, target
 LATTICE_MSL_UNARY(sin, target::fast::sin(x)) LATTICE_MSL_UNARY(sqrt, target::fast::sqrt(x))
 LATTICE_MSL_UNARY(tan, target::fast::tan(x))
 LATTICE_MSL_BINARY(pow, target::fast::pow(x, y)) LATTICE_MSL_BINARY(powr, target::fast::pow(x, y))
-using metal::acos; using metal::acosh; using metal::asin; using metal::asinh; using metal::atan; using metal::atan2;
+using metal::sincos; using metal::acos; using metal::acosh; using metal::asin; using metal::asinh; using metal::atan; using metal::atan2;
 using metal::atanh; using metal::ceil; using metal::cosh; using metal::cospi; using metal::fabs; using metal::floor;
 using metal::fmax; using metal::fmin; using metal::fmod; using metal::fract; using metal::rint; using metal::round;
 using metal::sinh; using metal::sinpi; using metal::tanh; using metal::tanpi; using metal::trunc;
@@ -143,14 +152,6 @@ template <Floating X> X modf(X x, X& whole) {
 template <class T, int N> vec<T, N> modf(vec<T, N> x, vec<T, N>& whole) {
   for (int i = 0; i < N; ++i) x[i] = modf(x[i], whole[i]);
   return x;
-}
-template <Floating X> X sincos(X x, X& c) {
-  c = cos(x);
-  return sin(x);
-}
-template <class T, int N> vec<T, N> sincos(vec<T, N> x, vec<T, N>& c) {
-  c = cos(x);
-  return sin(x);
 }
 template <Floating X> int ilogb(X x) {
   int e = 0;
@@ -294,4 +295,7 @@ template <VectorLike A, VectorLike B> auto refract(const A& i, const B& n, eleme
 }
 
 }  // namespace metal
+
+// Part of the language in MSL, so that it needs no `using`.
+using metal::as_type;
 }  // namespace lattice_msl

@@ -32,13 +32,13 @@ simdgroup_matrix<T, C, R>::simdgroup_matrix(T diagonal) {
   for (uint i = 0; i < 2; ++i) elements[i] = tile::row(lane) == tile::column(lane) + i ? diagonal : T(0);
 }
 
-template <class T, int C, int R>
+template <class T, int C = 8, int R = 8>
 simdgroup_matrix<T, C, R> make_filled_simdgroup_matrix(identity_t<T> value) {
   simdgroup_matrix<T, C, R> out;
   out.elements = vec<T, 2>(value);
   return out;
 }
-template <class T, int C, int R>
+template <class T, int C = 8, int R = 8>
 simdgroup_matrix<T, C, R> make_diagonal_simdgroup_matrix(identity_t<T> value) { return simdgroup_matrix<T, C, R>(value); }
 
 // Every lane reads or writes its own two elements; the address is a simdgroup's common one.
