@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${1:-2}
 
-git ls-files '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format --dry-run -Werror
+git ls-files -co --exclude-standard '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format --dry-run -Werror
 
 cmake -G Ninja -S . -B build-lint -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=ON \
   -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null

@@ -1,7 +1,9 @@
 #include "formats/gguf_checkpoint.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -68,6 +70,7 @@ class GgufCheckpoint final : public Checkpoint {
   CheckpointKind kind() const noexcept override { return CheckpointKind::kGguf; }
   const nlohmann::json* config_json() const noexcept override { return nullptr; }
   const nlohmann::json* generation_config_json() const noexcept override { return nullptr; }
+  std::vector<fs::path> weight_files() const override { return paths_of(files_); }
   const GgufMetadata* gguf() const noexcept override { return &*metadata_; }
 
  private:
@@ -76,8 +79,10 @@ class GgufCheckpoint final : public Checkpoint {
     const std::string prefix = split_prefix(path_, split);
     std::vector<Tensor> tensors;
     for (std::int64_t no = 0; no < split.count; ++no) {
-      GgufFile part = no == split.no ? std::move(given) : read_part(prefix, {no, split.count});
-      for (Tensor& tensor : part.tensors) tensors.push_back(std::move(tensor));
+      std::optional<GgufFile> other;
+      if (no != split.no) other = read_part(prefix, {no, split.count});
+      GgufFile& part = other ? *other : given;
+      std::ranges::move(part.tensors, std::back_inserter(tensors));
       if (no == 0) metadata_ = std::move(part.metadata);
     }
     const auto total = metadata_->find_int("split.tensors.count");

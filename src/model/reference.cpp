@@ -114,18 +114,15 @@ struct ReferenceState final : State {
     recurrent.resize(config.layers.size());
     clear();
   }
-  ReferenceState(const ReferenceState& other)
-      : State(),
-        tokens(other.tokens),
-        kv(other.kv),
-        recurrent(other.recurrent),
-        config_(other.config_),
-        capacity_(other.capacity_) {}
 
   [[nodiscard]] std::int64_t position() const noexcept override { return tokens; }
   [[nodiscard]] std::int64_t capacity() const noexcept override { return capacity_; }
   [[nodiscard]] std::unique_ptr<State> clone() const override {
-    return std::make_unique<ReferenceState>(*this);
+    auto copy = std::make_unique<ReferenceState>(config_, capacity_);
+    copy->tokens = tokens;
+    copy->kv = kv;
+    copy->recurrent = recurrent;
+    return copy;
   }
   void reset() override { clear(); }
 

@@ -67,6 +67,8 @@ bool any_non_finite(DType dtype, const std::byte* data, std::int64_t count) {
   }
 }
 
+}  // namespace
+
 bool row_is_finite(const MatrixView& matrix, std::int64_t row) {
   const std::byte* data = matrix.data + row * matrix.row_bytes();
   if (matrix.dtype == DType::kAffine) {
@@ -86,6 +88,8 @@ bool row_is_finite(const MatrixView& matrix, std::int64_t row) {
   }
   return true;
 }
+
+namespace {
 
 /// A run of rows: what one thread takes at a time.
 struct Piece {
