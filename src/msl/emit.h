@@ -1,6 +1,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "msl/module.h"
 
@@ -17,5 +19,8 @@ namespace lattice::msl {
 /// each [[threadgroup(n)]] parameter, then the grid's size in threads as three unsigned. Function constants are the
 /// macros LATTICE_FC_<index>, undefined where the constant is.
 [[nodiscard]] std::string emit_cuda(const Module& module);
+
+/// NVRTC's options for what emit_cuda() writes; --gpu-architecture is the lowest that serves.
+[[nodiscard]] std::vector<std::string> cuda_compile_options();
 
 }  // namespace lattice::msl
