@@ -17,9 +17,10 @@ constexpr int kMaxIncludeDepth = 64;
 // With -I and cyclic guards gone wrong a file could be read over and over; no shader includes this many.
 constexpr std::size_t kMaxTokens = std::size_t{16} << 20;
 
-// What Apple's compiler predefines and kernels ask for. 3.1 is the first version with bfloat.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kPredefined = {
-    {{"__METAL_VERSION__", "310"}, {"__METAL__", "1"}, {"__HAVE_BFLOAT__", "1"}, {"__LATTICE_MSL__", "1"}}};
+// What Apple's compiler and headers define and kernels ask for. 3.1 is the first version with bfloat.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kPredefined = {
+    {{"METAL_FUNC", "inline __attribute__((__always_inline__))"},
+     {"__METAL_VERSION__", "310"}, {"__METAL__", "1"}, {"__HAVE_BFLOAT__", "1"}, {"__LATTICE_MSL__", "1"}}};
 
 // Metal's own headers.
 bool is_system_header(std::string_view name) {

@@ -53,7 +53,7 @@ std::vector<ScalarCase> scalar_cases() {
       // conversions and limits
       {"as_type<float>(0x40490fdbu)", static_cast<float>(kPi)}, {"as_type<uint>(1.0)", 1065353216}, {"as_type<half2>(0x3c004000u).y", 1}, {"as_type<uchar4>(0x01020304u).x", 4},
       {"float(half(x))", 0.7001953125}, {"float(bfloat(x))", 0.69921875}, {"half(1.0h / 3.0h)", 0.333251953125}, {"float(half(70000.0))", kInf}, {"int(bfloat(3) * bfloat(5))", 15},
-      {"bfloat(1.0bf + 0.001bf)", 1}, {"2.0h * n", 74}, {"uchar(n) << 3", 296}, {"float(int(y))", -2}, {"float(-7 / 2)", -3}, {"(x > 0 ? 1.0h : 0.5f)", 1},
+      {"bfloat(1.0bf + 0.001bf)", 1}, {"2.0h * n", 74}, {"uchar(n) << 3", 296}, {"float(int(y))", -2}, {"float(-7 / 2)", -3},
       {"numeric_limits<float>::max()", std::numeric_limits<float>::max()}, {"numeric_limits<half>::max()", 65504}, {"numeric_limits<bfloat>::epsilon()", 0x1p-7}, {"numeric_limits<short>::lowest()", -32768},
       {"numeric_limits<uint>::max() >> 8", 16777215}, {"numeric_limits<float>::infinity()", kInf}, {"numeric_limits<float>::quiet_NaN()", kNan}, {"HALF_MAX", 65504}, {"M_PI_F", static_cast<float>(kPi)}, {"FLT_EPSILON", 0x1p-23},
       // vectors
