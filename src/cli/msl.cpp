@@ -45,7 +45,8 @@ struct SourceArguments {
   std::vector<std::string> defines;
 
   void add_to(CLI::App& command) {
-    command.add_option("-I,--include", include_directories, "Look here for files that are included")->type_name("DIR");
+    command.add_option("-I,--include", include_directories, "Look here for files that are included")
+        ->type_name("DIR");
     command.add_option("-D,--define", defines, "Define a macro")->type_name("NAME[=TEXT]");
   }
   [[nodiscard]] msl::PreprocessorOptions options() const {
@@ -72,7 +73,8 @@ void check(const CheckArguments& arguments) {
     try {
       const msl::Module module = msl::parse_file(file, arguments.source.options());
       (void)msl::compile_soft(module, {});
-      print_out("{}: {} kernel{}\n", printable(file), module.kernels.size(), module.kernels.size() == 1 ? "" : "s");
+      print_out("{}: {} kernel{}\n", printable(file), module.kernels.size(),
+                module.kernels.size() == 1 ? "" : "s");
     } catch (const Error& error) {
       if (error.kind() == Error::Kind::kUsage) throw;
       print_out("{}\n", error.what());
@@ -100,7 +102,8 @@ struct RunArguments {
 };
 
 msl::Grid grid_of(const RunArguments& arguments) {
-  if (arguments.grid.empty() == arguments.threadgroups.empty()) fail_usage("--grid (threads) or --threadgroups is needed, and not both");
+  if (arguments.grid.empty() == arguments.threadgroups.empty())
+    fail_usage("--grid (threads) or --threadgroups is needed, and not both");
   msl::Grid out;
   out.threadgroup = parse_size("--threadgroup", arguments.threadgroup);
   if (!arguments.grid.empty()) {
@@ -108,7 +111,8 @@ msl::Grid grid_of(const RunArguments& arguments) {
   } else {
     const msl::Size3 groups = parse_size("--threadgroups", arguments.threadgroups);
     for (std::size_t i = 0; i < 3; ++i) {
-      if (std::uint64_t{groups[i]} * out.threadgroup[i] > 0xffffffffu) fail_usage("the grid has more than 2^32 − 1 threads one way");
+      if (std::uint64_t{groups[i]} * out.threadgroup[i] > 0xffffffffu)
+        fail_usage("the grid has more than 2^32 − 1 threads one way");
       out.threads[i] = groups[i] * out.threadgroup[i];
     }
   }
@@ -117,33 +121,37 @@ msl::Grid grid_of(const RunArguments& arguments) {
 }
 
 /// What the launch binds, against what the kernel asks for.
-void match(const msl::KernelFunction& function, const soft::KernelInfo& info, const std::vector<KernelBuffer>& buffers,
-           const msl::Launch& launch) {
+void match(const msl::KernelFunction& function, const soft::KernelInfo& info,
+           const std::vector<KernelBuffer>& buffers, const msl::Launch& launch) {
   for (const KernelBuffer& buffer : buffers) {
-    const bool wanted = std::any_of(function.parameters.begin(), function.parameters.end(), [&](const msl::Parameter& parameter) {
-      return parameter.kind == msl::ParameterKind::kBuffer && parameter.index == buffer.index;
-    });
+    const bool wanted = std::any_of(
+        function.parameters.begin(), function.parameters.end(), [&](const msl::Parameter& parameter) {
+          return parameter.kind == msl::ParameterKind::kBuffer && parameter.index == buffer.index;
+        });
     if (!wanted) fail_usage("--buffer {}: the kernel has no such buffer", buffer.index);
   }
   for (std::size_t i = 0; i < function.parameters.size(); ++i) {
     const msl::Parameter& parameter = function.parameters[i];
-    if (parameter.kind == msl::ParameterKind::kThreadgroupMemory && launch.threadgroup_bytes[parameter.index] == 0) {
+    if (parameter.kind == msl::ParameterKind::kThreadgroupMemory &&
+        launch.threadgroup_bytes[parameter.index] == 0) {
       fail_usage("the kernel needs --threadgroup-memory {}=BYTES for {}", parameter.index, parameter.name);
     }
     if (parameter.kind != msl::ParameterKind::kBuffer) continue;
-    const auto found = std::find_if(buffers.begin(), buffers.end(), [&](const KernelBuffer& b) { return b.index == parameter.index; });
+    const auto found = std::find_if(buffers.begin(), buffers.end(),
+                                    [&](const KernelBuffer& b) { return b.index == parameter.index; });
     if (found == buffers.end()) {
       if (parameter.optional) continue;
       fail_usage("the kernel needs --buffer {}=… for {} {}", parameter.index, parameter.type, parameter.name);
     }
     if (found->data.size() < info.parameters[i].element_bytes) {
-      fail_usage("--buffer {}: {} has {} bytes, and one {} has {}", parameter.index, parameter.name, found->data.size(),
-                 parameter.type, info.parameters[i].element_bytes);
+      fail_usage("--buffer {}: {} has {} bytes, and one {} has {}", parameter.index, parameter.name,
+                 found->data.size(), parameter.type, info.parameters[i].element_bytes);
     }
   }
 }
 
-std::vector<msl::BoundBuffer> bound_for_check(const msl::KernelFunction& function, const soft::KernelInfo& info,
+std::vector<msl::BoundBuffer> bound_for_check(const msl::KernelFunction& function,
+                                              const soft::KernelInfo& info,
                                               std::vector<KernelBuffer>& buffers) {
   std::vector<msl::BoundBuffer> out;
   for (KernelBuffer& buffer : buffers) {
@@ -162,9 +170,10 @@ std::vector<msl::BoundBuffer> bound_for_check(const msl::KernelFunction& functio
 }
 
 nlohmann::ordered_json to_json(const msl::Finding& finding) {
-  return {{"kind", msl::name_of(finding.kind)}, {"kernel", finding.kernel},           {"place", finding.place},
-          {"object", finding.object},           {"index", finding.index},             {"threadgroup", finding.threadgroup},
-          {"thread", finding.thread},           {"detail", finding.detail},           {"count", finding.count}};
+  return {
+      {"kind", msl::name_of(finding.kind)}, {"kernel", finding.kernel}, {"place", finding.place},
+      {"object", finding.object},           {"index", finding.index},   {"threadgroup", finding.threadgroup},
+      {"thread", finding.thread},           {"detail", finding.detail}, {"count", finding.count}};
 }
 
 void run(const RunArguments& arguments) {
@@ -203,7 +212,8 @@ void run(const RunArguments& arguments) {
   nlohmann::ordered_json written = nlohmann::ordered_json::array();
   for (const KernelBuffer& buffer : buffers) {
     if (!buffer.written) continue;
-    const std::filesystem::path path = std::filesystem::path(arguments.output) / fmt::format("buffer{}.npy", buffer.index);
+    const std::filesystem::path path =
+        std::filesystem::path(arguments.output) / fmt::format("buffer{}.npy", buffer.index);
     write_buffer(path, buffer);
     written.push_back(path.string());
     if (!arguments.json) print_out("{}: {}\n", path.string(), describe(buffer));
@@ -217,7 +227,8 @@ void run(const RunArguments& arguments) {
     if (arguments.check && findings.empty()) print_out("nothing found in {} orders\n", arguments.orders);
   }
   flush_output();
-  if (!findings.empty()) fail("{} finding{} in kernel {}", findings.size(), findings.size() == 1 ? "" : "s", arguments.kernel);
+  if (!findings.empty())
+    fail("{} finding{} in kernel {}", findings.size(), findings.size() == 1 ? "" : "s", arguments.kernel);
 }
 
 void add_check(CLI::App& group) {
@@ -229,12 +240,14 @@ void add_check(CLI::App& group) {
 }
 
 void add_reflect(CLI::App& group) {
-  CLI::App* command = group.add_subcommand("reflect", "Print kernels, their parameters and function constants as JSON");
+  CLI::App* command =
+      group.add_subcommand("reflect", "Print kernels, their parameters and function constants as JSON");
   auto arguments = std::make_shared<CheckArguments>();
   command->add_option("FILE", arguments->files, "A file of Metal kernels")->required()->expected(1);
   arguments->source.add_to(*command);
   command->callback([arguments] {
-    print_out("{}\n", msl::reflect_json(msl::parse_file(arguments->files.front(), arguments->source.options())));
+    print_out("{}\n",
+              msl::reflect_json(msl::parse_file(arguments->files.front(), arguments->source.options())));
   });
 }
 
@@ -246,15 +259,28 @@ void add_run_kernel(CLI::App& group) {
   arguments->source.add_to(*command);
   command->add_option("--kernel", arguments->kernel, "Which kernel")->required()->type_name("NAME");
   command->add_option("--grid", arguments->grid, "The grid's size in threads")->type_name("X[,Y[,Z]]");
-  command->add_option("--threadgroups", arguments->threadgroups, "The grid's size in threadgroups, in place of --grid")->type_name("X[,Y[,Z]]");
-  command->add_option("--threadgroup", arguments->threadgroup, "Threads of a threadgroup")->type_name("X[,Y[,Z]]");
-  command->add_option("--buffer", arguments->buffers, "A buffer, see below")->type_name("INDEX=WHAT")->allow_extra_args(false);
-  command->add_option("--constant", arguments->constants, "A function constant's value")->type_name("INDEX=VALUE")->allow_extra_args(false);
-  command->add_option("--threadgroup-memory", arguments->threadgroup_memory, "The size of a [[threadgroup(n)]] parameter")
-      ->type_name("INDEX=BYTES")->allow_extra_args(false);
+  command
+      ->add_option("--threadgroups", arguments->threadgroups,
+                   "The grid's size in threadgroups, in place of --grid")
+      ->type_name("X[,Y[,Z]]");
+  command->add_option("--threadgroup", arguments->threadgroup, "Threads of a threadgroup")
+      ->type_name("X[,Y[,Z]]");
+  command->add_option("--buffer", arguments->buffers, "A buffer, see below")
+      ->type_name("INDEX=WHAT")
+      ->allow_extra_args(false);
+  command->add_option("--constant", arguments->constants, "A function constant's value")
+      ->type_name("INDEX=VALUE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--threadgroup-memory", arguments->threadgroup_memory,
+                   "The size of a [[threadgroup(n)]] parameter")
+      ->type_name("INDEX=BYTES")
+      ->allow_extra_args(false);
   command->add_option("--output", arguments->output, "Where to write results")->type_name("DIR");
-  command->add_flag("--check", arguments->check, "Look for accesses out of bounds, races, divergence and dependence on order");
-  add_integer(*command, "--orders", arguments->orders, 1, 1000, "With --check: in how many orders of threads to run");
+  command->add_flag("--check", arguments->check,
+                    "Look for accesses out of bounds, races, divergence and dependence on order");
+  add_integer(*command, "--orders", arguments->orders, 1, 1000,
+              "With --check: in how many orders of threads to run");
   command->add_flag("--json", arguments->json, "Print JSON: {\"written\",\"findings\"}");
   command->callback([arguments] { run(*arguments); });
 }

@@ -40,7 +40,8 @@ constexpr std::array<ElementType, 12> kTypes = {{{"f32", "<f4", 4, "float"},
 constexpr std::uint64_t kMaxBytes = std::uint64_t{16} << 30;
 
 const ElementType* find_type(std::string_view name) {
-  const auto* found = std::find_if(kTypes.begin(), kTypes.end(), [&](const ElementType& type) { return type.name == name; });
+  const auto* found =
+      std::find_if(kTypes.begin(), kTypes.end(), [&](const ElementType& type) { return type.name == name; });
   return found == kTypes.end() ? nullptr : found;
 }
 
@@ -60,13 +61,16 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 /// "index=rest".
-std::pair<std::uint32_t, std::string_view> split_index(std::string_view flag, std::string_view text, std::int64_t highest) {
+std::pair<std::uint32_t, std::string_view> split_index(std::string_view flag, std::string_view text,
+                                                       std::int64_t highest) {
   const std::size_t equals = text.find('=');
   if (equals == std::string_view::npos) fail_usage("{} {}: INDEX=… is what it takes", flag, printable(text));
-  return {static_cast<std::uint32_t>(parse_integer(flag, text.substr(0, equals), 0, highest)), text.substr(equals + 1)};
+  return {static_cast<std::uint32_t>(parse_integer(flag, text.substr(0, equals), 0, highest)),
+          text.substr(equals + 1)};
 }
 
-void append_value(std::vector<std::byte>& out, const ElementType& type, std::string_view flag, std::string_view text) {
+void append_value(std::vector<std::byte>& out, const ElementType& type, std::string_view flag,
+                  std::string_view text) {
   const auto append = [&](const auto& value) {
     const auto* bytes = reinterpret_cast<const std::byte*>(&value);
     out.insert(out.end(), bytes, bytes + type.bytes);  // little-endian: the low bytes come first
@@ -113,10 +117,12 @@ KernelBuffer zeros(std::string_view text) {
   out.type = type.name;
   std::optional<std::uint64_t> bytes = type.bytes;
   for (const std::string_view extent : split(text.substr(open + 1, text.size() - open - 2), ',')) {
-    out.shape.push_back(static_cast<std::uint64_t>(parse_integer("--buffer", extent, 1, std::int64_t{1} << 40)));
+    out.shape.push_back(
+        static_cast<std::uint64_t>(parse_integer("--buffer", extent, 1, std::int64_t{1} << 40)));
     if (bytes) bytes = checked_mul(*bytes, out.shape.back());
   }
-  if (!bytes || *bytes > kMaxBytes) fail_usage("--buffer out:{}: more than {} bytes", printable(text), kMaxBytes);
+  if (!bytes || *bytes > kMaxBytes)
+    fail_usage("--buffer out:{}: more than {} bytes", printable(text), kMaxBytes);
   out.data.resize(*bytes);
   return out;
 }
@@ -137,7 +143,8 @@ KernelBuffer parse_buffer(std::string_view text) {
   } else if (colon != std::string_view::npos && find_type(kind) != nullptr) {
     const ElementType& type = *find_type(kind);
     out.type = type.name;
-    for (const std::string_view value : split(what.substr(colon + 1), ',')) append_value(out.data, type, "--buffer", value);
+    for (const std::string_view value : split(what.substr(colon + 1), ','))
+      append_value(out.data, type, "--buffer", value);
     out.shape = {out.data.size() / type.bytes};
   } else {
     out = from_file(what);
@@ -178,10 +185,13 @@ msl::ConstantValue parse_constant(const msl::Module& module, std::string_view te
     const auto* type = std::find_if(kTypes.begin(), kTypes.end(), [&](const ElementType& t) {
       // The type as written may carry `constant` and `const`; its last word is what counts.
       const std::size_t blank = constant.type.rfind(' ');
-      const std::string_view word = std::string_view(constant.type).substr(blank == std::string::npos ? 0 : blank + 1);
-      return t.msl == word || (word == "uint32_t" && t.name == "u32") || (word == "int32_t" && t.name == "i32");
+      const std::string_view word =
+          std::string_view(constant.type).substr(blank == std::string::npos ? 0 : blank + 1);
+      return t.msl == word || (word == "uint32_t" && t.name == "u32") ||
+             (word == "int32_t" && t.name == "i32");
     });
-    if (type == kTypes.end()) fail_usage("--constant {}: values of type {} cannot be given here", index, constant.type);
+    if (type == kTypes.end())
+      fail_usage("--constant {}: values of type {} cannot be given here", index, constant.type);
     msl::ConstantValue out;
     out.index = index;
     append_value(out.bytes, *type, "--constant", value);
@@ -191,11 +201,15 @@ msl::ConstantValue parse_constant(const msl::Module& module, std::string_view te
 }
 
 std::pair<std::uint32_t, std::uint32_t> parse_threadgroup_memory(std::string_view text) {
-  const auto [index, bytes] = split_index("--threadgroup-memory", text, static_cast<std::int64_t>(msl::kBindings) - 1);
-  return {index, static_cast<std::uint32_t>(
-                     parse_integer("--threadgroup-memory", bytes, 1, static_cast<std::int64_t>(msl::kMaxThreadgroupBytes)))};
+  const auto [index, bytes] =
+      split_index("--threadgroup-memory", text, static_cast<std::int64_t>(msl::kBindings) - 1);
+  return {index,
+          static_cast<std::uint32_t>(parse_integer("--threadgroup-memory", bytes, 1,
+                                                   static_cast<std::int64_t>(msl::kMaxThreadgroupBytes)))};
 }
 
-std::string describe(const KernelBuffer& buffer) { return fmt::format("{}[{}]", buffer.type, fmt::join(buffer.shape, ",")); }
+std::string describe(const KernelBuffer& buffer) {
+  return fmt::format("{}[{}]", buffer.type, fmt::join(buffer.shape, ","));
+}
 
 }  // namespace lattice::cli

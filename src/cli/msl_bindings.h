@@ -12,15 +12,15 @@
 #include "msl/soft/dispatch.h"
 #include "msl/soft/soft_module.h"
 
-// What `lattice msl run` takes for buffers, constants and sizes, from text. Everything here throws Error(kUsage) with a
-// sentence that names the flag, except for what stands in a file.
+// What `lattice msl run` takes for buffers, constants and sizes, from text. Everything here throws
+// Error(kUsage) with a sentence that names the flag, except for what stands in a file.
 
 namespace lattice::cli {
 
 /// A buffer of `lattice msl run`.
 struct KernelBuffer {
   std::uint32_t index = 0;
-  std::string type;                  ///< f32, u8, …
+  std::string type;  ///< f32, u8, …
   std::vector<std::uint64_t> shape;
   std::vector<std::byte> data;
   bool written = false;  ///< to a file afterwards

@@ -105,10 +105,22 @@ class HeaderParser {
 }  // namespace
 
 std::size_t npy_element_bytes(std::string_view descr) noexcept {
-  constexpr std::array<std::pair<std::string_view, std::size_t>, 14> kTypes = {
-      {{"|b1", 1}, {"|i1", 1}, {"|u1", 1}, {"<i1", 1}, {"<u1", 1}, {"<i2", 2}, {"<u2", 2}, {"<i4", 4}, {"<u4", 4},
-       {"<i8", 8}, {"<u8", 8}, {"<f2", 2}, {"<f4", 4}, {"<f8", 8}}};
-  const auto* found = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& type) { return type.first == descr; });
+  constexpr std::array<std::pair<std::string_view, std::size_t>, 14> kTypes = {{{"|b1", 1},
+                                                                                {"|i1", 1},
+                                                                                {"|u1", 1},
+                                                                                {"<i1", 1},
+                                                                                {"<u1", 1},
+                                                                                {"<i2", 2},
+                                                                                {"<u2", 2},
+                                                                                {"<i4", 4},
+                                                                                {"<u4", 4},
+                                                                                {"<i8", 8},
+                                                                                {"<u8", 8},
+                                                                                {"<f2", 2},
+                                                                                {"<f4", 4},
+                                                                                {"<f8", 8}}};
+  const auto* found =
+      std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& type) { return type.first == descr; });
   return found == kTypes.end() ? 0 : found->second;
 }
 
@@ -117,16 +129,19 @@ NpyArray read_npy(const std::filesystem::path& path) {
   const std::string file = path.string();
   ByteReader reader(file, mapped.bytes());
   const auto magic = reader.read_bytes(kMagic.size(), "magic");
-  if (!std::equal(magic.begin(), magic.end(), kMagic.begin(), [](std::byte a, char b) { return a == static_cast<std::byte>(b); })) {
+  if (!std::equal(magic.begin(), magic.end(), kMagic.begin(),
+                  [](std::byte a, char b) { return a == static_cast<std::byte>(b); })) {
     fail("{}: is no .npy file", printable(file));
   }
   const auto version = reader.read<std::uint8_t>("version");
   (void)reader.read<std::uint8_t>("minor version");
   if (version < 1 || version > 3) fail("{}: version {} is not known", printable(file), version);
-  const std::uint32_t length = version == 1 ? reader.read<std::uint16_t>("header length") : reader.read<std::uint32_t>("header length");
+  const std::uint32_t length = version == 1 ? reader.read<std::uint16_t>("header length")
+                                            : reader.read<std::uint32_t>("header length");
   if (length > kMaxHeaderBytes) fail("{}: header length: {} bytes are too many", printable(file), length);
   const auto header = reader.read_bytes(length, "header");
-  NpyArray out = HeaderParser(printable(file), {reinterpret_cast<const char*>(header.data()), header.size()}).run();
+  NpyArray out =
+      HeaderParser(printable(file), {reinterpret_cast<const char*>(header.data()), header.size()}).run();
 
   std::optional<std::uint64_t> bytes = npy_element_bytes(out.descr);
   if (*bytes == 0) fail("{}: descr: arrays of {} cannot be read", printable(file), printable(out.descr));
@@ -134,18 +149,18 @@ NpyArray read_npy(const std::filesystem::path& path) {
     if (bytes) bytes = checked_mul(*bytes, extent);
   }
   if (!bytes || *bytes != reader.remaining()) {
-    fail("{}: shape: an array of ({}) and type {} does not have {} bytes", printable(file), fmt::join(out.shape, ", "), out.descr,
-         reader.remaining());
+    fail("{}: shape: an array of ({}) and type {} does not have {} bytes", printable(file),
+         fmt::join(out.shape, ", "), out.descr, reader.remaining());
   }
   const auto data = reader.read_bytes(*bytes, "data");
   out.data.assign(data.begin(), data.end());
   return out;
 }
 
-void write_npy(const std::filesystem::path& path, std::string_view descr, std::span<const std::uint64_t> shape,
-               std::span<const std::byte> data) {
-  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr, fmt::join(shape, ", "),
-                                   shape.size() == 1 ? "," : "");
+void write_npy(const std::filesystem::path& path, std::string_view descr,
+               std::span<const std::uint64_t> shape, std::span<const std::byte> data) {
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+                                   fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
   // The data begin at a multiple of 64, behind a newline.
   const std::size_t before = kMagic.size() + 4;
   header.append(63 - (before + header.size()) % 64, ' ');

@@ -20,12 +20,12 @@ struct NpyArray {
 /// The bytes of one element of a type that a kernel can take (booleans, integers, float16 to float64), or 0.
 [[nodiscard]] std::size_t npy_element_bytes(std::string_view descr) noexcept;
 
-/// Reads a file of version 1, 2 or 3. Throws Error naming file and field for what is not well formed, for arrays in
-/// Fortran's order and for types that no kernel can take.
+/// Reads a file of version 1, 2 or 3. Throws Error naming file and field for what is not well formed, for
+/// arrays in Fortran's order and for types that no kernel can take.
 [[nodiscard]] NpyArray read_npy(const std::filesystem::path& path);
 
 /// Writes version 1.0. `data` holds the elements of `shape`. Throws Error where the file cannot be written.
-void write_npy(const std::filesystem::path& path, std::string_view descr, std::span<const std::uint64_t> shape,
-               std::span<const std::byte> data);
+void write_npy(const std::filesystem::path& path, std::string_view descr,
+               std::span<const std::uint64_t> shape, std::span<const std::byte> data);
 
 }  // namespace lattice

@@ -18,15 +18,16 @@ class CudaEmitter {
     for (const ThreadgroupDeclaration& declaration : module_.threadgroup_declarations) {
       std::string text;
       for (const ThreadgroupDeclaration::Name& name : declaration.names) {
-        text += fmt::format("__shared__ {} {}{}; ", writer_.write(declaration.type), module_.tokens[name.token].text,
-                            writer_.write(name.extents));
+        text += fmt::format("__shared__ {} {}{}; ", writer_.write(declaration.type),
+                            module_.tokens[name.token].text, writer_.write(name.extents));
       }
       writer_.replace(declaration.all, text);
     }
     for (const ConstantGlobal& constant : module_.constants) {
       if (constant.specialized) writer_.replace(constant.all, specialized(constant));
     }
-    std::string out = swizzle_macros(module_) + "#include \"cuda/metal_stdlib.h\"\nnamespace lattice_msl {\n" + writer_.write() + "}\n";
+    std::string out = swizzle_macros(module_) +
+                      "#include \"cuda/metal_stdlib.h\"\nnamespace lattice_msl {\n" + writer_.write() + "}\n";
     for (std::size_t i = 0; i < module_.kernels.size(); ++i) out += entry(i);
     return out;
   }
@@ -35,11 +36,14 @@ class CudaEmitter {
   [[nodiscard]] std::string specialized(const ConstantGlobal& constant) const {
     const std::string type = bare_type(module_, writer_, constant.type_tokens);
     if (!constant.function_constant) {
-      return fmt::format("static constexpr {} {} = {};", type, constant.name, writer_.write(constant.initializer));
+      return fmt::format("static constexpr {} {} = {};", type, constant.name,
+                         writer_.write(constant.initializer));
     }
-    return fmt::format("\n#ifdef LATTICE_FC_{0}\nstatic constexpr {1} {2} = {1}(LATTICE_FC_{0}); static constexpr bool {3} = true;"
-                       "\n#else\nstatic constexpr {1} {2} = {1}(); static constexpr bool {3} = false;\n#endif\n",
-                       *constant.function_constant, type, constant.name, defined_flag(constant.name));
+    return fmt::format(
+        "\n#ifdef LATTICE_FC_{0}\nstatic constexpr {1} {2} = {1}(LATTICE_FC_{0}); static constexpr bool {3} "
+        "= true;"
+        "\n#else\nstatic constexpr {1} {2} = {1}(); static constexpr bool {3} = false;\n#endif\n",
+        *constant.function_constant, type, constant.name, defined_flag(constant.name));
   }
 
   [[nodiscard]] std::string entry(std::size_t index) const {
@@ -67,7 +71,8 @@ class CudaEmitter {
         "  if (!place.inside()) return;\n"
         "  using namespace lattice_msl; using namespace lattice_msl::metal;\n"
         "  lattice_msl::cuda_entry::call(&lattice_msl::{}{}{});\n}}\n",
-        index, buffers, offsets, kernel.name, function.function, writer_.write(kernel.template_arguments), arguments);
+        index, buffers, offsets, kernel.name, function.function, writer_.write(kernel.template_arguments),
+        arguments);
   }
 
   const Module& module_;
@@ -76,7 +81,9 @@ class CudaEmitter {
 
 }  // namespace
 
-std::string emit_cuda(const Module& module) { return CudaEmitter(module).run(); }
+std::string emit_cuda(const Module& module) {
+  return CudaEmitter(module).run();
+}
 
 std::vector<std::string> cuda_compile_options() {
   // Entities without a mark are the device's; a kernel's long is 64 bits wide on every Linux.

@@ -15,14 +15,16 @@ namespace fs = std::filesystem;
 
 class Npy : public testing::Test {
  protected:
-  fs::path path_ = fs::path(testing::TempDir()) / (std::string("lattice_") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".npy");
+  fs::path path_ =
+      fs::path(testing::TempDir()) /
+      (std::string("lattice_") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".npy");
   void TearDown() override { fs::remove(path_); }
 
   /// A version 1.0 file with this header and so many bytes of data.
   void write(const std::string& header, std::size_t data_bytes) {
     std::ofstream out(path_, std::ios::binary);
-    out << "\x93NUMPY" << '\x01' << '\0' << static_cast<char>(header.size() & 0xff) << static_cast<char>(header.size() >> 8) << header
-        << std::string(data_bytes, 'x');
+    out << "\x93NUMPY" << '\x01' << '\0' << static_cast<char>(header.size() & 0xff)
+        << static_cast<char>(header.size() >> 8) << header << std::string(data_bytes, 'x');
   }
   void expect_refused(const std::string& header, std::size_t data_bytes, const std::string& what) {
     write(header, data_bytes);

@@ -1,7 +1,6 @@
-// What emit_cuda() writes, and CUDA's metal_stdlib, through NVRTC's compiler. Nothing runs; where there is no CUDA
-// toolkit, nothing is compiled.
+// What emit_cuda() writes, and CUDA's metal_stdlib, through NVRTC's compiler. Nothing runs; where there is no
+// CUDA toolkit, nothing is compiled.
 #include <dlfcn.h>
-
 #include <gtest/gtest.h>
 
 #include "msl/emit.h"
@@ -16,7 +15,8 @@ namespace {
 class Nvrtc {
  public:
   Nvrtc() {
-    for (const char* name : {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so"}) {
+    for (const char* name :
+         {"libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so"}) {
       if (library_ == nullptr) library_ = dlopen(name, RTLD_NOW);
     }
   }
@@ -37,14 +37,16 @@ class Nvrtc {
     }
     using Program = void*;
     Program program = nullptr;
-    function<int(Program*, const char*, const char*, int, const char* const*, const char* const*)>("nvrtcCreateProgram")(
-        &program, text.c_str(), "kernels.cu", static_cast<int>(names.size()), texts.data(), names.data());
+    function<int(Program*, const char*, const char*, int, const char* const*, const char* const*)>(
+        "nvrtcCreateProgram")(&program, text.c_str(), "kernels.cu", static_cast<int>(names.size()),
+                              texts.data(), names.data());
     std::vector<std::string> options = cuda_compile_options();
     options.insert(options.end(), defines.begin(), defines.end());
     std::vector<const char*> raw;
     for (const std::string& option : options) raw.push_back(option.c_str());
     std::string log;
-    if (function<int(Program, int, const char* const*)>("nvrtcCompileProgram")(program, static_cast<int>(raw.size()), raw.data()) != 0) {
+    if (function<int(Program, int, const char* const*)>("nvrtcCompileProgram")(
+            program, static_cast<int>(raw.size()), raw.data()) != 0) {
       std::size_t size = 0;
       function<int(Program, std::size_t*)>("nvrtcGetProgramLogSize")(program, &size);
       log.resize(size);
@@ -56,7 +58,9 @@ class Nvrtc {
 
  private:
   template <typename F>
-  F* function(const char* name) { return reinterpret_cast<F*>(dlsym(library_, name)); }
+  F* function(const char* name) {
+    return reinterpret_cast<F*>(dlsym(library_, name));
+  }
 
   void* library_ = nullptr;
 };
@@ -82,10 +86,16 @@ TEST_F(Cuda, FunctionConstants) {
   expect_compiles(module);
   expect_compiles(module, {"-DLATTICE_FC_0=true", "-DLATTICE_FC_1=10"});
 }
-TEST_F(Cuda, EveryFunction) { expect_compiles(parse_text("stdlib.metal", scalar_kernel(scalar_cases()))); }
-TEST_F(Cuda, EverySimdgroupFunction) { expect_compiles(parse_text("simd.metal", lane_kernel(lane_cases()))); }
+TEST_F(Cuda, EveryFunction) {
+  expect_compiles(parse_text("stdlib.metal", scalar_kernel(scalar_cases())));
+}
+TEST_F(Cuda, EverySimdgroupFunction) {
+  expect_compiles(parse_text("simd.metal", lane_kernel(lane_cases())));
+}
 TEST_F(Cuda, ReportsWhatDoesNotCompile) {
-  EXPECT_NE(nvrtc_.compile(emit_cuda(parse_text("broken.metal", "kernel void k(device float* x) { x[0] = missing; }"))), "");
+  EXPECT_NE(nvrtc_.compile(
+                emit_cuda(parse_text("broken.metal", "kernel void k(device float* x) { x[0] = missing; }"))),
+            "");
 }
 
 }  // namespace

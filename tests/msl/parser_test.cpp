@@ -11,14 +11,17 @@
 namespace lattice::msl {
 namespace {
 
-Module parse(const std::string& text) { return parse_text("test.metal", text); }
+Module parse(const std::string& text) {
+  return parse_text("test.metal", text);
+}
 
 void expect_refused(const std::string& text, const std::string& what) {
   try {
     (void)parse(text);
     ADD_FAILURE() << "not refused: " << text;
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(what), std::string::npos) << error.what() << "\nexpected: " << what;
+    EXPECT_NE(std::string(error.what()).find(what), std::string::npos)
+        << error.what() << "\nexpected: " << what;
   }
 }
 
@@ -40,7 +43,8 @@ template [[host_name("nine")]] kernel f_t f<int, 2>;
 )");
   std::vector<std::string> names;
   for (const Kernel& kernel : module.kernels) names.push_back(kernel.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"one", "two", "three", "four", "five", "six", "seven", "eight",
+                                             "nine"}));
   EXPECT_EQ(module.function_of(module.kernel("four")).function, "a::b::four");
   EXPECT_EQ(module.function_of(module.kernel("six")).max_threads, 64u);
   EXPECT_EQ(module.text(module.kernel("eight").template_arguments), "<half, (1 > 0)>");
@@ -110,32 +114,39 @@ template <typename T> kernel void unused(device T* x) {}
 }
 
 TEST(Parser, RefusesWhatItCannotTranslate) {
-  expect_refused("\n\nvertex float4 v(uint i [[vertex_id]]) { return 0; }", "test.metal:3: vertex functions are not supported");
+  expect_refused("\n\nvertex float4 v(uint i [[vertex_id]]) { return 0; }",
+                 "test.metal:3: vertex functions are not supported");
   expect_refused("kernel void k(texture2d<float> t [[texture(0)]]) {}", "textur");
   expect_refused("kernel void k(device float* x [[texture(0)]]) {}", "[[texture]]");
-  expect_refused("struct A { device float* p; };\nkernel void k(constant A& a) {}", "test.metal:2: A holds pointers");
+  expect_refused("struct A { device float* p; };\nkernel void k(constant A& a) {}",
+                 "test.metal:2: A holds pointers");
   expect_refused("kernel void k(device float** x) {}", "point only once");
   expect_refused("kernel void k(float* x) {}", "needs an address space");
   expect_refused("kernel void k(device float* x [[buffer(31)]]) {}", "above 30");
-  expect_refused("kernel void k(device float* x [[buffer(1)]], device float* y [[buffer(1)]]) {}", "two parameters have the index 1");
+  expect_refused("kernel void k(device float* x [[buffer(1)]], device float* y [[buffer(1)]]) {}",
+                 "two parameters have the index 1");
   expect_refused("kernel void k(device float* x [[buffer(n)]]) {}", "neither a number nor a constant");
   expect_refused("kernel void k(uint i) {}", "nor has it an attribute");
-  expect_refused("kernel void k(device float* x) {}\nkernel void k(device int* x) {}", "test.metal:2: there are two kernels k");
+  expect_refused("kernel void k(device float* x) {}\nkernel void k(device int* x) {}",
+                 "test.metal:2: there are two kernels k");
   expect_refused("void f() { threadgroup float x[4]; }", "only in a kernel's body");
   expect_refused("kernel void k(device float* x) { threadgroup float y = 1; }", "no initialiser");
-  expect_refused("template [[host_name(\"x\")]] kernel void g<float>(device float* x);", "there is no kernel template g");
+  expect_refused("template [[host_name(\"x\")]] kernel void g<float>(device float* x);",
+                 "there is no kernel template g");
   expect_refused("kernel void k(device float* x) {", "{ is not closed");
   expect_refused("}", "unexpected }");
 }
 
 TEST(Emit, GivesLiteralsMetalsTypes) {
-  const std::string text = emit_soft(parse("kernel void k(device float* x) { x[0] = 1.0 + 1e3 + 2.5h + 0x1p3 + 1.f + 7 + 0x1e; x->xyz; }"));
+  const std::string text = emit_soft(
+      parse("kernel void k(device float* x) { x[0] = 1.0 + 1e3 + 2.5h + 0x1p3 + 1.f + 7 + 0x1e; x->xyz; }"));
   EXPECT_NE(text.find("1.0f + 1e3f + half(2.5f) + 0x1p3f + 1.f + 7 + 0x1e"), std::string::npos) << text;
   EXPECT_NE(text.find("LATTICE_MSL_SWIZZLES_3 S(xyz, 0, 1, 2)"), std::string::npos);
 }
 
 TEST(Emit, MakesConstantConstOnce) {
-  const std::string text = emit_soft(parse("constant const int a = 1; const constant int b = 2; constant int c = 3;"));
+  const std::string text =
+      emit_soft(parse("constant const int a = 1; const constant int b = 2; constant int c = 3;"));
   EXPECT_EQ(text.find("const const"), std::string::npos) << text;
   EXPECT_NE(text.find("const int c = 3"), std::string::npos) << text;
 }

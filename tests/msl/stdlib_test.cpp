@@ -1,5 +1,5 @@
-// metal_stdlib, function by function. The expressions are compiled as one kernel, in which each is an element of the
-// output; what each must give stands beside it.
+// metal_stdlib, function by function. The expressions are compiled as one kernel, in which each is an element
+// of the output; what each must give stands beside it.
 #include <cmath>
 #include <functional>
 
@@ -44,7 +44,8 @@ TEST(Stdlib, EverySimdgroupFunction) {
 
 // A simdgroup whose other lanes have returned: they take no part.
 TEST(Stdlib, SimdgroupFunctionsOfSomeLanes) {
-  KernelFile file = KernelFile::of(R"(kernel void k(device float* out, uint lane [[thread_index_in_simdgroup]]) {
+  KernelFile file =
+      KernelFile::of(R"(kernel void k(device float* out, uint lane [[thread_index_in_simdgroup]]) {
     if (lane % 3 != 0) return;
     out[lane] = simd_sum(float(lane)) + 1000 * popcount(uint(ulong(simd_active_threads_mask())));
     if (simd_is_first()) out[1] = simd_broadcast_first(7.0);
