@@ -55,7 +55,7 @@ void make_private_directory(const fs::path& path) {
 fs::path unpack_stdlib(const fs::path& cache) {
   std::uint64_t state = hash("");
   for (const StdlibFile& file : stdlib_files()) state = hash(file.text, hash(file.name, state));
-  const fs::path target = cache / fmt::format("stdlib-{:016x}", state);
+  fs::path target = cache / fmt::format("stdlib-{:016x}", state);
   std::error_code error;
   if (fs::is_directory(target, error)) return target;
   const fs::path fresh = temporary(cache, "");
