@@ -55,7 +55,7 @@ void make_private_directory(const fs::path& path) {
 fs::path unpack_stdlib(const fs::path& cache) {
   std::uint64_t state = hash("");
   for (const StdlibFile& file : stdlib_files()) state = hash(file.text, hash(file.name, state));
-  const fs::path target = cache / fmt::format("stdlib-{:016x}", state);
+  fs::path target = cache / fmt::format("stdlib-{:016x}", state);
   std::error_code error;
   if (fs::is_directory(target, error)) return target;
   const fs::path fresh = temporary(cache, "");
@@ -110,7 +110,8 @@ std::vector<std::string> soft_compile_options(bool checked, bool clang) {
   std::vector<std::string> out = {"-std=c++20",        "-fPIC",          "-w", "-fno-strict-aliasing",
                                   "-ffp-contract=off", "-fno-math-errno"};
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("f16c") != 0) out.emplace_back("-mf16c");
+  // Every processor with AVX2 has F16C, for which Clang 14 cannot ask.
+  if (__builtin_cpu_supports("avx2") != 0) out.emplace_back("-mf16c");
 #endif
   if (!checked) {
     out.emplace_back("-O2");
@@ -142,7 +143,7 @@ fs::path compile_soft(const Module& module, const CompileOptions& options) {
   for (const std::string& flag : flags) text += ' ' + flag;
   text += '\n' + emit_soft(module);
   const std::string key = fmt::format("{:016x}", hash(text));
-  const fs::path object = cache / (key + ".so");
+  fs::path object = cache / (key + ".so");
   const fs::path source = cache / (key + ".cpp");
   std::error_code error;
   if (fs::is_regular_file(object, error) && read_file(source) == text) return object;

@@ -406,7 +406,7 @@ void ThreadgroupRunner::release_barrier() {
     if (first == nullptr) first = &threads_[i];
     several_lines = several_lines || !same_site(first->site, threads_[i].site);
   }
-  if (observer_ != nullptr && (left_ != 0 || several_lines)) {
+  if (observer_ != nullptr && first != nullptr && (left_ != 0 || several_lines)) {
     observer_->divergent_barrier(running(static_cast<unsigned>(first - threads_.data())), first->site, left_,
                                  several_lines);
   }
