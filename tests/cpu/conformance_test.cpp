@@ -37,8 +37,8 @@ std::vector<BackendUnderTest> default_backend() {
   return {
       {.name = "as_it_comes",
        .make = [](const Config& config, const Weights& weights) { return make_cpu_backend(config, weights); },
-       .case_tolerance = {{"base_gguf", 2.5}, {"base_mlx", 0.05}},
-       .perplexity_tokens = 1024}};
+       .perplexity_tokens = 1024,
+       .case_tolerance = {{"base_gguf", 2.5}, {"base_mlx", 0.05}}}};
 }
 
 INSTANTIATE_TEST_SUITE_P(CpuDefault, BackendConformance, testing::ValuesIn(default_backend()), backend_name);

@@ -30,10 +30,10 @@ struct BackendUnderTest {
   /// about 1e-5 of the logits' size is what two correct programs reach; this leaves room for other orders of
   /// summation.
   double logit_tolerance = 2e-3;
-  /// Cases under tests/data/model, by name, whose logits may differ by more.
-  std::map<std::string, double> case_tolerance = {};
   /// How much of the held-out text to read: one of those that golden.json has a figure for (128 … 4096).
   std::int64_t perplexity_tokens = 4096;
+  /// Cases under tests/data/model, by name, whose logits may differ by more.
+  std::map<std::string, double> case_tolerance = {};
 };
 
 inline void PrintTo(const BackendUnderTest& backend, std::ostream* out) {
