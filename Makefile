@@ -11,10 +11,10 @@ CMAKE        := cmake -G Ninja
 CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-build help deps build run test test-release test-asan test-tsan fuzz bench bench-quick bench-all bench-compare format lint install clean
+.PHONY: bench-build help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-all bench-compare format lint install clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the build needs and the machine lacks
 	@tools/install_deps.sh
@@ -43,6 +43,9 @@ test-tsan: deps ## run the tests of threaded code under ThreadSanitizer
 	@$(CMAKE) -S . -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLATTICE_BUILD_TESTS=ON -DLATTICE_SANITIZE=thread
 	@cmake --build build-tsan -j $(JOBS) --target threaded_tests
 	@$(CTEST) --test-dir build-tsan -L threaded
+
+test-aarch64: ## run the kernels' tests for AArch64 under qemu (packages/debian-aarch64.txt)
+	@tools/test_aarch64.sh $(JOBS)
 
 fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitizers
 	@tools/run_fuzzers.sh $(FUZZ_SECONDS)

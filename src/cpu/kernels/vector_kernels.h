@@ -252,7 +252,6 @@ struct VectorKernels {
     typename S::Int sums[kVectors];
     for (auto& sum : sums) sum = S::zero_int();
     for (std::int64_t i = 0; i < bytes; i += 512) {
-      for (std::int64_t line = 0; line < 512; line += 64) S::prefetch(from + i + S::kPrefetchBytes + line);
       for (std::int64_t j = 0; j < 512; j += 4 * kLanes) {
         auto& sum = sums[j / (4 * kLanes) % kVectors];
         sum = S::add_int(sum, S::load_bytes(from + i + j));
