@@ -2,7 +2,7 @@
 #
 # Every layer's headers are exported through a view: a directory that holds one symbolic link, named after the
 # layer. A target sees the views of its dependencies and no others, so an include that points upward does not compile.
-# What a path like "../engine/model.h" could still reach, tests/check_layers.cmake rejects.
+# What a path like "../engine/model.h" could still reach, tests/layers/no_include_by_path.cmake rejects.
 
 set(LATTICE_VIEWS ${CMAKE_BINARY_DIR}/layers)
 
