@@ -258,7 +258,11 @@ struct VectorKernels {
       }
     }
     for (int i = 1; i < kVectors; ++i) sums[0] = S::add_int(sums[0], sums[i]);
-    return static_cast<std::uint32_t>(S::sum_int(sums[0]));
+    std::uint32_t lanes[kLanes];
+    std::memcpy(lanes, &sums[0], sizeof lanes);
+    std::uint64_t total = 0;
+    for (const std::uint32_t lane : lanes) total += lane;
+    return total;
   }
 };
 
