@@ -127,7 +127,7 @@ std::optional<std::vector<MacroTable::Items>> MacroTable::take_arguments(Items& 
     if (depth <= 0 && token.is(",") && !in_variadic) {
       arguments.emplace_back();
     } else {
-      arguments.back().push_back(std::move(item));
+      arguments.back().push_back(item);
     }
   }
   if (macro.parameters.empty() && arguments.size() == 1 && arguments[0].empty()) arguments.clear();
