@@ -37,7 +37,7 @@ test-release: deps ## run every test on the release build
 	@cmake --build build -j $(JOBS)
 	@$(CTEST) --test-dir build
 
-test-asan: deps ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan: deps ## run what gains from it under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(CMAKE) -S . -B build-asan $(SANITIZED) -DLATTICE_SANITIZE=address,undefined
 	@cmake --build build-asan -j $(JOBS)
 	@$(CTEST) --test-dir build-asan -LE not_under_asan
