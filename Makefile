@@ -17,8 +17,8 @@ deps: ## install what the build needs and the machine lacks
 	@tools/install_deps.sh
 
 build: deps ## build the release program, build/lattice
-	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=OFF
-	@cmake --build build -j $(JOBS)
+	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=OFF >/dev/null
+	@ninja -C build -n | grep -q 'no work to do' || cmake --build build -j $(JOBS)
 
 run: build ## write a story with the shipped model (PROMPT="…" to begin it)
 	@build/lattice run "$(PROMPT)"

@@ -9,10 +9,11 @@ namespace lattice {
 /// A call of a tool that an assistant turn makes.
 struct ToolCall {
   std::string name;
-  std::string arguments;  ///< a JSON object, as text; the order of its members is kept
+  std::string arguments;  ///< a JSON object, as text; the order of its members is kept. Empty: none
 };
 
-/// One turn of a conversation.
+/// One turn of a conversation. Its texts go into the prompt as they are, special tokens that they spell out
+/// included, as in Hugging Face's rendering: a content from a stranger may hold "<|im_end|>".
 struct ChatMessage {
   std::string role;  ///< system, user, assistant or tool
   std::string content;

@@ -3,13 +3,15 @@
 #include <stdexcept>
 #include <string>
 
+#include "lattice/export.h"
+
 namespace lattice {
 
 /// The one exception type that Lattice throws.
 ///
 /// `what()` is one sentence for a person: it names the file and the field, and says what to do next where
 /// that is known. Nothing else is thrown on purpose; std::bad_alloc may pass through.
-class Error : public std::runtime_error {
+class LATTICE_API Error : public std::runtime_error {
  public:
   enum class Kind {
     kInput,  ///< a file, a prompt or a request that cannot be used; the CLI exits with 1

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lattice/export.h"
 #include "lattice/sampling.hpp"
 #include "lattice/session.hpp"
 
@@ -20,11 +21,11 @@ enum class FinishReason : std::uint8_t {
   kCancelled,  ///< the callback said so
 };
 /// "eos", "stop", "length", "context", "cancelled".
-[[nodiscard]] std::string_view finish_reason_name(FinishReason reason) noexcept;
+[[nodiscard]] LATTICE_API std::string_view finish_reason_name(FinishReason reason) noexcept;
 
 /// Called for every token as it comes. `text` is what the token adds to the text, whole characters only and
 /// nothing that may still turn out to be part of a stop string: often empty for one token and longer for the
-/// next; the last call has the id −1 and what was held back. False ends the generation.
+/// next; the last call has the id −1 and what was held back. False ends the generation, and no call follows.
 using TokenCallback = std::function<bool(Token token, std::string_view text)>;
 
 struct GenerateOptions {
@@ -32,14 +33,14 @@ struct GenerateOptions {
   std::int64_t max_tokens = 0;        ///< 0: as many as the context has room for
   std::vector<std::string> stop;      ///< the text ends before the first of these; needs a tokenizer
   bool ignore_eos = false;            ///< go on past the end of the text: for measuring
-  bool decode_text = true;            ///< false: ids only, and no tokenizer is needed
+  bool decode_text = true;            ///< false: ids only, any that the model has; no tokenizer is needed
   bool with_special = false;          ///< whether special tokens show in the text
   ProgressCallback prefill_progress;  ///< tokens of the prompt
   TokenCallback on_token;
 };
 
 struct Generation {
-  std::vector<Token> tokens;  ///< without the token that ended it
+  std::vector<Token> tokens;  ///< without the end-of-text token; with the one that completed a stop string
   std::string text;
   FinishReason finish_reason = FinishReason::kEos;
 
@@ -53,6 +54,7 @@ struct Generation {
 
 /// Brings `session` to `prompt` (Session::sync) and lets the model go on. Throws Error(kUsage) for an empty
 /// prompt, one that does not fit the context, and options out of range.
-Generation generate(Session& session, std::span<const Token> prompt, const GenerateOptions& options = {});
+LATTICE_API Generation generate(Session& session, std::span<const Token> prompt,
+                                const GenerateOptions& options = {});
 
 }  // namespace lattice

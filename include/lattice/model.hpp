@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lattice/chat.hpp"
+#include "lattice/export.h"
 #include "lattice/sampling.hpp"
 
 namespace lattice {
@@ -39,12 +40,12 @@ struct Device {
 };
 
 /// What this machine can run a model on, the fastest first.
-[[nodiscard]] std::vector<Device> devices();
+[[nodiscard]] LATTICE_API std::vector<Device> devices();
 
 /// A checkpoint, ready to run: weights on a device, tokenizer, chat template and defaults. Cheap to copy:
 /// copies share one model. Sessions of one model may live on several threads, but steps of the same model are
 /// taken one at a time.
-class Model {
+class LATTICE_API Model {
  public:
   /// Opens a Hugging Face directory, an MLX-quantised directory or a .gguf file. Throws Error with one
   /// sentence that names the file and the field for anything that does not hold together, and
@@ -64,7 +65,7 @@ class Model {
   [[nodiscard]] const Sampling& default_sampling() const noexcept;
 
   /// Bytes that decoding one token at position `context` reads and writes: weights, recurrent state read and
-  /// written, keys and values. The numerator of MBU.
+  /// written, keys and values. The numerator of MBU: weights count as the checkpoint stores them.
   [[nodiscard]] std::int64_t bytes_per_token(std::int64_t context) const noexcept;
 
   /// Text → ids; special tokens that the text spells out ("<|im_end|>") become their ids where
@@ -93,6 +94,6 @@ class Model {
 
 /// Where the model that comes with Lattice is: beside the program, where it was installed, or in the source
 /// tree. Throws Error naming the places where it was looked for.
-[[nodiscard]] std::filesystem::path shipped_model_path();
+[[nodiscard]] LATTICE_API std::filesystem::path shipped_model_path();
 
 }  // namespace lattice

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 
+#include "lattice/export.h"
+
 namespace lattice {
 
 /// How the next token is drawn from the logits. Steps in order: penalties, temperature, top-k, top-p, min-p,
 /// then a draw from what is left. Ids that the tokenizer does not have are never drawn.
-struct Sampling {
+struct LATTICE_API Sampling {
   float temperature = 0.0f;  ///< ≥ 0; 0 is greedy: the likeliest token, the lower id where two are equal
   std::int32_t top_k = 0;    ///< keep the k likeliest; 0: all
   float top_p = 1.0f;        ///< keep the likeliest whose probabilities add up to this; (0, 1]

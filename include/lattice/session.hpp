@@ -5,13 +5,14 @@
 #include <span>
 #include <vector>
 
+#include "lattice/export.h"
 #include "lattice/model.hpp"
 
 namespace lattice {
 
 /// One sequence of tokens and what the model remembers of it: keys and values, recurrent state. Moves, does
 /// not copy. Keeps its model alive.
-class Session {
+class LATTICE_API Session {
  public:
   /// Room for `context` tokens; 0: the model's longest context. Memory is taken as the context fills, not
   /// before. Throws Error(kUsage) where the model does not go so far.

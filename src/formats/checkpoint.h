@@ -45,6 +45,8 @@ class Checkpoint {
   [[nodiscard]] virtual CheckpointKind kind() const noexcept = 0;
   /// The path as the user gave it, for messages.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// The files that hold the tensors, as they were opened: all shards, all parts of a split model.
+  [[nodiscard]] virtual std::vector<std::filesystem::path> weight_files() const = 0;
   /// All tensors: of a GGUF file in the order of its list, of safetensors in the order of their data, shard
   /// by shard.
   [[nodiscard]] std::span<const Tensor> tensors() const noexcept { return tensors_; }

@@ -75,6 +75,7 @@ class DirectoryCheckpoint final : public Checkpoint {
   const Json* generation_config_json() const noexcept override {
     return generation_config_ ? &*generation_config_ : nullptr;
   }
+  std::vector<fs::path> weight_files() const override { return paths_of(files_); }
   const GgufMetadata* gguf() const noexcept override { return nullptr; }
 
  private:

@@ -70,6 +70,7 @@ class GgufCheckpoint final : public Checkpoint {
   CheckpointKind kind() const noexcept override { return CheckpointKind::kGguf; }
   const nlohmann::json* config_json() const noexcept override { return nullptr; }
   const nlohmann::json* generation_config_json() const noexcept override { return nullptr; }
+  std::vector<fs::path> weight_files() const override { return paths_of(files_); }
   const GgufMetadata* gguf() const noexcept override { return &*metadata_; }
 
  private:

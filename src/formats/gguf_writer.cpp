@@ -1,5 +1,7 @@
 #include "formats/gguf_writer.h"
 
+#include <algorithm>
+
 #include "formats/tensor_layout.h"
 #include "support/fail.h"
 #include "support/printable.h"
@@ -29,9 +31,10 @@ void GgufWriter::add_array(std::string_view key, std::span<const std::string_vie
   for (const std::string_view value : values) metadata_.put_string(value);
 }
 
-void GgufWriter::copy_missing(const GgufMetadata& from) {
+void GgufWriter::copy_missing(const GgufMetadata& from, std::span<const std::string_view> left_out) {
   for (const auto& [key, value] : from.all()) {
-    if (describes_file(key) || keys_.contains(key)) continue;
+    const auto begins_key = [&key = key](std::string_view prefix) { return key.starts_with(prefix); };
+    if (describes_file(key) || keys_.contains(key) || std::ranges::any_of(left_out, begins_key)) continue;
     begin_pair(key);
     metadata_.put_bytes(from.encoded(key));
   }

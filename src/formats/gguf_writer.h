@@ -39,9 +39,10 @@ class GgufWriter {
   }
   void add_array(std::string_view key, std::span<const std::string_view> values);
 
-  /// Copies every pair of `from`, with its exact type, except those with keys that were added before, and
-  /// those that describe the other file and not the model (general.alignment, split.*).
-  void copy_missing(const GgufMetadata& from);
+  /// Copies every pair of `from`, with its exact type, except those with keys that were added before, those
+  /// that describe the other file and not the model (general.alignment, split.*), and those that begin with
+  /// one of `left_out`.
+  void copy_missing(const GgufMetadata& from, std::span<const std::string_view> left_out = {});
 
   /// Adds a tensor to the list. `shape` is outermost first.
   void add_tensor(const std::string& name, std::span<const std::int64_t> shape, const GgmlType& type);

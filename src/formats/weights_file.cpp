@@ -18,4 +18,11 @@ MappedFile map_weights(const std::filesystem::path& path) {
   return file;
 }
 
+std::vector<std::filesystem::path> paths_of(std::span<const MappedFile> files) {
+  std::vector<std::filesystem::path> paths;
+  paths.reserve(files.size());
+  for (const MappedFile& file : files) paths.push_back(file.path());
+  return paths;
+}
+
 }  // namespace lattice

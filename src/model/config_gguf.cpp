@@ -2,6 +2,7 @@
 
 #include "formats/gguf_metadata.h"
 #include "model/config_source.h"
+#include "model/tensor_names.h"
 #include "support/fail.h"
 
 namespace lattice {
@@ -163,7 +164,7 @@ Config config_from_gguf(const Checkpoint& checkpoint) {
   if (const auto vocab = metadata.find_int(key("vocab_size"))) {
     check_equal(file, "vocab_size", *vocab, "the row count of token_embd.weight", config.vocab_size);
   }
-  config.tie_word_embeddings = checkpoint.find("output.weight") == nullptr;
+  config.tie_word_embeddings = checkpoint.find(tensor_names::kGgufHead) == nullptr;
   read_eos(metadata, file, config);
   return config;
 }

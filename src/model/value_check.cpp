@@ -67,6 +67,8 @@ bool any_non_finite(DType dtype, const std::byte* data, std::int64_t count) {
   }
 }
 
+}  // namespace
+
 bool row_is_finite(const MatrixView& matrix, std::int64_t row) {
   const std::byte* data = matrix.data + row * matrix.row_bytes();
   if (matrix.dtype == DType::kAffine) {
@@ -87,14 +89,17 @@ bool row_is_finite(const MatrixView& matrix, std::int64_t row) {
   return true;
 }
 
+namespace {
+
 /// A run of rows: what one thread takes at a time.
 struct Piece {
   std::size_t matrix;
   std::int64_t first_row, end_row;
 };
 
+constexpr std::int64_t kPieceBytes = 1 << 22;
+
 std::vector<Piece> cut(const std::vector<NamedMatrix>& matrices) {
-  constexpr std::int64_t kPieceBytes = 1 << 22;
   std::vector<Piece> pieces;
   for (std::size_t i = 0; i < matrices.size(); ++i) {
     const MatrixView& matrix = matrices[i].matrix;
@@ -125,11 +130,14 @@ void check_finite(const std::string& file, const std::vector<NamedMatrix>& matri
       }
     }
   };
-  const std::size_t n_threads =
-      std::min<std::size_t>(std::max(1u, std::thread::hardware_concurrency()), pieces.size());
+  std::int64_t bytes = 0;
+  for (const NamedMatrix& named : matrices) bytes += named.matrix.total_bytes();
+  // A thread for every piece's worth of bytes: a small model is looked through before one has started.
+  const auto n_threads =
+      std::min<std::int64_t>(std::max(1u, std::thread::hardware_concurrency()), 1 + bytes / kPieceBytes);
   {
     std::vector<std::jthread> threads;
-    for (std::size_t t = 1; t < n_threads; ++t) threads.emplace_back(work);
+    for (std::int64_t t = 1; t < n_threads; ++t) threads.emplace_back(work);
     work();
   }
   if (first_bad == pieces.size()) return;

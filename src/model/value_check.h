@@ -19,4 +19,8 @@ struct NamedMatrix {
 /// pass would take in any case.
 void check_finite(const std::string& file, const std::vector<NamedMatrix>& matrices);
 
+/// Whether row `row` of `matrix` holds no NaN and no infinity: in its scales, or in its elements where they
+/// are floats.
+[[nodiscard]] bool row_is_finite(const MatrixView& matrix, std::int64_t row);
+
 }  // namespace lattice

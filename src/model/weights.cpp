@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/config_source.h"
+#include "model/tensor_names.h"
 #include "model/value_check.h"
 #include "support/fail.h"
 #include "support/float16.h"
@@ -17,38 +18,9 @@
 namespace lattice {
 namespace {
 
+using namespace tensor_names;
+
 using Shape = std::vector<std::int64_t>;
-
-/// What Hugging Face (and MLX) and what GGUF call a tensor, without the prefix of the decoder or of the
-/// layer.
-struct Names {
-  std::string_view hf;
-  std::string_view gguf;
-};
-
-constexpr Names kEmbed{"embed_tokens.weight", "token_embd.weight"};
-constexpr Names kFinalNorm{"norm.weight", "output_norm.weight"};
-constexpr Names kMixerNorm{"input_layernorm.weight", "attn_norm.weight"};
-constexpr Names kMlpNorm{"post_attention_layernorm.weight", "post_attention_norm.weight"};
-constexpr Names kGate{"mlp.gate_proj.weight", "ffn_gate.weight"};
-constexpr Names kUp{"mlp.up_proj.weight", "ffn_up.weight"};
-constexpr Names kDown{"mlp.down_proj.weight", "ffn_down.weight"};
-constexpr Names kQkv{"linear_attn.in_proj_qkv.weight", "attn_qkv.weight"};
-constexpr Names kZ{"linear_attn.in_proj_z.weight", "attn_gate.weight"};
-constexpr Names kB{"linear_attn.in_proj_b.weight", "ssm_beta.weight"};
-constexpr Names kA{"linear_attn.in_proj_a.weight", "ssm_alpha.weight"};
-constexpr Names kOut{"linear_attn.out_proj.weight", "ssm_out.weight"};
-constexpr Names kConv{"linear_attn.conv1d.weight", "ssm_conv1d.weight"};
-constexpr Names kDecay{"linear_attn.A_log", "ssm_a"};
-constexpr Names kDtBias{"linear_attn.dt_bias", "ssm_dt.bias"};
-constexpr Names kDtBiasOllama{"linear_attn.dt_bias", "ssm_dt"};  // Ollama's converter leaves the suffix out
-constexpr Names kLinearNorm{"linear_attn.norm.weight", "ssm_norm.weight"};
-constexpr Names kQ{"self_attn.q_proj.weight", "attn_q.weight"};
-constexpr Names kK{"self_attn.k_proj.weight", "attn_k.weight"};
-constexpr Names kV{"self_attn.v_proj.weight", "attn_v.weight"};
-constexpr Names kO{"self_attn.o_proj.weight", "attn_output.weight"};
-constexpr Names kQNorm{"self_attn.q_norm.weight", "attn_q_norm.weight"};
-constexpr Names kKNorm{"self_attn.k_norm.weight", "attn_k_norm.weight"};
 
 std::string shape_text(const Shape& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -71,21 +43,22 @@ class Binder {
 
  private:
   [[nodiscard]] std::string find_prefix() const;
-  [[nodiscard]] bool conversion_added_one() const;
-  [[nodiscard]] std::string name_of(Names names) const;
-  [[nodiscard]] std::string name_of(Names names, std::int64_t layer) const;
-  [[nodiscard]] const Tensor& tensor(const std::string& name) const;
+  [[nodiscard]] bool conversion_added_one();
+  [[nodiscard]] std::string name_of(TensorNames names) const;
+  [[nodiscard]] std::string name_of(TensorNames names, std::int64_t layer) const;
+  /// The tensor called `name`, which then counts as one of the weights' sources.
+  [[nodiscard]] const Tensor& tensor(const std::string& name);
 
   MatrixView matrix(const std::string& name, std::int64_t rows, std::int64_t cols);
-  [[nodiscard]] MatrixView affine_matrix(const Tensor& packed, std::int64_t rows, std::int64_t cols) const;
+  [[nodiscard]] MatrixView affine_matrix(const Tensor& packed, std::int64_t rows, std::int64_t cols);
   [[nodiscard]] std::pair<std::int64_t, std::int64_t> affine_parameters(const std::string& path) const;
   [[nodiscard]] DType side_array(const Tensor& side, const Shape& shape) const;
 
   /// The values of a small float tensor, all finite, whose shape is one of `shapes`.
-  [[nodiscard]] std::vector<float> values(const std::string& name, std::initializer_list<Shape> shapes) const;
+  [[nodiscard]] std::vector<float> values(const std::string& name, std::initializer_list<Shape> shapes);
   /// The factor of a zero-centred norm: 1 + w.
-  [[nodiscard]] std::vector<float> norm(const std::string& name, std::int64_t size) const;
-  [[nodiscard]] std::vector<float> decay_rate(const std::string& name) const;
+  [[nodiscard]] std::vector<float> norm(const std::string& name, std::int64_t size);
+  [[nodiscard]] std::vector<float> decay_rate(const std::string& name);
 
   Layer layer(std::int64_t i);
   LinearMixer linear_mixer(std::int64_t i);
@@ -96,6 +69,7 @@ class Binder {
   std::string file_;
   bool gguf_;
   std::string prefix_;
+  std::vector<const Tensor*> sources_;  // before norms_have_one_, which is found by looking at a tensor
   bool norms_have_one_;
   std::vector<NamedMatrix> matrices_;
 };
@@ -110,7 +84,7 @@ std::string Binder::find_prefix() const {
 
 /// MLX's converter turns conv1d.weight from [C, 1, K] into [C, K, 1], and in the same pass adds 1 to the
 /// zero-centred norms (ml-explore/mlx-lm mlx_lm/models/qwen3_5.py, sanitize). So the one tells of the other.
-bool Binder::conversion_added_one() const {
+bool Binder::conversion_added_one() {
   for (std::int64_t i = 0; i < config_.n_layers(); ++i) {
     if (config_.layers[static_cast<std::size_t>(i)] != LayerKind::kLinear) continue;
     const Shape& shape = tensor(name_of(kConv, i)).shape;
@@ -119,17 +93,19 @@ bool Binder::conversion_added_one() const {
   return checkpoint_.kind() == CheckpointKind::kMlx;
 }
 
-std::string Binder::name_of(Names names) const {
+std::string Binder::name_of(TensorNames names) const {
   return prefix_ + std::string(gguf_ ? names.gguf : names.hf);
 }
 
-std::string Binder::name_of(Names names, std::int64_t layer) const {
-  return gguf_ ? fmt::format("blk.{}.{}", layer, names.gguf)
-               : fmt::format("{}layers.{}.{}", prefix_, layer, names.hf);
+std::string Binder::name_of(TensorNames names, std::int64_t layer) const {
+  return gguf_ ? gguf_layer_name(names, layer) : fmt::format("{}layers.{}.{}", prefix_, layer, names.hf);
 }
 
-const Tensor& Binder::tensor(const std::string& name) const {
-  if (const Tensor* found = checkpoint_.find(name)) return *found;
+const Tensor& Binder::tensor(const std::string& name) {
+  if (const Tensor* found = checkpoint_.find(name)) {
+    sources_.push_back(found);
+    return *found;
+  }
   fail("{}: tensor {} is missing", file_, name);
 }
 
@@ -201,7 +177,7 @@ DType Binder::side_array(const Tensor& side, const Shape& shape) const {
   return *side.dtype;
 }
 
-MatrixView Binder::affine_matrix(const Tensor& packed, std::int64_t rows, std::int64_t cols) const {
+MatrixView Binder::affine_matrix(const Tensor& packed, std::int64_t rows, std::int64_t cols) {
   const std::string path = packed.name.substr(0, packed.name.size() - std::string_view(".weight").size());
   const auto [bits, group_size] = affine_parameters(path);
   if (cols % group_size != 0) {
@@ -244,7 +220,7 @@ float element(const Tensor& tensor, DType dtype, std::size_t i) {
   return dtype == DType::kF16 ? f16_to_f32(half) : bf16_to_f32(half);
 }
 
-std::vector<float> Binder::values(const std::string& name, std::initializer_list<Shape> shapes) const {
+std::vector<float> Binder::values(const std::string& name, std::initializer_list<Shape> shapes) {
   const Tensor& found = tensor(name);
   if (std::find(shapes.begin(), shapes.end(), found.shape) == shapes.end()) {
     fail("{}: tensor {} is {}, not {}", file_, name, shape_text(found.shape), shape_text(*shapes.begin()));
@@ -262,7 +238,7 @@ std::vector<float> Binder::values(const std::string& name, std::initializer_list
   return out;
 }
 
-std::vector<float> Binder::norm(const std::string& name, std::int64_t size) const {
+std::vector<float> Binder::norm(const std::string& name, std::int64_t size) {
   std::vector<float> out = values(name, {{size}});
   if (!norms_have_one_) {
     for (float& w : out) w += 1.0f;
@@ -270,7 +246,7 @@ std::vector<float> Binder::norm(const std::string& name, std::int64_t size) cons
   return out;
 }
 
-std::vector<float> Binder::decay_rate(const std::string& name) const {
+std::vector<float> Binder::decay_rate(const std::string& name) {
   std::vector<float> out = values(name, {{config_.linear_v_heads}});
   for (std::size_t h = 0; h < out.size(); ++h) {
     if (!gguf_) out[h] = static_cast<float>(-std::exp(static_cast<double>(out[h])));
@@ -340,27 +316,51 @@ Weights Binder::bind() {
   if (config_.tie_word_embeddings) {
     weights.head = weights.embed;
   } else {
-    const Tensor* head = gguf_ ? checkpoint_.find("output.weight") : find_head(checkpoint_);
-    if (head == nullptr) fail("{}: tensor {} is missing", file_, gguf_ ? "output.weight" : "lm_head.weight");
+    const Tensor* head = gguf_ ? checkpoint_.find(kGgufHead) : find_head(checkpoint_);
+    if (head == nullptr) fail("{}: tensor {} is missing", file_, gguf_ ? kGgufHead : "lm_head.weight");
     weights.head = matrix(head->name, config_.vocab_size, config_.hidden_size);
   }
+  std::sort(sources_.begin(), sources_.end());  // the checkpoint keeps its tensors in one array
+  sources_.erase(std::unique(sources_.begin(), sources_.end()), sources_.end());
+  weights.sources = std::move(sources_);
   return weights;
 }
 
-std::int64_t bytes_of(const std::vector<float>& values) {
-  return static_cast<std::int64_t>(values.size() * sizeof(float));
+/// Calls `visit` with every matrix and every small tensor of a mixer or a layer.
+template <typename Visit>
+void visit_parts(const LinearMixer& m, const Visit& visit) {
+  for (const MatrixView* matrix : {&m.qkv, &m.z, &m.b, &m.a, &m.out}) visit(*matrix);
+  for (const std::vector<float>* values : {&m.conv, &m.decay_rate, &m.dt_bias, &m.norm}) visit(*values);
 }
 
-std::int64_t bytes_of(const LinearMixer& m) {
-  return m.qkv.total_bytes() + m.z.total_bytes() + m.b.total_bytes() + m.a.total_bytes() +
-         m.out.total_bytes() + bytes_of(m.conv) + bytes_of(m.decay_rate) + bytes_of(m.dt_bias) +
-         bytes_of(m.norm);
+template <typename Visit>
+void visit_parts(const FullMixer& m, const Visit& visit) {
+  for (const MatrixView* matrix : {&m.q, &m.k, &m.v, &m.o}) visit(*matrix);
+  for (const std::vector<float>* values : {&m.q_norm, &m.k_norm}) visit(*values);
 }
 
-std::int64_t bytes_of(const FullMixer& m) {
-  return m.q.total_bytes() + m.k.total_bytes() + m.v.total_bytes() + m.o.total_bytes() + bytes_of(m.q_norm) +
-         bytes_of(m.k_norm);
+template <typename Visit>
+void visit_parts(const Layer& layer, const Visit& visit) {
+  for (const MatrixView* matrix : {&layer.gate, &layer.up, &layer.down}) visit(*matrix);
+  for (const std::vector<float>* values : {&layer.mixer_norm, &layer.mlp_norm}) visit(*values);
+  std::visit([&](const auto& mixer) { visit_parts(mixer, visit); }, layer.mixer);
 }
+
+struct ByteCount {
+  std::int64_t& bytes;
+  void operator()(const MatrixView& matrix) const { bytes += matrix.total_bytes(); }
+  void operator()(const std::vector<float>& values) const {
+    bytes += static_cast<std::int64_t>(values.size() * sizeof(float));
+  }
+};
+
+struct ElementCount {
+  std::int64_t& elements;
+  void operator()(const MatrixView& matrix) const { elements += matrix.rows * matrix.cols; }
+  void operator()(const std::vector<float>& values) const {
+    elements += static_cast<std::int64_t>(values.size());
+  }
+};
 
 }  // namespace
 
@@ -372,13 +372,22 @@ Weights Weights::bind(const Checkpoint& checkpoint, const Config& config, ValueC
 }
 
 std::int64_t Weights::bytes_per_token() const {
-  std::int64_t bytes = bytes_of(final_norm) + head.total_bytes();
-  for (const Layer& layer : layers) {
-    bytes += bytes_of(layer.mixer_norm) + bytes_of(layer.mlp_norm) + layer.gate.total_bytes() +
-             layer.up.total_bytes() + layer.down.total_bytes();
-    bytes += std::visit([](const auto& mixer) { return bytes_of(mixer); }, layer.mixer);
-  }
+  std::int64_t bytes = 0;
+  const ByteCount count{bytes};
+  for (const Layer& layer : layers) visit_parts(layer, count);
+  count(final_norm);
+  count(head);
   return bytes;
+}
+
+std::int64_t Weights::parameters() const {
+  std::int64_t elements = 0;
+  const ElementCount count{elements};
+  for (const Layer& layer : layers) visit_parts(layer, count);
+  count(final_norm);
+  count(embed);
+  if (head.data != embed.data) count(head);
+  return elements;
 }
 
 }  // namespace lattice

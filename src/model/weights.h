@@ -48,8 +48,9 @@ struct Layer {
 struct Weights {
   MatrixView embed;  // [vocab, D]
   std::vector<Layer> layers;
-  std::vector<float> final_norm;  // [D], 1 + w
-  MatrixView head;                // [vocab, D]; the same bytes as `embed` when tied
+  std::vector<float> final_norm;       // [D], 1 + w
+  MatrixView head;                     // [vocab, D]; the same bytes as `embed` when tied
+  std::vector<const Tensor*> sources;  // the checkpoint's tensors that all this is made of, in its order
 
   /// How far `bind` looks into the values. Small tensors (norms, decay, bias, convolution) are always
   /// checked.
@@ -68,6 +69,8 @@ struct Weights {
   /// Bytes of weights that decoding one token reads: the layers, the final norm and the head. The one row of
   /// `embed` is not counted.
   [[nodiscard]] std::int64_t bytes_per_token() const;
+  /// Numbers that the decoder is made of, the embedding included; a tied head is not counted twice.
+  [[nodiscard]] std::int64_t parameters() const;
 };
 
 }  // namespace lattice

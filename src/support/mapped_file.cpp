@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include <fcntl.h>
@@ -47,6 +48,14 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void drop_from_memory(std::span<const std::byte> bytes) noexcept {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* first = const_cast<std::byte*>(bytes.data());
+  std::size_t space = bytes.size();
+  if (std::align(page, page, first, space) == nullptr) return;  // not one whole page
+  ::madvise(first, space / page * page, MADV_DONTNEED);         // a wish: nothing depends on it
 }
 
 }  // namespace lattice

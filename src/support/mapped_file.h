@@ -26,4 +26,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Gives back the memory that holds `bytes` of a mapped file, whole pages only. They stay readable: the next
+/// touch reads them from the file again.
+void drop_from_memory(std::span<const std::byte> bytes) noexcept;
+
 }  // namespace lattice

@@ -9,13 +9,6 @@
 namespace lattice {
 namespace {
 
-// C0 and DEL are single bytes; C1 (U+0080 to U+009F), which terminals obey too, is C2 80 to C2 9F.
-bool is_control(std::string_view sequence) {
-  const auto first = static_cast<unsigned char>(sequence[0]);
-  if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
-  return first == 0xc2 && static_cast<unsigned char>(sequence[1]) < 0xa0;
-}
-
 void append_escaped(std::string& out, std::string_view bytes) {
   for (const char c : bytes) {
     if (c == '\n') {
@@ -27,6 +20,12 @@ void append_escaped(std::string& out, std::string_view bytes) {
 }
 
 }  // namespace
+
+bool is_control(std::string_view sequence) noexcept {
+  const auto first = static_cast<unsigned char>(sequence[0]);
+  if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
+  return first == 0xc2 && static_cast<unsigned char>(sequence[1]) < 0xa0;
+}
 
 std::string printable(std::string_view text, std::size_t max_bytes) {
   std::string out = "\"";

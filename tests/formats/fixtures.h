@@ -36,6 +36,9 @@ class ExactBytes {
     contents.copy(reinterpret_cast<char*>(data_.get()), size_);
   }
   [[nodiscard]] std::span<const std::byte> span() const noexcept { return {data_.get(), size_}; }
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {reinterpret_cast<const char*>(data_.get()), size_};
+  }
 
  private:
   std::size_t size_;

@@ -157,6 +157,24 @@ TEST(HostileDirectory, ShardsMustHoldWhatTheIndexSays) {
   expect_error(model.path(), model.file("model-00001-of-00002.safetensors"), "tensor \"d\" is missing");
 }
 
+TEST(HostileDirectory, ShuffledShardsAreAnError) {
+  const Model model("sharded");
+  const fs::path one = model.file("model-00001-of-00002.safetensors");
+  const fs::path two = model.file("model-00002-of-00002.safetensors");
+  fs::rename(one, model.file("x"));
+  fs::rename(two, one);
+  fs::rename(model.file("x"), two);
+  expect_error(model.path(), one, "is missing, which model.safetensors.index.json expects here");
+}
+
+TEST(HostileDirectory, ATensorInTwoShardsIsAnError) {
+  const Model model("sharded");
+  model.write(
+      "model.safetensors.index.json",
+      R"({"weight_map": {"b": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})");
+  expect_error(model.path(), model.file("model.safetensors.index.json"), "the key \"b\" occurs twice");
+}
+
 TEST(HostileDirectory, WhatTheIndexDoesNotNameIsNoPartOfTheModel) {
   const Model model("sharded");
   model.write(
@@ -204,6 +222,15 @@ TEST(HostileSplit, PartsMustBelongTogether) {
   expect_error(model.file(kPart1), model.file(kPart2), "does not say part 2 of 3");
   fs::copy_file(fixture("small.gguf"), model.file(kPart2), fs::copy_options::overwrite_existing);
   expect_error(model.file(kPart1), model.file(kPart2), "does not say part 2 of 3");
+}
+
+TEST(HostileSplit, ShuffledPartsAreAnError) {
+  const Model model("split");
+  const fs::path one = model.file(kPart1), two = model.file(kPart2);
+  fs::rename(one, model.file("x"));
+  fs::rename(two, one);
+  fs::rename(model.file("x"), two);
+  expect_error(one, one, "its name must end in -00002-of-00003.gguf");
 }
 
 TEST(HostileSplit, NumbersMustMakeSense) {

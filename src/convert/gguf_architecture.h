@@ -1,0 +1,19 @@
+#pragma once
+
+#include "formats/checkpoint.h"
+#include "formats/gguf_writer.h"
+#include "model/config.h"
+#include "quant/dtype.h"
+
+namespace lattice {
+
+/// Adds the keys `general.*` and `qwen35.*` that llama.cpp wants (ggml-org/llama.cpp conversion/qwen.py and
+/// src/models/qwen35.cpp, load_arch_hparams), for a file of decoder layers alone (no multi-token prediction)
+/// whose matrices are mostly of `type`.
+void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, DType type);
+
+/// Adds what generation_config.json recommends (`general.sampling.*`). Values that are not numbers are left
+/// to whoever reads them.
+void add_sampling_defaults(GgufWriter& writer, const Checkpoint& checkpoint);
+
+}  // namespace lattice

@@ -1,0 +1,78 @@
+#include "engine/devices.h"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cpu/cpu_backend.h"
+#include "model/reference.h"
+#include "support/fail.h"
+#include "support/printable.h"
+#include "support/thread_pool.h"
+
+namespace lattice {
+namespace {
+
+std::string describe_cpu() {
+  const int processors = usable_processors();
+  return fmt::format("the processor's vector units ({}, {} core{})", isa_name(available_isas().back()),
+                     processors, processors == 1 ? "" : "s");
+}
+
+/// The CPU backend checks its options itself, before it takes any memory.
+void check_cpu(const LoadOptions& /*options*/) {}
+
+std::unique_ptr<Backend> make_cpu(const Config& config, const Weights& weights, const LoadOptions& options) {
+  CpuOptions cpu;
+  cpu.threads = options.threads;
+  cpu.exact = options.exact;
+  cpu.kv = options.kv == KvPrecision::kF16 ? KvFormat::kF16 : KvFormat::kF32;
+  cpu.progress = options.progress;
+  return make_cpu_backend(config, weights, cpu);
+}
+
+std::string describe_reference() {
+  return "the plain forward pass that the others are held to: exact, one thread, slow";
+}
+
+void check_reference(const LoadOptions& options) {
+  if (options.kv == KvPrecision::kF16) {
+    fail_usage("the reference device keeps keys and values in f32 alone; use another device for f16");
+  }
+}
+
+std::unique_ptr<Backend> make_reference(const Config& config, const Weights& weights,
+                                        const LoadOptions& /*options*/) {
+  return make_reference_backend(config, weights);
+}
+
+/// Every kind of device, the fastest first. A new one is a line here.
+constexpr std::array kDeviceKinds = {
+    DeviceKind{"cpu", describe_cpu, /*owns_weights=*/true, check_cpu, make_cpu},
+    DeviceKind{"reference", describe_reference, /*owns_weights=*/false, check_reference, make_reference},
+};
+
+}  // namespace
+
+std::vector<Device> devices() {
+  std::vector<Device> present;
+  for (const DeviceKind& kind : kDeviceKinds) {
+    std::string description = kind.describe();
+    if (!description.empty()) present.push_back({std::string(kind.name), std::move(description)});
+  }
+  return present;
+}
+
+const DeviceKind& find_device(std::string_view name) {
+  std::vector<std::string_view> present;
+  for (const DeviceKind& kind : kDeviceKinds) {
+    if (kind.describe().empty()) continue;
+    if (name == "auto" || name == kind.name) return kind;
+    present.push_back(kind.name);
+  }
+  fail_usage("device {} is not one that this machine has: auto, {}", printable(name),
+             fmt::join(present, ", "));
+}
+
+}  // namespace lattice

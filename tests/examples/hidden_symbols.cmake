@@ -1,0 +1,15 @@
+# Checks the dynamic symbols that LIBRARY defines: functions of the public headers, and nothing of the layers below.
+execute_process(COMMAND ${NM} -D -C --defined-only ${LIBRARY} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+foreach(wanted "lattice::Model::load" "lattice::Session::feed" "lattice::generate" "lattice::perplexity"
+        "lattice::Sampling::check" "lattice_generate" "lattice_last_error")
+  string(FIND "${symbols}" " T ${wanted}" position)
+  if(position EQUAL -1)
+    message(FATAL_ERROR "${wanted} is not shown")
+  endif()
+endforeach()
+foreach(unwanted "lattice::Checkpoint" "lattice::Weights" "lattice::cpu::" "lattice::Tokenizer" "lattice::capi::")
+  string(FIND "${symbols}" " T ${unwanted}" position)
+  if(NOT position EQUAL -1)
+    message(FATAL_ERROR "${unwanted} is shown")
+  endif()
+endforeach()
