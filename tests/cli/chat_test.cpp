@@ -129,6 +129,7 @@ TEST(Chat, ShowsThinkingDimAndWithoutItsTagOnTerminals) {
   // Once around the figures, and before that around what the model thinks.
   EXPECT_NE(shown.find("\x1b[2m"), shown.rfind("\x1b[2m")) << shown;
   EXPECT_EQ(shown.find("<think>"), std::string::npos);
+  terminal.expect("> ");
   terminal.type(kCtrlD);
   EXPECT_EQ(terminal.finish().status, 0);
   // In a pipe the text is as the model wrote it, the tag that the prompt opened included.
@@ -137,7 +138,7 @@ TEST(Chat, ShowsThinkingDimAndWithoutItsTagOnTerminals) {
 
 TEST(Chat, HasNoColoursWhereNoColorIsSet) {
   Terminal terminal({"chat", "--greedy", "--max-tokens", "2"}, {{"NO_COLOR", "1"}});
-  EXPECT_EQ(terminal.expect("base model").find("\x1b[2m"), std::string::npos);
+  EXPECT_EQ(terminal.expect("> ").find("\x1b[2m"), std::string::npos);
   terminal.type(kCtrlD);
   EXPECT_EQ(terminal.finish().status, 0);
 }

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -179,10 +181,10 @@ TEST(Quantize, WritesAFileThatRuns) {
   EXPECT_LT(run.json().at("tensor_bytes"), run.json().at("source_bytes"));
 
   const nlohmann::json info = run_lattice({"inspect", out, "--json"}).json();
-  for (const nlohmann::json& tensor : info.at("tensors")) {
-    if (tensor.at("name") == "token_embd.weight") EXPECT_EQ(tensor.at("type"), "Q8_0");
-    if (tensor.at("name") == "blk.0.ffn_up.weight") EXPECT_EQ(tensor.at("type"), "Q4_0");
-  }
+  std::map<std::string, std::string> types;
+  for (const nlohmann::json& tensor : info.at("tensors")) types[tensor.at("name")] = tensor.at("type");
+  EXPECT_EQ(types["token_embd.weight"], "Q8_0");
+  EXPECT_EQ(types["blk.0.ffn_up.weight"], "Q4_0");
   const Finished story = run_lattice({"run", out, "Once upon a time", "--greedy", "--max-tokens", "4"});
   EXPECT_EQ(story.out, "Once upon a time, there was a\n") << story.error;
   EXPECT_NE(story.error.find("Q4_0"), std::string::npos) << story.error;

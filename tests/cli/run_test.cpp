@@ -2,6 +2,7 @@
 #include <csignal>
 #include <string>
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "cli/harness.h"
@@ -18,9 +19,7 @@ nlohmann::json golden_prompt(std::size_t index) {
 }
 
 std::string joined(const golden::Ids& ids) {
-  std::string out;
-  for (const std::int32_t id : ids) out += (out.empty() ? "" : ",") + std::to_string(id);
-  return out;
+  return fmt::format("{}", fmt::join(ids, ","));
 }
 
 TEST(Run, WritesTheGoldenStory) {

@@ -1,0 +1,99 @@
+// The soft device's side of the standard library: arithmetic by the host compiler's builtins, simdgroups by the runtime.
+#pragma once
+
+#include "soft/abi.h"
+
+#define LATTICE_MSL_SITE , lattice::soft::Site site = lattice_msl::target::here()
+#define LATTICE_MSL_ONLY_SITE lattice::soft::Site site = lattice_msl::target::here()
+#define LATTICE_MSL_AT , site
+#define LATTICE_MSL_INLINE inline __attribute__((always_inline))
+
+namespace lattice_msl::target {
+
+// One for a compiled file; set when the device takes the file on.
+static const lattice::soft::Runtime* runtime = nullptr;
+
+constexpr lattice::soft::Site here(const char* file = __builtin_FILE(), unsigned line = __builtin_LINE()) {
+  return {file, line};
+}
+
+#define LATTICE_MSL_MATH1(name) LATTICE_MSL_INLINE float name(float x) { return __builtin_##name##f(x); }
+#define LATTICE_MSL_MATH2(name) LATTICE_MSL_INLINE float name(float x, float y) { return __builtin_##name##f(x, y); }
+LATTICE_MSL_MATH1(acos) LATTICE_MSL_MATH1(acosh) LATTICE_MSL_MATH1(asin) LATTICE_MSL_MATH1(asinh)
+LATTICE_MSL_MATH1(atan) LATTICE_MSL_MATH1(atanh) LATTICE_MSL_MATH1(ceil) LATTICE_MSL_MATH1(cos)
+LATTICE_MSL_MATH1(cosh) LATTICE_MSL_MATH1(exp) LATTICE_MSL_MATH1(exp2) LATTICE_MSL_MATH1(fabs)
+LATTICE_MSL_MATH1(floor) LATTICE_MSL_MATH1(log) LATTICE_MSL_MATH1(log10) LATTICE_MSL_MATH1(log2)
+LATTICE_MSL_MATH1(rint) LATTICE_MSL_MATH1(round) LATTICE_MSL_MATH1(sin) LATTICE_MSL_MATH1(sinh)
+LATTICE_MSL_MATH1(sqrt) LATTICE_MSL_MATH1(tan) LATTICE_MSL_MATH1(tanh) LATTICE_MSL_MATH1(trunc)
+LATTICE_MSL_MATH2(atan2) LATTICE_MSL_MATH2(copysign) LATTICE_MSL_MATH2(fdim) LATTICE_MSL_MATH2(fmod)
+LATTICE_MSL_MATH2(fmin) LATTICE_MSL_MATH2(fmax) LATTICE_MSL_MATH2(nextafter) LATTICE_MSL_MATH2(pow)
+#undef LATTICE_MSL_MATH1
+#undef LATTICE_MSL_MATH2
+
+LATTICE_MSL_INLINE float exp10(float x) { return static_cast<float>(__builtin_pow(10.0, static_cast<double>(x))); }
+LATTICE_MSL_INLINE float rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
+LATTICE_MSL_INLINE float fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+LATTICE_MSL_INLINE float ldexp(float x, int e) { return __builtin_ldexpf(x, e); }
+LATTICE_MSL_INLINE float frexp(float x, int& e) { return __builtin_frexpf(x, &e); }
+// In double, so that the argument's rounding does not show: exact at the multiples of a half.
+LATTICE_MSL_INLINE float sinpi(float x) { return static_cast<float>(__builtin_sin(__builtin_fmod(x, 2.0) * 3.14159265358979323846)); }
+LATTICE_MSL_INLINE float cospi(float x) { return static_cast<float>(__builtin_cos(__builtin_fmod(x, 2.0) * 3.14159265358979323846)); }
+
+// What fast:: names. The soft device has one precision, the accurate one.
+namespace fast {
+using target::cos; using target::exp; using target::exp10; using target::exp2; using target::log;
+using target::log10; using target::log2; using target::pow; using target::rsqrt; using target::sin;
+using target::sqrt; using target::tan;
+}  // namespace fast
+
+constexpr bool isnan(float x) { return x != x; }
+constexpr bool isinf(float x) { return x == __builtin_inff() || x == -__builtin_inff(); }
+
+LATTICE_MSL_INLINE int clz(unsigned x) { return x == 0 ? 32 : __builtin_clz(x); }
+LATTICE_MSL_INLINE int clz(unsigned long x) { return x == 0 ? 64 : __builtin_clzl(x); }
+LATTICE_MSL_INLINE int popcount(unsigned long x) { return __builtin_popcountl(x); }
+LATTICE_MSL_INLINE unsigned long mulhi(unsigned long x, unsigned long y) {
+  return static_cast<unsigned long>((static_cast<unsigned __int128>(x) * y) >> 64);
+}
+LATTICE_MSL_INLINE long mulhi(long x, long y) { return static_cast<long>((static_cast<__int128>(x) * y) >> 64); }
+
+template <class To, class From>
+LATTICE_MSL_INLINE To bit_copy(const From& from) {
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+// ---- binary16 where the compiler has it not (Clang 14 on x86-64)
+
+#ifdef __FLT16_MAX__
+#define LATTICE_MSL_NATIVE_HALF 1
+#else
+constexpr float half_to_float(unsigned short h) {
+  const unsigned sign = (h & 0x8000u) << 16, exponent = (h >> 10) & 0x1fu, mantissa = h & 0x3ffu;
+  if (exponent == 0x1f) return __builtin_bit_cast(float, sign | 0x7f800000u | (mantissa << 13));
+  if (exponent != 0) return __builtin_bit_cast(float, sign | ((exponent + 112) << 23) | (mantissa << 13));
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+  return sign ? -magnitude : magnitude;
+}
+constexpr unsigned short float_to_half(float value) {
+  const unsigned bits = __builtin_bit_cast(unsigned, value);
+  const unsigned sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<unsigned short>(sign | 0x7e00u);
+  if (magnitude >= 0x47800000u) return static_cast<unsigned short>(sign | 0x7c00u);
+  if (magnitude < 0x38800000u) {  // subnormal: adding 0.5 rounds to units of 2^-24, to nearest even
+    const float aligned = __builtin_bit_cast(float, magnitude) + 0.5f;
+    return static_cast<unsigned short>(sign | (__builtin_bit_cast(unsigned, aligned) & 0x7ffu));
+  }
+  return static_cast<unsigned short>(sign | ((magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
+}
+#endif
+
+constexpr float bfloat_to_float(unsigned short b) { return __builtin_bit_cast(float, static_cast<unsigned>(b) << 16); }
+constexpr unsigned short float_to_bfloat(float value) {
+  const unsigned bits = __builtin_bit_cast(unsigned, value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<unsigned short>((bits >> 16) | 0x40u);
+  return static_cast<unsigned short>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+}  // namespace lattice_msl::target
