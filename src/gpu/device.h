@@ -66,12 +66,13 @@ class Kernel {
 /// What a kernel's parameter is bound to: a place in a buffer, or a few bytes of the dispatch's own.
 class Argument {
  public:
-  Argument(const Buffer& buffer, std::size_t offset = 0)  // NOLINT(google-explicit-constructor): reads as a list
+  Argument(const Buffer& buffer,
+           std::size_t offset = 0)  // NOLINT(google-explicit-constructor): reads as a list
       : buffer_(&buffer), offset_(offset) {}
   /// A struct of kernel_args.h, copied.
   template <typename T>
-    requires std::is_trivially_copyable_v<T> && (!std::is_base_of_v<Buffer, T>)
-  Argument(const T& constants)  // NOLINT(google-explicit-constructor)
+  requires std::is_trivially_copyable_v<T> &&
+      (!std::is_base_of_v<Buffer, T>)Argument(const T& constants)  // NOLINT(google-explicit-constructor)
       : constants_(sizeof(T)) {
     std::memcpy(constants_.data(), &constants, sizeof(T));
   }
@@ -92,17 +93,17 @@ struct Extent {
   std::uint32_t z = 1;
 };
 
-/// Dispatches in order, recorded once and replayed any number of times: a CUDA graph, a list that is encoded again,
-/// a list of calls. Buffers and kernels must outlive it.
+/// Dispatches in order, recorded once and replayed any number of times: a CUDA graph, a list that is encoded
+/// again, a list of calls. Buffers and kernels must outlive it.
 class Commands {
  public:
   virtual ~Commands() = default;
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
-  /// Appends a dispatch. `arguments` are the kernel's buffers in the order of their indices. Throws Error(kUsage)
-  /// naming the kernel and the parameter where number, kind, alignment or size do not fit what the kernel declares, or a
-  /// threadgroup is larger than the kernel allows.
+  /// Appends a dispatch. `arguments` are the kernel's buffers in the order of their indices. Throws
+  /// Error(kUsage) naming the kernel and the parameter where number, kind, alignment or size do not fit what
+  /// the kernel declares, or a threadgroup is larger than the kernel allows.
   virtual void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                         std::uint32_t threads_per_threadgroup) = 0;
   /// What comes after sees what was written before. Dispatches with no barrier between them may run together.
@@ -114,8 +115,8 @@ class Commands {
   Commands() = default;
 };
 
-/// A processor that runs Metal Shading Language: Apple's, NVIDIA's by way of the translator, or the device in software.
-/// Used from one thread at a time.
+/// A processor that runs Metal Shading Language: Apple's, NVIDIA's by way of the translator, or the device in
+/// software. Used from one thread at a time.
 class Device {
  public:
   virtual ~Device() = default;
@@ -125,9 +126,10 @@ class Device {
   [[nodiscard]] virtual std::string description() const = 0;
   /// Memory for `bytes`, at least 1, zeroed. Throws Error where the device has not so much.
   [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
-  /// The kernel called `name` with `constants`, compiled when first asked for. Throws Error(kUsage) for a name or an
-  /// index that the sources do not have.
-  [[nodiscard]] virtual const Kernel& kernel(std::string_view name, std::span<const FunctionConstant> constants) = 0;
+  /// The kernel called `name` with `constants`, compiled when first asked for. Throws Error(kUsage) for a
+  /// name or an index that the sources do not have.
+  [[nodiscard]] virtual const Kernel& kernel(std::string_view name,
+                                             std::span<const FunctionConstant> constants) = 0;
   [[nodiscard]] virtual std::unique_ptr<Commands> new_commands() = 0;
   /// Queues a replay behind everything that was submitted before, and returns at once.
   virtual void submit(const Commands& commands) = 0;

@@ -101,7 +101,7 @@ void write_rows(device float* y, constant GemvArgs& args, uint first_row, thread
 /// quants [rows, row_chunks] · x [cols] → y [rows], or [rows / 2] with SwiGLU. Threadgroups: ⌈rows / (ROWS · SIMDGROUPS /
 /// SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm.
 template <typename Format>
-[[kernel, max_total_threads_per_threadgroup(kMaxSimdgroups * 32)]] void gemv(
+[[kernel, max_total_threads_per_threadgroup(512)]] void gemv(
     device const uint4* quants [[buffer(0)]], device const half* scales [[buffer(1)]],
     device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]], device float* y [[buffer(4)]],
     constant GemvArgs& args [[buffer(5)]], uint group [[threadgroup_position_in_grid]],

@@ -15,20 +15,17 @@
 
 namespace lattice_gpu {
 
-/// A decode step's own data, in device memory, so that steps can be queued ahead of the host: the step reads
-/// its token and position here, and leaves them for the next.
+/// A decode step's own data, in device memory, so that the step is recorded once and replayed for every token.
 struct StepState {
-  LATTICE_INT token;      // the input of the step that comes
-  LATTICE_INT position;   // its index in the sequence
-  LATTICE_UINT draws;     // tokens drawn so far: the counter of the random numbers
-  LATTICE_UINT finished;  // tokens written to the ring of results
+  LATTICE_INT token;     // the input
+  LATTICE_INT position;  // its index in the sequence
 };
 
 struct EmbedArgs {
   LATTICE_UINT cols;         // hidden_size
   LATTICE_UINT row_chunks;   // 16-byte chunks of a row of quants
   LATTICE_UINT row_blocks;   // scales of a row
-  LATTICE_UINT vocab_size;   // a token beyond it reads row 0: the host checks what it feeds, and draws cannot
+  LATTICE_UINT vocab_size;   // a token beyond it reads row 0: the host checks what it feeds
 };
 
 struct GemvArgs {
@@ -63,58 +60,6 @@ struct AttentionArgs {
   float epsilon;              // of the q and k norms
   float scale;                // 1/√head_dim
 };
-
-// What follows is for prompts: `tokens` of them at once, from `position` on.
-
-struct RowsArgs {
-  LATTICE_UINT cols;        // values of a row
-  LATTICE_UINT in_stride;   // floats from one token's row to the next
-  LATTICE_UINT out_stride;
-  float epsilon;            // of the norm
-};
-
-struct GemmArgs {
-  LATTICE_UINT rows;        // of the matrix
-  LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
-  LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
-  LATTICE_UINT tokens;
-  LATTICE_UINT x_stride;    // floats from one token's vector to the next
-  LATTICE_UINT y_stride;
-};
-
-struct GdnPrefillArgs {
-  LATTICE_UINT k_heads;
-  LATTICE_UINT v_heads;
-  LATTICE_UINT head_dim;
-  LATTICE_UINT conv_kernel;
-  LATTICE_UINT tiled;       // as in GdnArgs
-  LATTICE_UINT stride;      // floats from one token's projections to the next
-  LATTICE_UINT z_offset;
-  LATTICE_UINT b_offset;
-  LATTICE_UINT a_offset;
-  LATTICE_UINT out_stride;  // floats from one token's output to the next
-  LATTICE_UINT position;    // of the first token
-  LATTICE_UINT tokens;
-  float epsilon;            // of the gated norm
-};
-
-struct AttentionPrefillArgs {
-  LATTICE_UINT heads;
-  LATTICE_UINT kv_heads;
-  LATTICE_UINT head_dim;
-  LATTICE_UINT rotary_dim;
-  LATTICE_UINT capacity;
-  LATTICE_UINT stride;      // floats from one token's projections to the next
-  LATTICE_UINT k_offset;
-  LATTICE_UINT v_offset;
-  LATTICE_UINT out_stride;
-  LATTICE_UINT position;    // of the first token
-  LATTICE_UINT tokens;
-  float epsilon;            // of the q and k norms
-  float scale;              // 1/√head_dim
-};
-
-#define LATTICE_GDN_CHUNK 32  // tokens of a chunk of the delta rule
 
 // Function constants.
 #define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8

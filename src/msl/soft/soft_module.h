@@ -44,6 +44,9 @@ class SoftModule {
   /// Throws Error where there is no such kernel.
   [[nodiscard]] const soft::KernelInfo& kernel(std::string_view name) const;
 
+  /// Bytes of a function constant; 0 where the module has no such index.
+  [[nodiscard]] std::size_t constant_bytes(std::uint32_t index) const noexcept;
+
   /// Defines these function constants, and no others. Throws Error(kUsage) for an index that the module has not
   /// and for a value of the wrong size.
   void specialize(std::span<const ConstantValue> values);
