@@ -55,8 +55,10 @@ std::string describe_soft() {
 }
 
 void check_soft(const LoadOptions& options) {
-  if (options.threads < 0)
-    fail_usage("{} threads were asked for; give 1 or more, or 0 for one a core", options.threads);
+  constexpr int kMaxThreads = 1024;
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    fail_usage("{} threads were asked for; give 1 to {}, or 0 for one a core", options.threads, kMaxThreads);
+  }
 }
 
 std::unique_ptr<Backend> make_soft(const Config& config, const Weights& weights, const LoadOptions& options) {
