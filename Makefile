@@ -3,12 +3,15 @@
 JOBS         ?= $(shell getconf _NPROCESSORS_ONLN)
 PROMPT       ?= Once upon a time
 FUZZ_SECONDS ?= 10
+DEVICE       ?= cpu
+FILTER       ?=
+COMPARE_OUT  ?= build-bench/compare.json
 PREFIX       ?= /usr/local
 CMAKE        := cmake -G Ninja
 CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test test-release test-asan test-tsan fuzz format lint install clean
+.PHONY: bench-build help deps build run test test-release test-asan test-tsan fuzz bench bench-quick bench-all bench-compare format lint install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +46,24 @@ test-tsan: deps ## run the tests of threaded code under ThreadSanitizer
 
 fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitizers
 	@tools/run_fuzzers.sh $(FUZZ_SECONDS)
+
+bench-build:
+	@$(CMAKE) -S . -B build-bench -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=OFF -DLATTICE_BUILD_BENCHMARKS=ON
+	@cmake --build build-bench -j $(JOBS) --target bench_kernels lattice_program
+
+bench: deps bench-build ## time every kernel by itself (FILTER=regex)
+	@build-bench/bench_kernels $(if $(FILTER),--benchmark_filter='$(FILTER)') --benchmark_min_time=0.05
+
+bench-quick: deps bench-build ## time a few kernels and the shipped model: whether the benchmarks run
+	@build-bench/bench_kernels --quick
+	@build-bench/lattice bench --prefill 64 --contexts 0,512 --repeats 2 --quiet
+
+bench-all: deps bench-build ## measure kernels and models, and leave the JSON in build-bench/results
+	@tools/bench_all.sh build-bench $(DEVICE)
+
+bench-compare: deps ## compare the speed of two commits (BASE=ref HEAD=ref DEVICE=cpu FILTER=regex)
+	@PYTHONPATH=tools python3 -m bench_compare --base '$(BASE)' --head '$(HEAD)' --device '$(DEVICE)' \
+	  --filter '$(FILTER)' --out '$(COMPARE_OUT)' $(COMPARE_FLAGS)
 
 format: deps ## format the sources
 	@git ls-files -co --exclude-standard '*.h' '*.hpp' '*.cpp' '*.c' | xargs clang-format -i

@@ -3,11 +3,10 @@
  *   example_generate_c ["Once upon a time" [MODEL [TOKENS]]]
  */
 
+#include <lattice/lattice.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <lattice/lattice.h>
 
 static int32_t print_token(void* user_data, int32_t token, const char* text, size_t length) {
   (void)user_data;

@@ -1,9 +1,10 @@
+#include "lattice/generate.hpp"
+
 #include <memory>
 #include <string>
 
 #include "capi/handles.h"
 #include "capi/structs.h"
-#include "lattice/generate.hpp"
 
 using namespace lattice;
 using namespace lattice::capi;
@@ -64,7 +65,7 @@ int32_t finish_reason_of(FinishReason reason) {
 /// Hands a generation out: both copies, or neither.
 void give(const Generation& from, lattice_generation& to) {
   std::unique_ptr<int32_t, void (*)(void*)> tokens(handed_out(std::span<const Token>(from.tokens)),
-                                                         std::free);
+                                                   std::free);
   to.text = handed_out(std::span<const char>(from.text));
   to.tokens = tokens.release();
   to.token_count = from.tokens.size();

@@ -75,7 +75,8 @@ template <typename Struct>
 template <typename T>
 [[nodiscard]] std::span<const T> array(const T* items, std::size_t count, std::string_view name) {
   if (count != 0) require(items, name);
-  if (count > PTRDIFF_MAX / sizeof(T)) fail_usage("{} has {} entries, more than there is memory", name, count);
+  if (count > PTRDIFF_MAX / sizeof(T))
+    fail_usage("{} has {} entries, more than there is memory", name, count);
   return {items, count};
 }
 

@@ -16,5 +16,6 @@ void add_logits(CLI::App& program);
 void add_perplexity(CLI::App& program);
 void add_quantize(CLI::App& program);
 void add_devices(CLI::App& program);
+void add_bench(CLI::App& program);
 
 }  // namespace lattice::cli

@@ -91,7 +91,8 @@ std::int64_t AttentionPass::parts() const noexcept {
 }
 
 /// Partial results are, for each head and part, the unnormalised outputs and then the scores' maximum and the
-/// sum of weights.
+/// sum of weights. Keys are outermost, so that a key or a value comes from memory once for all heads that
+/// share it.
 void AttentionPass::part(std::int64_t kv_head, std::int64_t part, ThreadScratch& scratch,
                          float* partial) const {
   const std::int64_t d = config_.head_dim;
@@ -100,26 +101,30 @@ void AttentionPass::part(std::int64_t kv_head, std::int64_t part, ThreadScratch&
   const std::int64_t first = keys * part / all_parts;
   const std::int64_t last = keys * (part + 1) / all_parts;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-  float* query = scratch.attention.data();  // [d]
-  float* scores = query + d;                // [last − first]
-  if (part == all_parts - 1) append_head(kv_head, 0, query);
-  for (std::int64_t h = kv_head * group(); h < (kv_head + 1) * group(); ++h) {
-    load_query(h, 0, query);
-    float maximum = kMinusInfinity;
-    for (std::int64_t key = first; key < last; ++key) {
-      scores[key - first] = score(cache_offset(kv_head, key), query) * scale;
-      maximum = std::max(maximum, scores[key - first]);
-    }
-    float* out = partial + (h * kMaxKeyParts + part) * (d + 2);
+  float* queries = scratch.attention.data();  // [group, d]
+  float* scores = queries + group() * d;      // [group, last − first]
+  if (part == all_parts - 1) append_head(kv_head, 0, queries);
+  for (std::int64_t h = 0; h < group(); ++h) load_query(kv_head * group() + h, 0, queries + h * d);
+
+  const std::int64_t stride = last - first;
+  for (std::int64_t key = first; key < last; ++key) {
+    for (std::int64_t h = 0; h < group(); ++h)
+      scores[h * stride + key - first] = score(cache_offset(kv_head, key), queries + h * d);
+  }
+  const auto output = [&](std::int64_t h) {
+    return partial + ((kv_head * group() + h) * kMaxKeyParts + part) * (d + 2);
+  };
+  for (std::int64_t h = 0; h < group(); ++h) {
+    float* own = scores + h * stride;
+    const float maximum = *std::max_element(own, own + stride) * scale;
+    float* out = output(h);
     std::fill(out, out + d, 0.0f);
-    float total = 0.0f;
-    for (std::int64_t key = first; key < last; ++key) {
-      const float weight = std::exp(scores[key - first] - maximum);
-      total += weight;
-      add_value(cache_offset(kv_head, key), weight, out);
-    }
     out[d] = maximum;
-    out[d + 1] = total;
+    out[d + 1] = kernels_.exp_sum(own, scale, maximum, stride);
+  }
+  for (std::int64_t key = first; key < last; ++key) {
+    for (std::int64_t h = 0; h < group(); ++h)
+      add_value(cache_offset(kv_head, key), scores[h * stride + key - first], output(h));
   }
 }
 
@@ -151,13 +156,10 @@ void AttentionPass::softmax_block(float* scores, std::int64_t rows, std::int64_t
     float* row = scores + r * kKeyBlock;
     const std::int64_t visible =
         std::clamp<std::int64_t>(position_ + first_token + r / group() + 1 - first_key, 0, keys);
-    float maximum = maxima[r];
-    for (std::int64_t j = 0; j < visible; ++j) maximum = std::max(maximum, row[j] * scale);
     if (visible > 0) {
+      const float maximum = std::max(maxima[r], *std::max_element(row, row + visible) * scale);
       const float keep = std::exp(maxima[r] - maximum);  // 0 for the first block, whose old maximum is −∞
-      float total = 0.0f;
-      for (std::int64_t j = 0; j < visible; ++j) total += row[j] = std::exp(row[j] * scale - maximum);
-      totals[r] = totals[r] * keep + total;
+      totals[r] = totals[r] * keep + kernels_.exp_sum(row, scale, maximum, visible);
       maxima[r] = maximum;
       float* out = outputs + r * config_.head_dim;
       for (std::int64_t i = 0; i < config_.head_dim; ++i) out[i] *= keep;

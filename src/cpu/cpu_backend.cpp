@@ -7,6 +7,7 @@
 
 #include "cpu/forward_pass.h"
 #include "cpu/isa.h"
+#include "support/denormals.h"
 #include "support/fail.h"
 
 namespace lattice {
@@ -39,13 +40,20 @@ class CpuBackend final : public Backend {
         pool_(thread_count(options.threads), options.pin_threads),
         weights_(config_, weights, options.exact, pool_, options.progress),
         workspace_(config_, pool_.size()),
-        context_{config_, weights_, kernels_of(isa_), pool_, workspace_, options.exact, options.kv} {}
+        context_{config_, weights_, kernels_of(isa_), pool_, workspace_, options.exact, options.kv} {
+    // After the weights are packed, so that they are packed as they are. The caller's own thread is set in
+    // forward(), and set back.
+    pool_.run([](int thread) {
+      if (thread != 0) FlushDenormals::always();
+    });
+  }
 
   [[nodiscard]] std::string description() const override {
     return fmt::format("cpu ({}, {} thread{}{})", isa_name(isa_), pool_.size(), pool_.size() == 1 ? "" : "s",
                        context_.exact ? ", exact" : "");
   }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
+  [[nodiscard]] std::int64_t phases() const noexcept override { return pool_.phases(); }
 
   [[nodiscard]] std::unique_ptr<State> new_state(std::int64_t capacity) const override {
     if (capacity < 1 || capacity > config_.max_position_embeddings) {
@@ -59,6 +67,7 @@ class CpuBackend final : public Backend {
                std::span<float> out) override {
     auto& own = dynamic_cast<CpuState&>(state);
     check_forward(*this, own, tokens, which, out);
+    const FlushDenormals flush;
     for (std::size_t first = 0; first < tokens.size(); first += kBatch) {
       const auto batch = tokens.subspan(first, std::min<std::size_t>(kBatch, tokens.size() - first));
       ForwardPass pass(context_, own, batch);

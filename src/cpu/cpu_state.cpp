@@ -1,8 +1,23 @@
 #include "cpu/cpu_state.h"
 
+#include <algorithm>
 #include <cstring>
+#include <span>
+#include <vector>
+
+#include "support/fail.h"
+#include "support/float16.h"
+#include "support/random.h"
 
 namespace lattice::cpu {
+namespace {
+
+// What a made-up state is filled with: keys, values and convolution inputs are of about 1, the entries of a
+// delta-rule matrix, which hold a sum of products of unit vectors and values, an order below.
+constexpr float kMadeUpInput = 1.0f;
+constexpr float kMadeUpDelta = 0.1f;
+
+}  // namespace
 
 CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_element_bytes)
     : config_(config), capacity_(capacity), kv_element_bytes_(kv_element_bytes) {
@@ -52,6 +67,42 @@ std::unique_ptr<State> CpuState::clone() const {
     }
   }
   return copy;
+}
+
+bool CpuState::make_up(std::int64_t position, std::uint64_t seed) {
+  if (position < 0 || position > capacity_) {
+    fail_usage("a state of {} tokens cannot be put at position {}", capacity_, position);
+  }
+  std::uint64_t stream = seed;
+  for (const LayerMemory& memory : layers_) {
+    ++stream;
+    if (memory.delta.size() != 0) {
+      const auto floats = [](const AlignedMemory& m) { return std::span(m.as<float>(), m.size() / 4); };
+      fill_uniform(floats(memory.conv), kMadeUpInput, stream, 0);
+      fill_uniform(floats(memory.delta), kMadeUpDelta, stream, memory.conv.size());
+      continue;
+    }
+    std::vector<float> row(static_cast<std::size_t>(config_.head_dim));
+    const auto store = [&](const AlignedMemory& memory_of, std::int64_t index) {
+      if (kv_element_bytes_ == sizeof(float)) {
+        std::ranges::copy(row, memory_of.as<float>() + index * config_.head_dim);
+      } else {
+        std::ranges::transform(row, memory_of.as<std::uint16_t>() + index * config_.head_dim, f32_to_f16);
+      }
+    };
+    for (std::int64_t head = 0; head < config_.kv_heads; ++head) {
+      for (std::int64_t p = 0; p < position; ++p) {
+        // Counted without the capacity, so that a larger state holds the same values.
+        const auto at = static_cast<std::uint64_t>((p * config_.kv_heads + head) * 2 * config_.head_dim);
+        fill_uniform(row, kMadeUpInput, stream, at);
+        store(memory.keys, head * capacity_ + p);
+        fill_uniform(row, kMadeUpInput, stream, at + row.size());
+        store(memory.values, head * capacity_ + p);
+      }
+    }
+  }
+  position_ = position;
+  return true;
 }
 
 }  // namespace lattice::cpu

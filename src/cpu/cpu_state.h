@@ -28,6 +28,7 @@ class CpuState final : public State {
   [[nodiscard]] std::int64_t capacity() const noexcept override { return capacity_; }
   void reset() override;
   [[nodiscard]] std::unique_ptr<State> clone() const override;
+  bool make_up(std::int64_t position, std::uint64_t seed) override;
 
   [[nodiscard]] const LayerMemory& layer(std::size_t index) const noexcept { return layers_[index]; }
   void advance(std::int64_t tokens) noexcept { position_ += tokens; }

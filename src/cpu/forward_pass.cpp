@@ -45,7 +45,7 @@ void ForwardPass::prepare(const Input& input, std::int64_t token, PreparedVector
   if (input.norm == nullptr) {
     std::copy_n(x, input.cols, values);
   } else {
-    const std::int64_t whole = input.cols / 8 * 8;
+    const std::int64_t whole = input.cols / 16 * 16;
     float squares = context_.kernels.dot(x, x, whole);
     for (std::int64_t i = whole; i < input.cols; ++i) squares += x[i] * x[i];
     const float norm =
@@ -56,6 +56,24 @@ void ForwardPass::prepare(const Input& input, std::int64_t token, PreparedVector
   if (quantise) out.quantise(index, input.cols, context_.kernels);
 }
 
+/// The groups of part `index` that fall to a thread when all parts' bytes, end to end, are cut into equal
+/// pieces: a group belongs to the piece that its first byte is in.
+Share ForwardPass::groups_of(std::span<const Part> parts, std::size_t index, int thread) const {
+  std::int64_t total = 0;
+  std::int64_t before = 0;  // bytes of the parts before this one
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i == index) before = total;
+    total += parts[i].matrix->groups() * parts[i].matrix->group_bytes();
+  }
+  const PackedMatrix& matrix = *parts[index].matrix;
+  const Share bytes = share_of(total, thread, context_.pool.size());
+  const auto first_group = [&](std::int64_t byte) {
+    return std::clamp<std::int64_t>((byte - before + matrix.group_bytes() - 1) / matrix.group_bytes(), 0,
+                                    matrix.groups());
+  };
+  return {first_group(bytes.first), first_group(bytes.last)};
+}
+
 /// Multiplies `tokens` rows of the input with every part, rows shared out among the threads. After a thread
 /// has its rows [first, last) of a part for a token, it calls after(token, first, last).
 template <typename After>
@@ -64,47 +82,31 @@ void ForwardPass::project(std::span<const Part> parts, const Input& input, std::
   const bool quantise = !context_.exact && std::ranges::any_of(parts, [](const Part& part) {
     return part.matrix->is_quantised();
   });
-  const int threads = context_.pool.size();
-  const auto range_of = [&](const Part& part, int thread) {
-    return share_of(part.matrix->groups(), thread, threads);
-  };
-  const auto kernels_of = [&](const Part& part) -> const FormatKernels& {
-    return kernels_for(context_.kernels, part.matrix->format(), context_.exact);
-  };
-  const auto finish = [&](const Part& part, const Share& share) {
-    const std::int64_t last = std::min(share.last * kGroupRows, part.matrix->rows().rows);
-    for (std::int64_t t = 0; t < tokens; ++t) after(t, share.first * kGroupRows, last);
+  const auto multiply = [&](int thread, const Activation* x) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const Part& part = parts[i];
+      const Share share = groups_of(parts, i, thread);
+      const Product product = product_for(context_.kernels, part.matrix->format(), context_.exact);
+      product(part.matrix->rows(), share.first, share.last, x, tokens, part.out, part.stride);
+      const std::int64_t last = std::min(share.last * kGroupRows, part.matrix->rows().rows);
+      for (std::int64_t t = 0; t < tokens; ++t) after(t, share.first * kGroupRows, last);
+    }
   };
 
   if (tokens == 1) {
     context_.pool.run([&](int thread) {
       PreparedVectors& own = work_.threads[static_cast<std::size_t>(thread)].input;
       prepare(input, 0, own, 0, quantise);
-      for (const Part& part : parts) {
-        const Share share = range_of(part, thread);
-        const PackedRows& rows = part.matrix->rows();
-        if (rows.rows % kGroupRows == 0) {
-          kernels_of(part).gemv(rows, share.first, share.last, own[0], part.out);
-        } else {  // gemv writes whole groups, for which the caller's buffer may have no room
-          kernels_of(part).gemm(rows, share.first, share.last, own.data(), 1, part.out, part.stride);
-        }
-        finish(part, share);
-      }
+      multiply(thread, own.data());
     });
     return;
   }
+  const int threads = context_.pool.size();
   context_.pool.run([&](int thread) {
     const Share share = share_of(tokens, thread, threads);
     for (std::int64_t t = share.first; t < share.last; ++t) prepare(input, t, work_.prepared, t, quantise);
   });
-  context_.pool.run([&](int thread) {
-    for (const Part& part : parts) {
-      const Share share = range_of(part, thread);
-      kernels_of(part).gemm(part.matrix->rows(), share.first, share.last, work_.prepared.data(), tokens,
-                            part.out, part.stride);
-      finish(part, share);
-    }
-  });
+  context_.pool.run([&](int thread) { multiply(thread, work_.prepared.data()); });
 }
 
 void ForwardPass::add_to_hidden(const PackedMatrix& matrix, const Input& input) {

@@ -66,6 +66,7 @@ class ForwardPass {
 
   void prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,
                bool quantise) const;
+  [[nodiscard]] Share groups_of(std::span<const Part> parts, std::size_t index, int thread) const;
   template <typename After>
   void project(std::span<const Part> parts, const Input& input, std::int64_t tokens, const After& after);
   void add_to_hidden(const PackedMatrix& matrix, const Input& input);

@@ -5,6 +5,13 @@
 #include <cstdlib>
 #include <string>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 #include "cpu/cpu_backend.h"
 #include "support/fail.h"
 
@@ -18,8 +25,36 @@ struct IsaName {
 
 constexpr std::array kNames = {
     IsaName{Isa::kScalar, "scalar"},
+    IsaName{Isa::kNeon, "neon"},
+    IsaName{Isa::kNeonDotprod, "neon_dotprod"},
+    IsaName{Isa::kNeonI8mm, "neon_i8mm"},
     IsaName{Isa::kAvx2, "avx2"},
+    IsaName{Isa::kAvx512, "avx512"},
+    IsaName{Isa::kAvx512Vnni, "avx512vnni"},
 };
+
+#if defined(__aarch64__)
+struct ArmFeatures {
+  bool dotprod;
+  bool i8mm;
+};
+
+ArmFeatures arm_features() {
+#if defined(__linux__)
+  return {.dotprod = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0,
+          .i8mm = (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0};
+#elif defined(__APPLE__)
+  const auto has = [](const char* name) {
+    int value = 0;
+    std::size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  };
+  return {.dotprod = has("hw.optional.arm.FEAT_DotProd"), .i8mm = has("hw.optional.arm.FEAT_I8MM")};
+#else
+  return {.dotprod = false, .i8mm = false};
+#endif
+}
+#endif
 
 }  // namespace
 
@@ -31,9 +66,20 @@ std::string_view isa_name(Isa isa) noexcept {
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas = {Isa::kScalar};
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
-    isas.push_back(Isa::kAvx2);
-  }
+  // Each includes the one before, as every processor that has the later ones does.
+  if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")))
+    return isas;
+  isas.push_back(Isa::kAvx2);
+  if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
+    return isas;
+  isas.push_back(Isa::kAvx512);
+  if (__builtin_cpu_supports("avx512vnni")) isas.push_back(Isa::kAvx512Vnni);
+#elif defined(__aarch64__)
+  isas.push_back(Isa::kNeon);  // part of the architecture
+  const auto [dotprod, i8mm] = arm_features();
+  if (dotprod) isas.push_back(Isa::kNeonDotprod);
+  if (dotprod && i8mm) isas.push_back(Isa::kNeonI8mm);
 #endif
   return isas;
 }
@@ -60,11 +106,25 @@ Isa choose_isa(std::optional<Isa> wanted) {
 }
 
 const Kernels& kernels_of(Isa isa) noexcept {
+  switch (isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx2) return avx2_kernels();
+    case Isa::kAvx2:
+      return avx2_kernels();
+    case Isa::kAvx512:
+      return avx512_kernels();
+    case Isa::kAvx512Vnni:
+      return avx512vnni_kernels();
+#elif defined(__aarch64__)
+    case Isa::kNeon:
+      return neon_kernels();
+    case Isa::kNeonDotprod:
+      return neon_dotprod_kernels();
+    case Isa::kNeonI8mm:
+      return neon_i8mm_kernels();
 #endif
-  (void)isa;
-  return scalar_kernels();
+    default:
+      return scalar_kernels();
+  }
 }
 
 }  // namespace cpu

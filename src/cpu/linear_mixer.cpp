@@ -90,12 +90,7 @@ void LinearMixerPass::step(std::int64_t head, ThreadScratch& scratch) const {
   float* o = v + d;
   load_head(head, 0, q, k, v);
   const Gates gate = gates(head, 0);
-  const float decay = std::exp(gate.log_decay);
-  const float kq = kernels_.dot(k, q, d);
-  float* state = delta_ + head * d * d;
-  for (std::int64_t i = 0; i < d; ++i) {
-    o[i] = kernels_.delta_row(state + i * d, k, q, decay, gate.beta, v[i], kq, d);
-  }
+  kernels_.delta_step(delta_ + head * d * d, k, q, v, std::exp(gate.log_decay), gate.beta, o, d);
   gated_norm(head, 0, o);
 
   // The ring's row for this position is read by nobody in this step, so that it can be written while other

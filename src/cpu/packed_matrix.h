@@ -22,6 +22,8 @@ class PackedMatrix {
   [[nodiscard]] const PackedRows& rows() const noexcept { return view_; }
   [[nodiscard]] DType format() const noexcept { return format_; }
   [[nodiscard]] std::int64_t groups() const noexcept { return (view_.rows + kGroupRows - 1) / kGroupRows; }
+  /// Bytes that one group of rows takes, scales included.
+  [[nodiscard]] std::int64_t group_bytes() const noexcept;
   /// True for the formats that multiply in integers unless told otherwise.
   [[nodiscard]] bool is_quantised() const noexcept {
     return format_ == DType::kQ8_0 || format_ == DType::kQ4_0;
@@ -30,6 +32,10 @@ class PackedMatrix {
   void unpack_row(std::int64_t row, std::span<float> out) const;
 
  private:
+  [[nodiscard]] std::int64_t scale_index(std::int64_t row, std::int64_t block) const noexcept;
+  template <typename Copy>
+  void copy_words(std::int64_t row, std::int64_t block, const Copy& copy) const;
+
   DType format_ = DType::kF32;
   std::int64_t cols_ = 0;
   PackedRows view_;
@@ -37,7 +43,7 @@ class PackedMatrix {
   AlignedMemory scales_;
 };
 
-/// The kernels of `format` in `table`; `exact` keeps activations in float.
-[[nodiscard]] const FormatKernels& kernels_for(const Kernels& table, DType format, bool exact) noexcept;
+/// The product for weights of `format` in `table`; `exact` keeps activations in float.
+[[nodiscard]] Product product_for(const Kernels& table, DType format, bool exact) noexcept;
 
 }  // namespace lattice::cpu

@@ -29,13 +29,13 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
       values_(floats(count * blocks_ * kBlock)),
       quants_(floats(count * blocks_ * kBlock)),
       scales_(floats(count * blocks_)),
-      sums_(floats(count * blocks_)),
+      totals_(floats(count * blocks_)),
       views_(floats(count)) {
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
                          .quants = quants_.data() + i * blocks_ * kBlock,
                          .scales = scales_.data() + i * blocks_,
-                         .sums = sums_.data() + i * blocks_};
+                         .totals = totals_.data() + i * blocks_};
   }
 }
 
@@ -48,7 +48,7 @@ float* PreparedVectors::values(std::int64_t index, std::int64_t cols) {
 void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels) {
   kernels.quantize(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
                    quants_.data() + index * blocks_ * kBlock, scales_.data() + index * blocks_,
-                   sums_.data() + index * blocks_);
+                   totals_.data() + index * blocks_);
 }
 
 ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(config)) {
@@ -57,11 +57,12 @@ ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(confi
   // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed state.
   chunk.resize(
       floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 2 * kChunk));
-  const std::int64_t rows =
-      kQueryBlock * (config.attention_heads / std::max<std::int64_t>(config.kv_heads, 1));
-  attention.resize(
-      floats(rows * (2 * config.head_dim + kKeyBlock + 2) + 2 * config.head_dim * kKeyBlock +
-             std::max<std::int64_t>(config.max_position_embeddings / kMaxKeyParts + 1, kMinKeysPerPart) + 8));
+  const std::int64_t group = config.attention_heads / std::max<std::int64_t>(config.kv_heads, 1);
+  const std::int64_t rows = kQueryBlock * group;
+  const std::int64_t prefill = rows * (2 * config.head_dim + kKeyBlock + 2) + 2 * config.head_dim * kKeyBlock;
+  const std::int64_t keys_per_part =
+      std::max<std::int64_t>(config.max_position_embeddings / kMaxKeyParts + 1, kMinKeysPerPart);
+  attention.resize(floats(std::max(prefill, group * (config.head_dim + keys_per_part))));
 }
 
 Workspace::Workspace(const Config& config, int thread_count)

@@ -39,7 +39,7 @@ class PreparedVectors {
   std::vector<float> values_;
   std::vector<std::int8_t> quants_;
   std::vector<float> scales_;
-  std::vector<float> sums_;
+  std::vector<std::int32_t> totals_;
   std::vector<Activation> views_;
 };
 

@@ -31,14 +31,15 @@ DeviceMatrix MatrixPacker::in_turn(std::span<const MatrixView> parts) const {
 }
 
 std::vector<DeviceMatrix> MatrixPacker::stacked(std::span<const MatrixView> parts) const {
+  std::vector<DType> formats;
+  for (const MatrixView& part : parts) formats.push_back(packed_format({&part, 1}, exact, pool));
   std::vector<DeviceMatrix> out;
-  for (std::size_t first = 0; first < parts.size();) {
-    const DType format = packed_format(parts.subspan(first, 1), exact, pool);
-    std::vector<RowSource> rows;
-    for (; first < parts.size() && packed_format(parts.subspan(first, 1), exact, pool) == format; ++first) {
-      for (std::int64_t row = 0; row < parts[first].rows; ++row) rows.push_back({&parts[first], row});
-    }
-    out.push_back(pack(format, rows));
+  std::vector<RowSource> rows;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (std::int64_t row = 0; row < parts[i].rows; ++row) rows.push_back({&parts[i], row});
+    if (i + 1 < parts.size() && formats[i + 1] == formats[i]) continue;
+    out.push_back(pack(formats[i], rows));
+    rows.clear();
   }
   return out;
 }

@@ -27,6 +27,13 @@ class State {
   /// means keeping a copy.
   [[nodiscard]] virtual std::unique_ptr<State> clone() const = 0;
 
+  /// Puts the sequence at `position`, at most capacity(), with keys, values and recurrent state made up from
+  /// `seed`, of the size that real ones have: so that decoding at a long context can be timed without feeding
+  /// it. Returns false, and does nothing, where the backend has no such thing.
+  virtual bool make_up([[maybe_unused]] std::int64_t position, [[maybe_unused]] std::uint64_t seed) {
+    return false;
+  }
+
  protected:
   State() = default;
 };
@@ -46,6 +53,9 @@ class Backend {
   /// "cpu (AVX2, 2 threads)": for people.
   [[nodiscard]] virtual std::string description() const = 0;
   [[nodiscard]] virtual const Config& config() const noexcept = 0;
+  /// Dependent phases run since the backend was made: pieces of work that all of the device does together,
+  /// and each of which waits for the one before. 0 where the work is not divided.
+  [[nodiscard]] virtual std::int64_t phases() const noexcept { return 0; }
 
   /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory
   /// has.

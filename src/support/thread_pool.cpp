@@ -105,6 +105,7 @@ void ThreadPool::work(int thread) {
 void ThreadPool::run_erased(Function function, void* context) {
   function_ = function;
   context_ = context;
+  ++phases_;
   if (!workers_.empty()) {
     unfinished_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
     generation_.fetch_add(1, std::memory_order_release);

@@ -27,6 +27,8 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   [[nodiscard]] int size() const noexcept { return static_cast<int>(workers_.size()) + 1; }
+  /// Phases run so far.
+  [[nodiscard]] std::int64_t phases() const noexcept { return phases_; }
 
   /// Calls phase(0) … phase(size() − 1), each on its own thread, and returns when all have. Rethrows the
   /// first exception that any of them threw.
@@ -49,6 +51,7 @@ class ThreadPool {
   alignas(64) std::atomic<std::uint32_t> unfinished_{0};
   alignas(64) Function function_ = nullptr;
   void* context_ = nullptr;
+  std::int64_t phases_ = 0;
   bool stop_ = false;
   std::mutex failure_mutex_;
   std::exception_ptr failure_;

@@ -28,7 +28,7 @@ TEST(Help, TeachesEveryCommandByExample) {
   EXPECT_EQ(all.status, 0);
   EXPECT_EQ(all.error, "");
   for (const std::string command :
-       {"run", "chat", "inspect", "tokenize", "logits", "perplexity", "quantize", "devices"}) {
+       {"run", "chat", "inspect", "tokenize", "logits", "perplexity", "quantize", "devices", "bench"}) {
     EXPECT_NE(all.out.find("  " + command + " "), std::string::npos) << command;
     const Finished one = run_lattice({command, "--help"});
     EXPECT_EQ(one.status, 0);

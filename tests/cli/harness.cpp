@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 #include <fcntl.h>
@@ -86,6 +87,15 @@ bool drain(int descriptor, std::string& text) {
 }
 
 }  // namespace
+
+std::string Finished::notes() const {
+  std::string kept;
+  std::istringstream lines(error);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" %, ") == std::string::npos) kept += line + "\n";
+  }
+  return kept;
+}
 
 Running::Running(const std::vector<std::string>& arguments, const Environment& environment) {
   std::signal(SIGPIPE, SIG_IGN);  // a program that ends before it has read its input is no end of the test

@@ -21,6 +21,8 @@ struct Finished {
   std::string out;
   std::string error;
 
+  /// `error` without lines of progress, which come where the machine is slow.
+  [[nodiscard]] std::string notes() const;
   /// Standard output as JSON. Throws where it is none.
   [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
 };

@@ -86,7 +86,7 @@ TEST(Run, EndsWithFiguresOnStandardError) {
   for (const char* part : {"4 prompt tokens", "8 tokens", "tok/s", "first after", "MBU", "BF16", "seed 7"}) {
     EXPECT_NE(run.error.find(part), std::string::npos) << part << " is not in " << run.error;
   }
-  EXPECT_EQ(std::ranges::count(run.error, '\n'), 1);
+  EXPECT_EQ(std::ranges::count(run.notes(), '\n'), 1);
   EXPECT_EQ(run.error.find('\x1b'), std::string::npos) << "colours belong on terminals";
 }
 
@@ -155,7 +155,7 @@ TEST(Run, EndsQuietlyWhenItsReaderHasGone) {
   run.close_output();
   const Finished end = run.finish();
   EXPECT_EQ(end.status, 0);
-  EXPECT_EQ(end.error, "");
+  EXPECT_EQ(end.notes(), "");
 }
 
 TEST(Run, AnswersWithAChatModel) {

@@ -24,8 +24,8 @@ void expect_refusal(const WrongUse& use) {
   const Finished run = run_lattice(use.arguments);
   EXPECT_EQ(run.status, use.status) << shown << run.error;
   EXPECT_EQ(run.out, "") << shown;
-  EXPECT_TRUE(run.error.starts_with("lattice: ")) << shown << run.error;
-  EXPECT_EQ(std::ranges::count(run.error, '\n'), 1) << shown << run.error;
+  EXPECT_TRUE(run.notes().starts_with("lattice: ")) << shown << run.error;
+  EXPECT_EQ(std::ranges::count(run.notes(), '\n'), 1) << shown << run.error;
   EXPECT_NE(run.error.find(use.says), std::string::npos) << shown << run.error;
 }
 

@@ -122,8 +122,9 @@ TEST(Model, AChatModelEndsItsTurnsToo) {
   const Model plain = Model::load(copy.path());
   EXPECT_FALSE(plain.has_chat_template());
   EXPECT_EQ(eos_of(plain), std::vector<Token>{8187}) << "<|endoftext|>, as the config says";
-  expect_error(kInput, {copy.path().string(), "chat template"},
-               [&] { (void)plain.apply_chat_template({{"user", "hi", {}, {}}}); });
+  expect_error(kInput, {copy.path().string(), "chat template"}, [&] {
+    (void)plain.apply_chat_template({{"user", "hi", {}, {}}});
+  });
 
   copy.write("chat_template.jinja", "{% for message in messages %}{{ message.content }}{% endfor %}");
   const Model chat = Model::load(copy.path());

@@ -8,37 +8,20 @@
 
 #include "engine/fixtures.h"
 #include "formats/gguf_metadata.h"
+#include "formats/memory_checkpoint.h"
 
 namespace lattice {
 namespace {
 
 constexpr auto kInput = Error::Kind::kInput;
 
-/// A checkpoint that has nothing but recommendations.
-class Recommendations final : public Checkpoint {
- public:
-  explicit Recommendations(const char* generation_config)
-      : Checkpoint("/models/m"), json_(nlohmann::json::parse(generation_config)) {}
-  explicit Recommendations(GgufMetadata::Values values)
-      : Checkpoint("/models/m.gguf"), gguf_(GgufMetadata("/models/m.gguf", std::move(values))) {}
-
-  CheckpointKind kind() const noexcept override {
-    return gguf_ ? CheckpointKind::kGguf : CheckpointKind::kSafetensors;
-  }
-  const nlohmann::json* config_json() const noexcept override { return nullptr; }
-  const nlohmann::json* generation_config_json() const noexcept override { return json_ ? &*json_ : nullptr; }
-  const GgufMetadata* gguf() const noexcept override { return gguf_ ? &*gguf_ : nullptr; }
-
- private:
-  std::optional<nlohmann::json> json_;
-  std::optional<GgufMetadata> gguf_;
-};
-
 Sampling from(const char* json) {
-  return sampling_defaults(Recommendations(json));
+  return sampling_defaults(MemoryCheckpoint("/models/m", CheckpointKind::kSafetensors,
+                                            nlohmann::json::object(), nlohmann::json::parse(json), {}));
 }
 Sampling from(GgufMetadata::Values values) {
-  return sampling_defaults(Recommendations(std::move(values)));
+  return sampling_defaults(
+      MemoryCheckpoint("/models/m.gguf", GgufMetadata("/models/m.gguf", std::move(values)), {}));
 }
 
 TEST(SamplingDefaults, AreThoseOfTheGenerationConfig) {

@@ -8,12 +8,17 @@ namespace lattice::cpu {
 // The functions that are written once per instruction set, behind one table of pointers. Everything else of
 // the CPU backend is plain C++ that calls them.
 
-constexpr std::int64_t kGroupRows = 4;  ///< rows of a matrix that are stored, and multiplied, together
-constexpr std::int64_t kBlock = 32;     ///< columns that are stored together, and that share a scale
+constexpr std::int64_t kGroupRows = 16;  ///< rows of a matrix that are stored, and multiplied, together
+constexpr std::int64_t kBlock = 32;      ///< columns that are stored together, and that share a scale
 
-/// Packed weights: for each group of four rows, for each block of 32 columns, the block of the first row,
-/// then of the second, … Rows and columns are padded with zeros to whole groups and blocks. Scales of the
-/// quantised formats stand apart, in the same order: [group][block][4] binary16.
+/// Packed weights. A row's block of 32 columns is cut into words: of 4 bytes, or of 2 for binary16. For each
+/// group of 16 rows, for each block, the first word of row 0, of row 1, … of row 15, then the second words, …
+/// So a vector register holds the same columns of 4, 8 or 16 rows, sums stay in their lanes with nothing to
+/// add up across, and every width of register reads the one layout as one stream. What a word holds:
+///   F32 one column; F16 one; BF16 two; Q8_0 four; Q4_0 the four columns 4w … in its low nibbles and the four
+///   columns 16 + 4w … in its high ones.
+/// Rows and columns are padded with zeros to whole groups and blocks. Scales of the quantised formats stand
+/// apart, in the same order: [group][block][16] binary16.
 struct PackedRows {
   const std::byte* quants = nullptr;
   const std::uint16_t* scales = nullptr;
@@ -24,67 +29,70 @@ struct PackedRows {
 /// One vector made ready for multiplication. The int8 part is there for quantised weights, unless activations
 /// stay exact.
 struct Activation {
-  const float* values = nullptr;        ///< [blocks · 32], padded with zeros
-  const std::int8_t* quants = nullptr;  ///< [blocks · 32], in −127 … 127
-  const float* scales = nullptr;        ///< [blocks]: value ≈ scale · quant
-  const float* sums = nullptr;          ///< [blocks]: scale · Σ quants, for formats with an offset
+  const float* values = nullptr;         ///< [blocks · 32], padded with zeros
+  const std::int8_t* quants = nullptr;   ///< [blocks · 32], in −127 … 127
+  const float* scales = nullptr;         ///< [blocks]: value ≈ scale · quant
+  const std::int32_t* totals = nullptr;  ///< [blocks]: Σ quants, for codes that are stored with an offset
 };
 
-/// y[row] for the rows of groups [first, last). y has room for whole groups.
-using Gemv = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation& x,
-                      float* y);
-
-/// The same for `tokens` vectors: row r of token t goes to y[t · stride + r]. Rows past weights.rows are not
-/// written.
-using Gemm = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
-                      std::int64_t tokens, float* y, std::int64_t stride);
-
-struct FormatKernels {
-  Gemv gemv = nullptr;
-  Gemm gemm = nullptr;
-};
+/// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
+/// Rows past weights.rows are not written. One vector (decode) streams the weights with prefetch; several
+/// share what was read.
+using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last,
+                         const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 
 struct Kernels {
-  FormatKernels f32;
-  FormatKernels f16;
-  FormatKernels bf16;
-  FormatKernels q8_0;  ///< with int8 activations
-  FormatKernels q4_0;
-  FormatKernels q8_0_exact;  ///< with float activations
-  FormatKernels q4_0_exact;
+  Product f32 = nullptr;
+  Product f16 = nullptr;
+  Product bf16 = nullptr;
+  Product q8_0 = nullptr;  ///< with int8 activations: integer sums within a block, exact
+  Product q4_0 = nullptr;
+  Product q8_0_exact = nullptr;  ///< with float activations
+  Product q4_0_exact = nullptr;
 
-  /// Fills quants, scales and sums of `blocks` blocks from `values`: scale = max|v| / 127 of each block,
-  /// quant = v / scale to nearest.
-  void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales, float* sums);
+  /// Fills quants, scales and totals of `blocks` blocks from `values`: scale = max|v| / 127 of each block,
+  /// quant = v / scale to nearest. A block whose scale would be below the smallest normal number is all zero;
+  /// one that holds an infinity or a NaN gets a scale of NaN, so that it cannot pass for a number later.
+  void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
+                   std::int32_t* totals) = nullptr;
 
-  /// Σ a[i]·b[i]. n is a multiple of 8.
-  float (*dot)(const float* a, const float* b, std::int64_t n);
-  /// y += a·x. n is a multiple of 8.
-  void (*axpy)(float a, const float* x, float* y, std::int64_t n);
-  /// out[i] = silu(gate[i]) · up[i], with gate and up in turn: pairs[2i], pairs[2i + 1].
-  void (*swiglu_pairs)(const float* pairs, float* out, std::int64_t n);
-  /// x[i] = silu(x[i]).
-  void (*silu)(float* x, std::int64_t n);
+  /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
+  float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;
+  /// y += a·x.
+  void (*axpy)(float a, const float* x, float* y, std::int64_t n) = nullptr;
+  /// out[i] = silu(gate[i]) · up[i], with gate and up in turn: pairs[2i], pairs[2i + 1]. Any n.
+  void (*swiglu_pairs)(const float* pairs, float* out, std::int64_t n) = nullptr;
+  /// x[i] = silu(x[i]). Any n.
+  void (*silu)(float* x, std::int64_t n) = nullptr;
+  /// x[i] = e^(x[i]·factor − shift), and returns their sum. Below e^−87 the result is 0. Any n.
+  float (*exp_sum)(float* x, float factor, float shift, std::int64_t n) = nullptr;
   /// c [m, n] (+)= a [m, k] · b [k, n], row-major with the given strides. n is a multiple of 16.
   void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
-                 std::int64_t c_stride, std::int64_t m, std::int64_t n, std::int64_t k, bool accumulate);
-  /// One row of the delta rule, in place: with s the row of n values, n a multiple of 8,
-  ///   predicted = decay·s·k, u = beta·(v − predicted), s ← decay·s + u·k, returns decay·s_old·q + u·kq.
-  float (*delta_row)(float* s, const float* k, const float* q, float decay, float beta, float v, float kq,
-                     std::int64_t n);
-  /// binary16 ↔ float, n a multiple of 8.
-  void (*to_f16)(const float* in, std::uint16_t* out, std::int64_t n);
-  void (*from_f16)(const std::uint16_t* in, float* out, std::int64_t n);
-  float (*dot_f16)(const float* a, const std::uint16_t* b, std::int64_t n);
-  void (*axpy_f16)(float a, const std::uint16_t* x, float* y, std::int64_t n);
-  /// Reads every byte, as gemv reads weights, and returns something that depends on all of them. bytes is a
-  /// multiple of 128.
-  std::uint64_t (*read_all)(const std::byte* from, std::int64_t bytes);
+                 std::int64_t c_stride, std::int64_t m, std::int64_t n, std::int64_t k,
+                 bool accumulate) = nullptr;
+  /// A step of the delta rule on one head's state s [n, n], in place. For each row, with v its value:
+  ///   u = beta·(v − decay·s·k), out = decay·s·q + u·(k·q), s ← decay·s + u·k.
+  void (*delta_step)(float* s, const float* k, const float* q, const float* v, float decay, float beta,
+                     float* out, std::int64_t n) = nullptr;
+  /// binary16 ↔ float.
+  void (*to_f16)(const float* in, std::uint16_t* out, std::int64_t n) = nullptr;
+  void (*from_f16)(const std::uint16_t* in, float* out, std::int64_t n) = nullptr;
+  float (*dot_f16)(const float* a, const std::uint16_t* b, std::int64_t n) = nullptr;
+  void (*axpy_f16)(float a, const std::uint16_t* x, float* y, std::int64_t n) = nullptr;
+  /// Reads every byte, as a product with one vector reads weights, and returns something that depends on all
+  /// of them. bytes is a multiple of 512.
+  std::uint64_t (*read_all)(const std::byte* from, std::int64_t bytes) = nullptr;
 };
 
 [[nodiscard]] const Kernels& scalar_kernels() noexcept;
 #if defined(__x86_64__)
 [[nodiscard]] const Kernels& avx2_kernels() noexcept;
+[[nodiscard]] const Kernels& avx512_kernels() noexcept;
+[[nodiscard]] const Kernels& avx512vnni_kernels() noexcept;
+#elif defined(__aarch64__)
+[[nodiscard]] const Kernels& neon_kernels() noexcept;
+[[nodiscard]] const Kernels& neon_dotprod_kernels() noexcept;
+[[nodiscard]] const Kernels& neon_i8mm_kernels() noexcept;
 #endif
 
 }  // namespace lattice::cpu

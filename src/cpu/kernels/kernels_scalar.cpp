@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "cpu/kernels/kernels.h"
 #include "support/float16.h"
@@ -16,43 +17,59 @@ std::uint16_t u16_at(const std::byte* p, std::int64_t index) {
   return value;
 }
 
+/// Word `word` of row `row` in the packed block that starts at `block`.
+const std::byte* word_at(const std::byte* block, std::int64_t word, std::int64_t row, std::int64_t bytes) {
+  return block + (word * kGroupRows + row) * bytes;
+}
+
+/// Column c of a row, in a packed block of 16 rows.
 struct BlockF32 {
   static constexpr std::int64_t kRowBytes = 128;
-  static float at(const std::byte* row, std::int64_t c) {
+  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
     float value;
-    std::memcpy(&value, row + 4 * c, sizeof value);
+    std::memcpy(&value, word_at(block, c, row, 4), sizeof value);
     return value;
   }
 };
 
 struct BlockF16 {
   static constexpr std::int64_t kRowBytes = 64;
-  static float at(const std::byte* row, std::int64_t c) { return f16_to_f32(u16_at(row, c)); }
+  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
+    return f16_to_f32(u16_at(word_at(block, c, row, 2), 0));
+  }
 };
 
 struct BlockBF16 {
   static constexpr std::int64_t kRowBytes = 64;
-  static float at(const std::byte* row, std::int64_t c) { return bf16_to_f32(u16_at(row, c)); }
+  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
+    return bf16_to_f32(u16_at(word_at(block, c / 2, row, 4), c % 2));
+  }
 };
 
 struct BlockQ8 {
   static constexpr std::int64_t kRowBytes = 32;
-  static int code(const std::byte* row, std::int64_t c) { return static_cast<std::int8_t>(row[c]); }
-  static float at(const std::byte* row, std::int64_t c) { return static_cast<float>(code(row, c)); }
+  static int code(const std::byte* block, std::int64_t row, std::int64_t c) {
+    return static_cast<std::int8_t>(word_at(block, c / 4, row, 4)[c % 4]);
+  }
+  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
+    return static_cast<float>(code(block, row, c));
+  }
 };
 
 struct BlockQ4 {
   static constexpr std::int64_t kRowBytes = 16;
-  static int code(const std::byte* row, std::int64_t c) {
-    const int byte = static_cast<int>(row[c % 16]);
+  static int code(const std::byte* block, std::int64_t row, std::int64_t c) {
+    const int byte = static_cast<int>(word_at(block, c % 16 / 4, row, 4)[c % 4]);
     return (c < 16 ? byte & 15 : byte >> 4) - 8;
   }
-  static float at(const std::byte* row, std::int64_t c) { return static_cast<float>(code(row, c)); }
+  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
+    return static_cast<float>(code(block, row, c));
+  }
 };
 
 template <typename Block>
-const std::byte* row_of(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t row) {
-  return weights.quants + ((group * weights.blocks + block) * kGroupRows + row) * Block::kRowBytes;
+const std::byte* block_at(const PackedRows& weights, std::int64_t group, std::int64_t block) {
+  return weights.quants + (group * weights.blocks + block) * kGroupRows * Block::kRowBytes;
 }
 
 float scale_of(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t row) {
@@ -63,9 +80,9 @@ template <typename Block, bool kScaled>
 float row_float(const PackedRows& weights, std::int64_t group, std::int64_t row, const Activation& x) {
   float sum = 0.0f;
   for (std::int64_t block = 0; block < weights.blocks; ++block) {
-    const std::byte* w = row_of<Block>(weights, group, block, row);
+    const std::byte* w = block_at<Block>(weights, group, block);
     float partial = 0.0f;
-    for (std::int64_t c = 0; c < kBlock; ++c) partial += Block::at(w, c) * x.values[block * kBlock + c];
+    for (std::int64_t c = 0; c < kBlock; ++c) partial += Block::at(w, row, c) * x.values[block * kBlock + c];
     sum += kScaled ? scale_of(weights, group, block, row) * partial : partial;
   }
   return sum;
@@ -75,9 +92,10 @@ template <typename Block>
 float row_int8(const PackedRows& weights, std::int64_t group, std::int64_t row, const Activation& x) {
   float sum = 0.0f;
   for (std::int64_t block = 0; block < weights.blocks; ++block) {
-    const std::byte* w = row_of<Block>(weights, group, block, row);
+    const std::byte* w = block_at<Block>(weights, group, block);
     int products = 0;
-    for (std::int64_t c = 0; c < kBlock; ++c) products += Block::code(w, c) * x.quants[block * kBlock + c];
+    for (std::int64_t c = 0; c < kBlock; ++c)
+      products += Block::code(w, row, c) * x.quants[block * kBlock + c];
     sum += scale_of(weights, group, block, row) * x.scales[block] * static_cast<float>(products);
   }
   return sum;
@@ -86,39 +104,37 @@ float row_int8(const PackedRows& weights, std::int64_t group, std::int64_t row, 
 using Row = float (*)(const PackedRows&, std::int64_t, std::int64_t, const Activation&);
 
 template <Row kRow>
-void gemv(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation& x, float* y) {
-  for (std::int64_t group = first; group < last; ++group) {
-    for (std::int64_t row = 0; row < kGroupRows; ++row)
-      y[group * kGroupRows + row] = kRow(weights, group, row, x);
-  }
-}
-
-template <Row kRow>
-void gemm(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
-          std::int64_t tokens, float* y, std::int64_t stride) {
+void product(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
+             std::int64_t tokens, float* y, std::int64_t stride) {
   for (std::int64_t row = first * kGroupRows; row < std::min(last * kGroupRows, weights.rows); ++row) {
     for (std::int64_t t = 0; t < tokens; ++t)
       y[t * stride + row] = kRow(weights, row / kGroupRows, row % kGroupRows, x[t]);
   }
 }
 
-template <Row kRow>
-constexpr FormatKernels kFormat = {.gemv = gemv<kRow>, .gemm = gemm<kRow>};
-
-void quantize(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales, float* sums) {
+void quantize(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
+              std::int32_t* totals) {
   for (std::int64_t block = 0; block < blocks; ++block, values += kBlock, quants += kBlock) {
     float highest = 0.0f;
-    for (std::int64_t c = 0; c < kBlock; ++c) highest = std::max(highest, std::fabs(values[c]));
+    bool finite = true;
+    for (std::int64_t c = 0; c < kBlock; ++c) {
+      highest = std::max(highest, std::fabs(values[c]));
+      finite = finite && std::isfinite(values[c]);
+    }
     const float scale = highest / 127.0f;
-    const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-    int total = 0;
+    totals[block] = 0;
+    if (!finite || scale < std::numeric_limits<float>::min()) {
+      std::fill(quants, quants + kBlock, std::int8_t{0});
+      scales[block] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+      continue;
+    }
+    scales[block] = scale;
+    const float inverse = 1.0f / scale;
     for (std::int64_t c = 0; c < kBlock; ++c) {
       const auto q = static_cast<int>(std::nearbyint(values[c] * inverse));
       quants[c] = static_cast<std::int8_t>(q);
-      total += q;
+      totals[block] += q;
     }
-    scales[block] = scale;
-    sums[block] = scale * static_cast<float>(total);
   }
 }
 
@@ -144,6 +160,15 @@ void silu(float* x, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] = silu_of(x[i]);
 }
 
+float exp_sum(float* x, float factor, float shift, std::int64_t n) {
+  float sum = 0.0f;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float exponent = x[i] * factor - shift;
+    sum += x[i] = exponent < -87.0f ? 0.0f : std::exp(exponent);
+  }
+  return sum;
+}
+
 void matmul(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
             std::int64_t c_stride, std::int64_t m, std::int64_t n, std::int64_t k, bool accumulate) {
   for (std::int64_t row = 0; row < m; ++row) {
@@ -153,12 +178,14 @@ void matmul(const float* a, std::int64_t a_stride, const float* b, std::int64_t 
   }
 }
 
-float delta_row(float* s, const float* k, const float* q, float decay, float beta, float v, float kq,
+void delta_step(float* s, const float* k, const float* q, const float* v, float decay, float beta, float* out,
                 std::int64_t n) {
-  const float u = beta * (v - decay * dot(s, k, n));
-  const float read = decay * dot(s, q, n);
-  for (std::int64_t i = 0; i < n; ++i) s[i] = decay * s[i] + u * k[i];
-  return read + u * kq;
+  const float kq = dot(k, q, n);
+  for (std::int64_t row = 0; row < n; ++row, s += n) {
+    const float u = beta * (v[row] - decay * dot(s, k, n));
+    out[row] = decay * dot(s, q, n) + u * kq;
+    for (std::int64_t i = 0; i < n; ++i) s[i] = decay * s[i] + u * k[i];
+  }
 }
 
 void to_f16(const float* in, std::uint16_t* out, std::int64_t n) {
@@ -193,20 +220,21 @@ std::uint64_t read_all(const std::byte* from, std::int64_t bytes) {
 
 const Kernels& scalar_kernels() noexcept {
   static constexpr Kernels kTable = {
-      .f32 = kFormat<row_float<BlockF32, false>>,
-      .f16 = kFormat<row_float<BlockF16, false>>,
-      .bf16 = kFormat<row_float<BlockBF16, false>>,
-      .q8_0 = kFormat<row_int8<BlockQ8>>,
-      .q4_0 = kFormat<row_int8<BlockQ4>>,
-      .q8_0_exact = kFormat<row_float<BlockQ8, true>>,
-      .q4_0_exact = kFormat<row_float<BlockQ4, true>>,
+      .f32 = product<row_float<BlockF32, false>>,
+      .f16 = product<row_float<BlockF16, false>>,
+      .bf16 = product<row_float<BlockBF16, false>>,
+      .q8_0 = product<row_int8<BlockQ8>>,
+      .q4_0 = product<row_int8<BlockQ4>>,
+      .q8_0_exact = product<row_float<BlockQ8, true>>,
+      .q4_0_exact = product<row_float<BlockQ4, true>>,
       .quantize = quantize,
       .dot = dot,
       .axpy = axpy,
       .swiglu_pairs = swiglu_pairs,
       .silu = silu,
+      .exp_sum = exp_sum,
       .matmul = matmul,
-      .delta_row = delta_row,
+      .delta_step = delta_step,
       .to_f16 = to_f16,
       .from_f16 = from_f16,
       .dot_f16 = dot_f16,

@@ -4,9 +4,9 @@
 
 using namespace metal;
 
-// Weight formats as the device keeps them: a row's quants lie together, in chunks of 16 bytes that one lane loads at
-// once; its scales stand in an array of their own. A format tells how many columns a chunk holds and how to
-// multiply them. Rows are padded with zeros to whole chunks, and so are the vectors that meet them.
+// Weight formats as the device keeps them: a row's quants lie together, in chunks of 16 bytes that one lane
+// loads at once; its scales stand in an array of their own. A format tells how many columns a chunk holds and
+// how to multiply them. Rows are padded with zeros to whole chunks, and so are the vectors that meet them.
 //
 //   kCols                    columns of a chunk
 //   kHasOffset               whether dot() needs Σ x over the chunk
@@ -106,8 +106,8 @@ struct FormatQ8_0 {
   }
 };
 
-/// ggml's Q4_0, one block a chunk: w = scale · (q − 8), byte j with element j in its low nibble and j + 16 in its high
-/// one. The offset is taken off once a chunk: Σ (q − 8)·x = Σ q·x − 8·Σ x.
+/// ggml's Q4_0, one block a chunk: w = scale · (q − 8), byte j with element j in its low nibble and j + 16 in
+/// its high one. The offset is taken off once a chunk: Σ (q − 8)·x = Σ q·x − 8·Σ x.
 struct FormatQ4_0 {
   static constant constexpr const uint kCols = 32;
   static constant constexpr const bool kHasOffset = true;

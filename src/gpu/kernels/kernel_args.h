@@ -15,17 +15,18 @@
 
 namespace lattice_gpu {
 
-/// A decode step's own data, in device memory, so that the step is recorded once and replayed for every token.
+/// A decode step's own data, in device memory, so that the step is recorded once and replayed for every
+/// token.
 struct StepState {
   LATTICE_INT token;     // the input
   LATTICE_INT position;  // its index in the sequence
 };
 
 struct EmbedArgs {
-  LATTICE_UINT cols;         // hidden_size
-  LATTICE_UINT row_chunks;   // 16-byte chunks of a row of quants
-  LATTICE_UINT row_blocks;   // scales of a row
-  LATTICE_UINT vocab_size;   // a token beyond it reads row 0: the host checks what it feeds
+  LATTICE_UINT cols;        // hidden_size
+  LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants
+  LATTICE_UINT row_blocks;  // scales of a row
+  LATTICE_UINT vocab_size;  // a token beyond it reads row 0: the host checks what it feeds
 };
 
 struct GemvArgs {
@@ -39,13 +40,13 @@ struct GemvArgs {
 struct GdnArgs {
   LATTICE_UINT k_heads;
   LATTICE_UINT v_heads;
-  LATTICE_UINT head_dim;      // of K and V heads
-  LATTICE_UINT conv_kernel;   // taps
-  LATTICE_UINT tiled;         // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
-  LATTICE_UINT z_offset;      // of z, b and a in a token's projections, in floats
+  LATTICE_UINT head_dim;     // of K and V heads
+  LATTICE_UINT conv_kernel;  // taps
+  LATTICE_UINT tiled;        // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
+  LATTICE_UINT z_offset;     // of z, b and a in a token's projections, in floats
   LATTICE_UINT b_offset;
   LATTICE_UINT a_offset;
-  float epsilon;              // of the gated norm
+  float epsilon;  // of the gated norm
 };
 
 struct AttentionArgs {
@@ -53,12 +54,12 @@ struct AttentionArgs {
   LATTICE_UINT kv_heads;
   LATTICE_UINT head_dim;
   LATTICE_UINT rotary_dim;
-  LATTICE_UINT capacity;      // tokens that the cache holds
-  LATTICE_UINT k_offset;      // of k and v in a token's projections, in floats
+  LATTICE_UINT capacity;  // tokens that the cache holds
+  LATTICE_UINT k_offset;  // of k and v in a token's projections, in floats
   LATTICE_UINT v_offset;
-  LATTICE_UINT parts;         // threadgroups that share out the keys of a KV head
-  float epsilon;              // of the q and k norms
-  float scale;                // 1/√head_dim
+  LATTICE_UINT parts;  // threadgroups that share out the keys of a KV head
+  float epsilon;       // of the q and k norms
+  float scale;         // 1/√head_dim
 };
 
 // Function constants.

@@ -1,0 +1,294 @@
+#include "bench/benchmark.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <regex>
+#include <span>
+
+#include "bench/logits_hash.h"
+#include "bench/model_source.h"
+#include "engine/traffic.h"
+#include "support/fail.h"
+#include "support/printable.h"
+#include "support/random.h"
+
+namespace lattice::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMostContexts = 64;
+constexpr std::size_t kLongestFilter = 200;  // std::regex recurses once a character
+
+// Decode steps before the first measured one: caches and branch predictors settle within two.
+constexpr int kWarmUpSteps = 2;
+// Tokens of a prefill before the first measured one: enough to touch all weights and buffers once.
+constexpr std::int64_t kWarmUpTokens = 32;
+// Tokens that are fed at a time where a context is really fed: often enough to report progress.
+constexpr std::int64_t kFeedTokens = 512;
+
+constexpr std::uint64_t kPromptStream = 1;
+constexpr std::uint64_t kStateSeed = 2'000'000;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+std::string prefill_name(std::int64_t tokens) {
+  return fmt::format("prefill/{}", tokens);
+}
+std::string decode_name(std::int64_t context) {
+  return fmt::format("decode/{}", context);
+}
+
+/// Which benchmarks are wanted.
+class Filter {
+ public:
+  explicit Filter(const std::string& pattern) {
+    if (pattern.size() > kLongestFilter)
+      fail_usage("the filter is longer than {} characters", kLongestFilter);
+    try {
+      regex_ = std::regex(pattern);
+    } catch (const std::regex_error&) {
+      fail_usage("{} is no regular expression", printable(pattern));
+    }
+  }
+  [[nodiscard]] bool takes(const std::string& name) const { return std::regex_search(name, regex_); }
+
+ private:
+  std::regex regex_;
+};
+
+class Runner {
+ public:
+  explicit Runner(const Options& options);
+  Result run();
+
+ private:
+  [[nodiscard]] std::vector<std::int64_t> wanted_contexts();
+  [[nodiscard]] std::int32_t prompt_token(std::int64_t i) const;
+  void measure_prefill();
+  void measure_decode(State& state, std::int64_t context);
+  /// Brings `state` to `context` tokens; returns whether they were made up.
+  bool reach(State& state, std::int64_t context);
+  void fit();
+  void report(std::string_view what, std::int64_t done, std::int64_t total) const {
+    if (options_.load.progress) options_.load.progress(what, done, total);
+  }
+
+  const Options& options_;
+  Filter filter_;
+  std::int64_t steps_a_context_;
+  Result result_;
+  std::unique_ptr<OpenModel> model_;
+  std::vector<float> logits_;
+  LogitsHash hash_;
+  std::vector<double> contexts_;  // of every repeat of every decode, for the fit
+  std::vector<double> seconds_;
+};
+
+Runner::Runner(const Options& options)
+    : options_(options),
+      filter_(options.filter),
+      steps_a_context_(kWarmUpSteps + std::int64_t{options.repeats} * options.steps) {
+  options.check();
+  if (benchmark_names(options).empty()) fail_usage("no benchmark is called {}", printable(options.filter));
+}
+
+/// The contexts that pass the filter and that the model goes to, rising.
+std::vector<std::int64_t> Runner::wanted_contexts() {
+  const std::int64_t longest = model_->backend->config().max_position_embeddings;
+  std::vector<std::int64_t> out;
+  for (const std::int64_t context : options_.contexts) {
+    if (!filter_.takes(decode_name(context))) continue;
+    if (context + steps_a_context_ > longest) {
+      result_.notes.push_back(
+          fmt::format("decode/{} was left out: the model's longest context is {} tokens", context, longest));
+    } else {
+      out.push_back(context);
+    }
+  }
+  std::ranges::sort(out);
+  out.erase(std::ranges::unique(out).begin(), out.end());
+  return out;
+}
+
+std::int32_t Runner::prompt_token(std::int64_t i) const {
+  const auto vocab = static_cast<std::uint64_t>(model_->backend->config().vocab_size);
+  return static_cast<std::int32_t>(random_bits(kPromptStream, static_cast<std::uint64_t>(i)) % vocab);
+}
+
+void Runner::measure_prefill() {
+  const std::int64_t tokens = options_.prefill_tokens;
+  if (tokens == 0 || !filter_.takes(prefill_name(tokens))) return;
+  const Config& config = model_->backend->config();
+  if (tokens > config.max_position_embeddings) {
+    result_.notes.push_back(fmt::format("prefill/{} was left out: the model's longest context is {} tokens",
+                                        tokens, config.max_position_embeddings));
+    return;
+  }
+  std::vector<std::int32_t> prompt;
+  for (std::int64_t i = 0; i < tokens; ++i) prompt.push_back(prompt_token(i));
+  const auto state = model_->backend->new_state(tokens);
+  const auto first = std::span(prompt).first(static_cast<std::size_t>(std::min(tokens, kWarmUpTokens)));
+  model_->backend->forward(*state, first, Backend::Logits::kLast, logits_);
+
+  Prefill out;
+  out.tokens = tokens;
+  for (int r = 0; r < options_.repeats; ++r) {
+    report("measuring prefill", r * tokens, options_.repeats * tokens);
+    state->reset();
+    const auto start = Clock::now();
+    model_->backend->forward(*state, prompt, Backend::Logits::kLast, logits_);
+    out.seconds.values.push_back(seconds_between(start, Clock::now()));
+  }
+  hash_.add(logits_);
+  report("measuring prefill", options_.repeats * tokens, options_.repeats * tokens);
+
+  const auto layers = static_cast<double>(model_->info.parameters - model_->info.head_parameters);
+  const auto n = static_cast<double>(tokens);
+  // Half of the n² pairs of query and key, two operations each, for the scores and again for the values.
+  const double attention = static_cast<double>(config.count(LayerKind::kFull) * config.q_dim()) * 2 * n * n;
+  out.flop = 2 * layers * n + 2 * static_cast<double>(model_->info.head_parameters) + attention;
+  result_.prefill = std::move(out);
+}
+
+bool Runner::reach(State& state, std::int64_t context) {
+  if (options_.make_up_contexts && context > 0) {
+    state.reset();
+    if (state.make_up(context, kStateSeed)) return true;
+  }
+  if (state.position() > context || state.position() == 0) state.reset();
+  std::vector<std::int32_t> piece;
+  while (state.position() < context) {
+    report("feeding the context", state.position(), context);
+    piece.clear();
+    const std::int64_t last = std::min(context, state.position() + kFeedTokens);
+    for (std::int64_t i = state.position(); i < last; ++i) piece.push_back(prompt_token(i));
+    model_->backend->forward(state, piece, Backend::Logits::kNone, {});
+  }
+  return false;
+}
+
+void Runner::measure_decode(State& state, std::int64_t context) {
+  Decode out;
+  out.context = context;
+  out.made_up = reach(state, context);
+  std::int32_t token = prompt_token(context);
+  const auto step = [&] {
+    model_->backend->forward(state, {&token, 1}, Backend::Logits::kLast, logits_);
+    const auto computed = Clock::now();
+    token = static_cast<std::int32_t>(std::ranges::max_element(logits_) - logits_.begin());
+    return computed;
+  };
+  for (int i = 0; i < kWarmUpSteps; ++i) step();
+
+  const std::int64_t all_steps = std::int64_t{options_.repeats} * options_.steps;
+  const std::int64_t phases_before = model_->backend->phases();
+  double host = 0;
+  for (int r = 0; r < options_.repeats; ++r) {
+    report("measuring decode", std::int64_t{r} * options_.steps, all_steps);
+    const double middle = static_cast<double>(state.position()) + 0.5 * (options_.steps - 1);
+    const auto start = Clock::now();
+    auto now = start;
+    for (int i = 0; i < options_.steps; ++i) {
+      const auto computed = step();
+      now = Clock::now();
+      host += seconds_between(computed, now);
+    }
+    out.seconds.values.push_back(seconds_between(start, now) / options_.steps);
+    contexts_.push_back(middle);
+    seconds_.push_back(out.seconds.values.back());
+  }
+  hash_.add(logits_);
+  report("measuring decode", all_steps, all_steps);
+
+  const auto steps = static_cast<double>(all_steps);
+  out.mean_context = static_cast<double>(state.position()) - 0.5 * (steps + 1);
+  out.host_seconds = host / steps;
+  out.phases = static_cast<double>(model_->backend->phases() - phases_before) / steps;
+
+  const Config& config = model_->backend->config();
+  const ModelInfo& info = model_->info;
+  const double keys = out.mean_context + 1;
+  out.bytes = static_cast<double>(
+      bytes_per_token(config, info.weight_bytes, info.kv == "f16" ? 2 : 4, std::llround(out.mean_context)));
+  const auto attention = static_cast<double>(config.count(LayerKind::kFull) * config.q_dim());
+  const auto delta =
+      static_cast<double>(config.count(LayerKind::kLinear) * config.linear_v_dim() * config.linear_head_dim);
+  // An element of a delta-rule matrix takes seven operations: decay, two products and sums, an update.
+  out.flop = 2 * static_cast<double>(info.parameters) + 4 * attention * keys + 7 * delta;
+
+  const double seconds = out.seconds.median();
+  out.terms.bytes = out.bytes / result_.roof.bytes_per_second;
+  out.terms.phases = out.phases * result_.roof.phase_seconds;
+  out.terms.host = out.host_seconds;
+  out.terms.rest = seconds - out.terms.bytes - out.terms.phases - out.terms.host;
+  out.mbu = out.terms.bytes / seconds;
+  out.fixed_seconds = seconds - out.terms.bytes;
+  result_.decode.push_back(std::move(out));
+}
+
+void Runner::fit() {
+  if (result_.decode.size() >= 2) result_.fit = theil_sen(contexts_, seconds_);
+}
+
+Result Runner::run() {
+  result_.environment = describe_environment();
+  result_.options = options_;
+  result_.options.load.progress = nullptr;
+  const std::int64_t longest =
+      options_.contexts.empty() ? 0 : *std::ranges::max_element(options_.contexts) + steps_a_context_;
+  model_ = open_model(options_, std::max(longest, options_.prefill_tokens));
+  result_.model = model_->info;
+  logits_.resize(static_cast<std::size_t>(model_->backend->config().vocab_size));
+  result_.roof = measure_roof(options_.load.threads);
+
+  measure_prefill();
+  const std::vector<std::int64_t> contexts = wanted_contexts();
+  if (!contexts.empty()) {
+    const auto state = model_->backend->new_state(contexts.back() + steps_a_context_);
+    for (const std::int64_t context : contexts) measure_decode(*state, context);
+  }
+  fit();
+  if (!result_.prefill && result_.decode.empty())
+    fail_usage("nothing was measured: {}", result_.notes.front());
+  result_.logits_hash = hash_.value();
+  return std::move(result_);
+}
+
+}  // namespace
+
+void Options::check() const {
+  if (path.has_value() == shape.has_value()) fail_usage("give a model or --shape, one of the two");
+  if (prefill_tokens < 0 || prefill_tokens > kMostTokens) {
+    fail_usage("a prefill of {} tokens was asked for; give 0 to {}", prefill_tokens, kMostTokens);
+  }
+  if (contexts.size() > kMostContexts) fail_usage("more than {} contexts were given", kMostContexts);
+  for (const std::int64_t context : contexts) {
+    if (context < 0 || context > kMostTokens) {
+      fail_usage("a context of {} tokens was asked for; give 0 to {}", context, kMostTokens);
+    }
+  }
+  for (const auto& [value, name] : {std::pair{repeats, "repeats"}, std::pair{steps, "steps"}}) {
+    if (value < 1 || value > kMostRepeats)
+      fail_usage("{} {} were asked for; give 1 to {}", value, name, kMostRepeats);
+  }
+}
+
+std::vector<std::string> benchmark_names(const Options& options) {
+  std::vector<std::string> names;
+  if (options.prefill_tokens > 0) names.push_back(prefill_name(options.prefill_tokens));
+  for (const std::int64_t context : options.contexts) names.push_back(decode_name(context));
+  const Filter filter(options.filter);
+  std::erase_if(names, [&](const std::string& name) { return !filter.takes(name); });
+  return names;
+}
+
+Result run(const Options& options) {
+  return Runner(options).run();
+}
+
+}  // namespace lattice::bench

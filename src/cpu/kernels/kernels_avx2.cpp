@@ -1,0 +1,54 @@
+// The kernels for AVX2 with FMA and F16C.
+
+#include "cpu/kernels/product_kernels.h"
+#include "cpu/kernels/simd_avx2.h"
+#include "cpu/kernels/vector_kernels.h"
+
+namespace lattice::cpu {
+namespace {
+
+/// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits.
+struct DotAvx2 {
+  static constexpr int kOffsetQ8 = 0;
+
+  /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
+  struct Signed {
+    struct Codes {
+      __m256i codes;
+      __m256i magnitudes;
+    };
+    using Sum = __m256i;
+    static Codes prepare(__m256i codes) { return {codes, _mm256_abs_epi8(codes)}; }
+    static Sum zero() { return _mm256_setzero_si256(); }
+    static Sum add(Sum sum, const Codes& w, __m256i x) {
+      const __m256i pairs = _mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(x, w.codes));
+      return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+    static __m256i total(Sum sum) { return sum; }
+  };
+
+  /// A block's eight pairs of products, of at most 15 · 127, fit 16 bits: 8 · 2 · 15 · 127 = 30480.
+  struct Nibbles {
+    using Codes = __m256i;
+    using Sum = __m256i;
+    static Codes prepare(__m256i codes) { return codes; }
+    static Sum zero() { return _mm256_setzero_si256(); }
+    static Sum add(Sum sum, Codes w, __m256i x) { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x)); }
+    static __m256i total(Sum sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+  };
+};
+
+}  // namespace
+
+const Kernels& avx2_kernels() noexcept {
+  static const Kernels table = [] {
+    Kernels kernels;
+    add_float_products<Avx2>(kernels);
+    add_int8_products<Avx2, DotAvx2>(kernels);
+    add_vector_kernels<Avx2>(kernels);
+    return kernels;
+  }();
+  return table;
+}
+
+}  // namespace lattice::cpu

@@ -1,0 +1,35 @@
+// What the dot product extension adds to the NEON kernels: products with int8 activations.
+
+#include "cpu/kernels/product_kernels.h"
+#include "cpu/kernels/simd_neon.h"
+
+namespace lattice::cpu {
+namespace {
+
+/// SDOT multiplies four signed bytes by four and adds them to 32 bits.
+struct DotSdot {
+  static constexpr int kOffsetQ8 = 0;
+
+  struct Signed {
+    using Codes = int8x16_t;
+    using Sum = int32x4_t;
+    static Codes prepare(int32x4_t codes) { return vreinterpretq_s8_s32(codes); }
+    static Sum zero() { return vdupq_n_s32(0); }
+    static Sum add(Sum sum, Codes w, int32x4_t x) { return vdotq_s32(sum, w, vreinterpretq_s8_s32(x)); }
+    static int32x4_t total(Sum sum) { return sum; }
+  };
+  using Nibbles = Signed;
+};
+
+}  // namespace
+
+const Kernels& neon_dotprod_kernels() noexcept {
+  static const Kernels table = [] {
+    Kernels kernels = neon_kernels();
+    add_int8_products<Neon, DotSdot>(kernels);
+    return kernels;
+  }();
+  return table;
+}
+
+}  // namespace lattice::cpu

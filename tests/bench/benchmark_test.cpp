@@ -1,0 +1,136 @@
+#include "bench/benchmark.h"
+
+#include <gtest/gtest.h>
+
+#include "lattice/error.hpp"
+#include "lattice/model.hpp"
+
+namespace lattice::bench {
+namespace {
+
+const std::filesystem::path kShipped =
+    std::filesystem::path(LATTICE_SOURCE_DIR) / "models/tinystories-qwen35";
+
+Options quick_options() {
+  Options options;
+  options.path = kShipped;
+  options.prefill_tokens = 8;
+  options.contexts = {0, 40};
+  options.repeats = 2;
+  options.steps = 2;
+  return options;
+}
+
+TEST(Benchmark, MeasuresAModelFile) {
+  const Result result = run(quick_options());
+  ASSERT_TRUE(result.prefill.has_value());
+  EXPECT_EQ(result.prefill->tokens, 8);
+  EXPECT_EQ(result.prefill->seconds.values.size(), 2u);
+  ASSERT_EQ(result.decode.size(), 2u);
+  for (const Decode& decode : result.decode) {
+    EXPECT_EQ(decode.seconds.values.size(), 2u);
+    EXPECT_GT(decode.seconds.min(), 0);
+    EXPECT_GT(decode.phases, 10);
+    EXPECT_GT(decode.mbu, 0);
+    const Terms& terms = decode.terms;
+    EXPECT_NEAR(terms.bytes + terms.phases + terms.host + terms.rest, decode.seconds.median(), 1e-12);
+    EXPECT_NEAR(decode.fixed_seconds, decode.seconds.median() - terms.bytes, 1e-12);
+  }
+  // Two steps to warm up and four that count: positions 42 to 45.
+  EXPECT_DOUBLE_EQ(result.decode[1].mean_context, 43.5);
+  EXPECT_TRUE(result.decode[1].made_up);
+  EXPECT_FALSE(result.decode[0].made_up);
+  EXPECT_TRUE(result.fit.has_value());
+  EXPECT_EQ(result.model.type, "BF16");
+  EXPECT_GT(result.decode[1].bytes, result.decode[0].bytes);
+}
+
+TEST(Benchmark, TheHashOfLogitsDependsOnResultsAlone) {
+  Options options = quick_options();
+  const std::uint64_t hash = run(options).logits_hash;
+  options.load.threads = 1;
+  EXPECT_EQ(run(options).logits_hash, hash) << "threads";
+  options.load.threads = 3;
+  EXPECT_EQ(run(options).logits_hash, hash) << "threads";
+  options.load.kv = KvPrecision::kF16;
+  EXPECT_NE(run(options).logits_hash, hash) << "other precision";
+}
+
+TEST(Benchmark, AContextCanBeFed) {
+  Options options = quick_options();
+  options.make_up_contexts = false;
+  options.prefill_tokens = 0;
+  const Result result = run(options);
+  ASSERT_EQ(result.decode.size(), 2u);
+  EXPECT_FALSE(result.decode[1].made_up);
+  EXPECT_DOUBLE_EQ(result.decode[1].mean_context, 43.5);
+}
+
+TEST(Benchmark, TheReferenceIsADeviceLikeAnother) {
+  Options options = quick_options();
+  options.load.device = "reference";
+  options.contexts = {0, 4};
+  const Result result = run(options);
+  ASSERT_EQ(result.decode.size(), 2u);
+  EXPECT_FALSE(result.decode[1].made_up) << "it has no made-up state, so the context is fed";
+}
+
+TEST(Benchmark, TheFilterChooses) {
+  Options options = quick_options();
+  EXPECT_EQ(benchmark_names(options), (std::vector<std::string>{"prefill/8", "decode/0", "decode/40"}));
+  options.filter = "decode/0$";
+  EXPECT_EQ(benchmark_names(options), std::vector<std::string>{"decode/0"});
+  const Result result = run(options);
+  EXPECT_FALSE(result.prefill.has_value());
+  ASSERT_EQ(result.decode.size(), 1u);
+  EXPECT_FALSE(result.fit.has_value());
+  options.filter = "nothing";
+  EXPECT_THROW((void)run(options), Error);
+  options.filter = "(";
+  EXPECT_THROW((void)benchmark_names(options), Error);
+}
+
+TEST(Benchmark, AContextThatTheModelDoesNotReachIsLeftOutAndSaidSo) {
+  Options options = quick_options();
+  options.contexts = {0, 1 << 20};
+  const Result result = run(options);
+  EXPECT_EQ(result.decode.size(), 1u);
+  ASSERT_EQ(result.notes.size(), 1u);
+  EXPECT_NE(result.notes[0].find("decode/1048576"), std::string::npos);
+}
+
+TEST(Benchmark, RefusesWhatCannotBe) {
+  const auto refused = [](const auto& change) {
+    Options options = quick_options();
+    change(options);
+    EXPECT_THROW((void)run(options), Error);
+  };
+  refused([](Options& o) { o.repeats = 0; });
+  refused([](Options& o) { o.steps = -1; });
+  refused([](Options& o) { o.prefill_tokens = -1; });
+  refused([](Options& o) { o.contexts = {-1}; });
+  refused([](Options& o) { o.contexts.assign(1000, 0); });
+  refused([](Options& o) { o.shape = "0.8b"; });  // and a path
+  refused([](Options& o) { o.path.reset(); });
+  refused([](Options& o) { o.load.device = "typewriter"; });
+  refused([](Options& o) { o.path = "/no/such/model"; });
+}
+
+TEST(Benchmark, AModelThatMemoryHasNoRoomForIsRefusedBeforeItIsMade) {
+  Options options = quick_options();
+  options.path.reset();
+  options.shape = "27b";
+  options.type = DType::kF32;
+  options.contexts = {1 << 20};
+  const std::optional<std::int64_t> memory = available_memory();
+  if (!memory || *memory > std::int64_t{200} << 30) GTEST_SKIP() << "this machine could hold it";
+  try {
+    (void)run(options);
+    FAIL() << "it was made";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("27b in F32"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace lattice::bench

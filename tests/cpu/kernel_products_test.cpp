@@ -1,0 +1,374 @@
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cpu/kernel_fixture.h"
+#include "cpu/packed_matrix.h"
+#include "cpu/workspace.h"
+#include "quant/blocks.h"
+#include "support/float16.h"
+#include "support/thread_pool.h"
+
+namespace lattice::cpu {
+namespace {
+
+constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+
+bool is_block_format(DType format) {
+  return block_elements(format) > 1;
+}
+
+struct Shape {
+  std::int64_t rows;
+  std::int64_t cols;
+};
+
+// One row, one short of and one past a group, several groups; columns down to one, and either side of a
+// block. The block formats take the columns rounded up.
+constexpr Shape kShapes[] = {{1, 32}, {15, 64}, {16, 1}, {17, 33}, {33, 95}, {48, 160}, {7, 257}, {64, 1056}};
+
+class ProductTest : public KernelTest {
+ protected:
+  /// A matrix as a file has it, and packed.
+  struct Matrix {
+    std::vector<std::byte> file;
+    MatrixView view;
+    PackedMatrix packed;
+    std::vector<float> values;  // [rows, cols], as the format's reference dequantiser has them
+  };
+
+  Matrix make(DType format, Shape shape, const std::function<float()>& element) {
+    if (is_block_format(format)) shape.cols = round_up(shape.cols, kBlock);
+    std::vector<float> source(static_cast<std::size_t>(shape.rows * shape.cols));
+    for (float& x : source) x = element();
+    Matrix matrix;
+    matrix.view = {.dtype = format, .rows = shape.rows, .cols = shape.cols, .data = nullptr, .affine = {}};
+    matrix.file.resize(static_cast<std::size_t>(shape.rows * matrix.view.row_bytes()));
+    matrix.view.data = matrix.file.data();
+    matrix.values.resize(source.size());
+    for (std::int64_t row = 0; row < shape.rows; ++row) {
+      const auto at = static_cast<std::size_t>(row * shape.cols);
+      const auto cols = static_cast<std::size_t>(shape.cols);
+      quantize_blocks(format, std::span(source).subspan(at, cols),
+                      matrix.file.data() + row * matrix.view.row_bytes());
+      dequantize_row(matrix.view, row, std::span(matrix.values).subspan(at, cols));
+    }
+    ThreadPool pool(1);
+    matrix.packed = PackedMatrix({&matrix.view, 1}, false, pool);
+    return matrix;
+  }
+
+  /// `tokens` vectors, prepared as the forward pass prepares them.
+  PreparedVectors prepare(std::int64_t tokens, std::int64_t cols, const std::function<float()>& element) {
+    PreparedVectors prepared(tokens, cols);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      float* values = prepared.values(t, cols);
+      for (std::int64_t c = 0; c < cols; ++c) values[c] = element();
+      prepared.quantise(t, cols, kernels());
+    }
+    return prepared;
+  }
+
+  std::function<float()> unit() {
+    return [this] { return uniform(-1.0f, 1.0f); };
+  }
+
+  static constexpr float kUntouched = 12345.0f;
+
+  /// y [tokens, stride] of all groups, with what stands past the rows and between the tokens untouched.
+  std::vector<float> multiply(const Matrix& matrix, const PreparedVectors& x, std::int64_t tokens, bool exact,
+                              std::int64_t stride) {
+    std::vector<float> y(static_cast<std::size_t>(tokens * stride + kGroupRows), kUntouched);
+    product_for(kernels(), matrix.view.dtype, exact)(matrix.packed.rows(), 0, matrix.packed.groups(),
+                                                     x.data(), tokens, y.data(), stride);
+    for (std::int64_t i = 0; i < static_cast<std::int64_t>(y.size()); ++i) {
+      if (i / stride >= tokens || i % stride >= matrix.view.rows) {
+        EXPECT_EQ(y[static_cast<std::size_t>(i)], kUntouched) << "float " << i << " of stride " << stride;
+      }
+    }
+    return y;
+  }
+
+  /// |y − exact product| within what float sums may lose.
+  void expect_float_product(const Matrix& matrix, const PreparedVectors& x, std::int64_t tokens) {
+    const std::int64_t stride = matrix.view.rows + 3;
+    const std::vector<float> y = multiply(matrix, x, tokens, true, stride);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      for (std::int64_t r = 0; r < matrix.view.rows; ++r) {
+        double exact = 0;
+        double magnitudes = 0;
+        for (std::int64_t c = 0; c < matrix.view.cols; ++c) {
+          const double term =
+              static_cast<double>(matrix.values[static_cast<std::size_t>(r * matrix.view.cols + c)]) *
+              x[t].values[c];
+          exact += term;
+          magnitudes += std::abs(term);
+        }
+        // A block format's scale is one more factor, and rounding, of each term.
+        ASSERT_NEAR(y[static_cast<std::size_t>(t * stride + r)], exact,
+                    sum_error(magnitudes, matrix.view.cols + 1))
+            << "token " << t << ", row " << r;
+      }
+    }
+  }
+
+  /// With int8 activations a block's sum is an integer, so that only the blocks' scaling and adding rounds.
+  void expect_int8_product(const Matrix& matrix, const PreparedVectors& x, std::int64_t tokens) {
+    const std::int64_t stride = matrix.view.rows + 5;
+    const std::vector<float> y = multiply(matrix, x, tokens, false, stride);
+    const std::int64_t blocks = matrix.packed.rows().blocks;
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      for (std::int64_t r = 0; r < matrix.view.rows; ++r) {
+        double exact = 0;
+        double magnitudes = 0;
+        for (std::int64_t b = 0; b < blocks; ++b) {
+          double products = 0;
+          for (std::int64_t c = b * kBlock; c < (b + 1) * kBlock; ++c)
+            products +=
+                static_cast<double>(matrix.values[static_cast<std::size_t>(r * matrix.view.cols + c)]) *
+                x[t].quants[c];
+          exact += products * x[t].scales[b];
+          magnitudes += std::abs(products * x[t].scales[b]);
+        }
+        // A term is rounded twice by its scales before it is added.
+        ASSERT_NEAR(y[static_cast<std::size_t>(t * stride + r)], exact, sum_error(magnitudes, blocks + 2))
+            << "token " << t << ", row " << r;
+      }
+    }
+  }
+};
+
+TEST_P(ProductTest, MultipliesInFloatWhateverTheShape) {
+  for (const DType format : kFormats) {
+    for (const Shape shape : kShapes) {
+      SCOPED_TRACE(std::string(dtype_name(format)) + ", " + std::to_string(shape.rows) + " x " +
+                   std::to_string(shape.cols));
+      const Matrix matrix = make(format, shape, unit());
+      for (const std::int64_t tokens : {1, 2, 3, 7, 8, 13}) {
+        expect_float_product(matrix, prepare(tokens, matrix.view.cols, unit()), tokens);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+TEST_P(ProductTest, MultipliesInIntegersWhateverTheShape) {
+  for (const DType format : {DType::kQ8_0, DType::kQ4_0}) {
+    for (const Shape shape : kShapes) {
+      SCOPED_TRACE(std::string(dtype_name(format)) + ", " + std::to_string(shape.rows) + " x " +
+                   std::to_string(shape.cols));
+      const Matrix matrix = make(format, shape, unit());
+      for (const std::int64_t tokens : {1, 2, 3, 7, 8, 13}) {
+        expect_int8_product(matrix, prepare(tokens, matrix.view.cols, unit()), tokens);
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+/// Scales that are powers of two leave nothing to round: every code from −128 (or −8) up against every
+/// activation must give the integer itself. Both ends together would overflow sums of 16 bits.
+TEST_P(ProductTest, IntegerSumsAreExact) {
+  for (const DType format : {DType::kQ8_0, DType::kQ4_0}) {
+    const int lowest = format == DType::kQ8_0 ? -128 : -8;
+    constexpr std::int64_t kRows = 40;
+    constexpr std::int64_t kBlocks = 5;
+    std::vector<int> codes(kRows * kBlocks * kBlock);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const std::size_t row = i / (kBlocks * kBlock);
+      codes[i] =
+          row < 4 ? (row % 2 == 0 ? lowest : -lowest - 1) : static_cast<int>(whole(lowest, -lowest - 1));
+    }
+    std::vector<std::byte> file(static_cast<std::size_t>(kRows * kBlocks * block_bytes(format)));
+    for (std::int64_t b = 0; b < kRows * kBlocks; ++b) {
+      const int* from = codes.data() + b * kBlock;
+      if (format == DType::kQ8_0) {
+        block_q8_0 block{.d = f32_to_f16(0.25f), .q = {}};
+        for (int c = 0; c < 32; ++c) block.q[c] = static_cast<std::int8_t>(from[c]);
+        std::memcpy(file.data() + b * block_bytes(format), &block, sizeof block);
+      } else {
+        block_q4_0 block{.d = f32_to_f16(0.25f), .q = {}};
+        for (int c = 0; c < 16; ++c)
+          block.q[c] = static_cast<std::uint8_t>((from[c] + 8) | ((from[c + 16] + 8) << 4));
+        std::memcpy(file.data() + b * block_bytes(format), &block, sizeof block);
+      }
+    }
+    const MatrixView view{
+        .dtype = format, .rows = kRows, .cols = kBlocks * kBlock, .data = file.data(), .affine = {}};
+    ThreadPool pool(1);
+    const PackedMatrix packed({&view, 1}, false, pool);
+
+    constexpr std::int64_t kTokens = 9;
+    std::vector<std::int8_t> quants(kTokens * kBlocks * kBlock);
+    for (std::size_t i = 0; i < quants.size(); ++i) {
+      const std::size_t token = i / (kBlocks * kBlock);
+      quants[i] = static_cast<std::int8_t>(token < 2 ? (token == 0 ? 127 : -127) : whole(-127, 127));
+    }
+    const std::vector<float> scales(kTokens * kBlocks, 0.5f);
+    std::vector<std::int32_t> totals(kTokens * kBlocks);
+    std::vector<Activation> x;
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      for (std::int64_t b = 0; b < kBlocks; ++b) {
+        const std::int8_t* block = quants.data() + (t * kBlocks + b) * kBlock;
+        totals[static_cast<std::size_t>(t * kBlocks + b)] = std::accumulate(block, block + kBlock, 0);
+      }
+      x.push_back({.values = nullptr,
+                   .quants = quants.data() + t * kBlocks * kBlock,
+                   .scales = scales.data() + t * kBlocks,
+                   .totals = totals.data() + t * kBlocks});
+    }
+    for (const std::int64_t tokens : {std::int64_t{1}, kTokens}) {
+      std::vector<float> y(static_cast<std::size_t>(tokens * kRows));
+      product_for(kernels(), format, false)(packed.rows(), 0, packed.groups(), x.data(), tokens, y.data(),
+                                            kRows);
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        for (std::int64_t r = 0; r < kRows; ++r) {
+          std::int64_t expected = 0;
+          for (std::int64_t c = 0; c < kBlocks * kBlock; ++c)
+            expected += codes[static_cast<std::size_t>(r * kBlocks * kBlock + c)] *
+                        x[static_cast<std::size_t>(t)].quants[c];
+          // Five integers below 2^19.1, eighths of them: exact in float, sums included.
+          ASSERT_EQ(y[static_cast<std::size_t>(t * kRows + r)], static_cast<float>(expected) * 0.125f)
+              << dtype_name(format) << ", token " << t << ", row " << r;
+        }
+      }
+    }
+  }
+}
+
+/// A vector among others gives what it gives alone: bit for bit where sums are integers within blocks; where
+/// they are floats, one vector may be summed in more chains.
+TEST_P(ProductTest, ManyVectorsGiveWhatEachGivesAlone) {
+  constexpr std::int64_t kTokens = 11;
+  for (const DType format : kFormats) {
+    for (const bool exact : {false, true}) {
+      const Matrix matrix = make(format, {50, 224}, unit());
+      const PreparedVectors x = prepare(kTokens, matrix.view.cols, unit());
+      const std::int64_t rows = matrix.view.rows;
+      const std::vector<float> together = multiply(matrix, x, kTokens, exact, rows);
+      for (std::int64_t t = 0; t < kTokens; ++t) {
+        std::vector<float> alone(static_cast<std::size_t>(rows));
+        product_for(kernels(), format, exact)(matrix.packed.rows(), 0, matrix.packed.groups(), x.data() + t,
+                                              1, alone.data(), rows);
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const float one = alone[static_cast<std::size_t>(r)];
+          const float among = together[static_cast<std::size_t>(t * rows + r)];
+          if (is_block_format(format) && !exact) {
+            ASSERT_EQ(one, among) << dtype_name(format) << ", token " << t << ", row " << r;
+          } else {  // 224 terms of magnitude 1 at most, summed twice
+            ASSERT_NEAR(one, among, 2 * sum_error(224, 225)) << dtype_name(format);
+          }
+        }
+      }
+    }
+  }
+}
+
+/// A thread's groups are its own: a part of them gives the same bits, and no other row is written.
+TEST_P(ProductTest, AnyRangeOfGroupsGivesTheSameBits) {
+  for (const DType format : kFormats) {
+    for (const bool exact : {false, true}) {
+      const Matrix matrix = make(format, {83, 96}, unit());
+      const PreparedVectors x = prepare(3, matrix.view.cols, unit());
+      const std::vector<float> all = multiply(matrix, x, 3, exact, 83);
+      std::vector<float> pieces(all.size(), kUntouched);
+      const auto piece = [&](std::int64_t first, std::int64_t last) {
+        product_for(kernels(), format, exact)(matrix.packed.rows(), first, last, x.data(), 3, pieces.data(),
+                                              83);
+      };
+      piece(2, 3);
+      EXPECT_EQ(std::ranges::count(pieces, kUntouched),
+                static_cast<std::ptrdiff_t>(all.size()) - 3 * kGroupRows);
+      piece(0, 2);
+      piece(3, 3);
+      piece(3, 6);
+      EXPECT_EQ(pieces, all) << dtype_name(format);
+    }
+  }
+}
+
+/// An activation block's quants are off by half a step at most, and a step is the block's largest value over
+/// 127: so a product is off by Σ |w| · largest / 254 at most. On random signs the errors cancel, and the
+/// relative error of the whole vector is near 1/(127·√12) · largest / root mean square, √3 for uniform
+/// values: 0.4 %.
+TEST_P(ProductTest, Int8ActivationsCostLittle) {
+  for (const DType format : {DType::kQ8_0, DType::kQ4_0}) {
+    const Matrix matrix = make(format, {256, 1024}, unit());
+    const PreparedVectors x = prepare(1, matrix.view.cols, unit());
+    const std::vector<float> exact = multiply(matrix, x, 1, true, 256);
+    const std::vector<float> rounded = multiply(matrix, x, 1, false, 256);
+    double error = 0;
+    double size = 0;
+    for (std::size_t r = 0; r < 256; ++r) {
+      error += std::pow(static_cast<double>(rounded[r]) - exact[r], 2);
+      size += std::pow(static_cast<double>(exact[r]), 2);
+      double bound = 0;
+      for (std::size_t c = 0; c < 1024; ++c)
+        bound += std::abs(matrix.values[r * 1024 + c]) * x[0].scales[c / 32] * (0.5 + 1e-4);
+      EXPECT_LE(std::abs(rounded[r] - exact[r]), bound);
+    }
+    // Of 256 numbers each sum of squares is within a quarter of its mean, so that 0.4 % is never 0.6 %.
+    EXPECT_LT(std::sqrt(error / size), 0.006) << dtype_name(format);
+    EXPECT_GT(std::sqrt(error / size), 0.002) << "activations were not quantised";
+  }
+}
+
+/// The largest and the smallest numbers of each format, signs mixed.
+TEST_P(ProductTest, MultipliesExtremeValues) {
+  for (const DType format : kFormats) {
+    for (const float size : {1e-36f, 1e-5f, 6e4f}) {
+      SCOPED_TRACE(std::string(dtype_name(format)) + ", weights of " + std::to_string(size));
+      const Matrix matrix =
+          make(format, {20, 96}, [&] { return uniform(0.5f, 1.0f) * (whole(0, 1) ? size : -size); });
+      for (const float x_size : {1e-30f, 1e30f}) {
+        if (size < 1e-30f && x_size < 1.0f) continue;  // products that are no numbers
+        const PreparedVectors x = prepare(2, matrix.view.cols, [&] { return uniform(-x_size, x_size); });
+        expect_float_product(matrix, x, 2);
+        if (is_block_format(format)) expect_int8_product(matrix, x, 2);
+      }
+    }
+  }
+}
+
+/// What is no number must not come out as one.
+TEST_P(ProductTest, NaNAndInfinityComeThrough) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (const DType format : kFormats) {
+      for (const bool exact : {false, true}) {
+        const Matrix matrix = make(format, {20, 96}, [&] { return uniform(0.5f, 1.0f); });
+        std::int64_t count = 0;
+        const PreparedVectors x =
+            prepare(3, matrix.view.cols, [&] { return count++ == 96 + 40 ? bad : 1.0f; });
+        const std::vector<float> y = multiply(matrix, x, 3, exact, 20);
+        for (std::size_t r = 0; r < 20; ++r) {
+          EXPECT_TRUE(std::isfinite(y[r])) << dtype_name(format);
+          EXPECT_FALSE(std::isfinite(y[20 + r])) << dtype_name(format) << (exact ? ", exact" : "");
+          EXPECT_TRUE(std::isfinite(y[40 + r])) << dtype_name(format);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(ProductTest, PackedRowsUnpackToTheirValues) {
+  for (const DType format : kFormats) {
+    const Matrix matrix = make(format, {19, 70}, unit());
+    const auto cols = static_cast<std::size_t>(matrix.view.cols);
+    std::vector<float> row(cols);
+    for (std::size_t r = 0; r < 19; ++r) {
+      matrix.packed.unpack_row(static_cast<std::int64_t>(r), row);
+      EXPECT_TRUE(std::ranges::equal(row, std::span(matrix.values).subspan(r * cols, cols)))
+          << dtype_name(format);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, ProductTest, testing::ValuesIn(available_isas()), kernel_test_name);
+
+}  // namespace
+}  // namespace lattice::cpu
