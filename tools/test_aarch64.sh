@@ -30,6 +30,7 @@ objects=()
 rules=$build/build.ninja
 compiler="$(command -v ccache || true) aarch64-linux-gnu-g++"
 {
+  echo "builddir = $build"
   echo "rule cxx"
   echo "  command = $compiler -std=c++20 -O2 -g -Wall -Wextra -Wshadow -DFMT_HEADER_ONLY -isystem $build/system" \
     "-isystem /usr/src/googletest/googletest/include -I/usr/src/googletest/googletest" \

@@ -112,8 +112,7 @@ void add(const char* kind, std::string_view size, KvFormat kv, std::int64_t cont
   benchmark::RegisterBenchmark(name.c_str(),
                                [=, &table](benchmark::State& state) {
                                  Layer layer(size, kv, context, tokens);
-                                 for (auto _ : state) layer.run(table);
-                                 count(state, layer.work());
+                                 measure(state, layer.work(), [&] { layer.run(table); });
                                })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

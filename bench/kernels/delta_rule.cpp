@@ -96,8 +96,7 @@ void add(const char* kind, std::string_view size, std::int64_t tokens, const Tab
   benchmark::RegisterBenchmark(name.c_str(),
                                [=, &table](benchmark::State& state) {
                                  Layer layer(size, tokens);
-                                 for (auto _ : state) layer.run(table);
-                                 count(state, layer.work());
+                                 measure(state, layer.work(), [&] { layer.run(table); });
                                })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

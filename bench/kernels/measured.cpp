@@ -70,14 +70,12 @@ std::int64_t cold_bytes() {
   return kColdFactor * last_level_cache_bytes();
 }
 
-void count(benchmark::State& state, const Work& work) {
-  using benchmark::Counter;
-  constexpr auto kRate = Counter::kIsIterationInvariantRate;
-  const double least_seconds =
-      std::max(work.bytes / roof().bytes_per_second, work.flop / roof().flop_per_second);
-  if (work.bytes > 0) state.counters["GB/s"] = Counter(work.bytes * 1e-9, kRate);
-  if (work.flop > 0) state.counters["GFLOP/s"] = Counter(work.flop * 1e-9, kRate);
-  state.counters["%roof"] = Counter(100 * least_seconds, kRate);
+void count(benchmark::State& state, const Work& work, double seconds) {
+  const double each = seconds / static_cast<double>(state.iterations());
+  const double least = std::max(work.bytes / roof().bytes_per_second, work.flop / roof().flop_per_second);
+  if (work.bytes > 0) state.counters["GB/s"] = work.bytes / each * 1e-9;
+  if (work.flop > 0) state.counters["GFLOP/s"] = work.flop / each * 1e-9;
+  state.counters["%roof"] = 100 * least / each;
 }
 
 const std::vector<Table>& tables() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -32,7 +33,20 @@ struct Work {
 };
 
 /// Sets the counters: GB/s, GFLOP/s, and per cent of the roof, which is the slower of the two for this work.
-void count(benchmark::State& state, const Work& work);
+/// `seconds` is the wall's time of all iterations.
+void count(benchmark::State& state, const Work& work, double seconds);
+
+/// The benchmark loop around `body`, with the counters of `work`. (Google Benchmark's own rates cannot be per
+/// cent.)
+template <typename Body>
+void measure(benchmark::State& state, const Work& work, const Body& body) {
+  const auto start = std::chrono::steady_clock::now();
+  for (auto _ : state) {
+    body();
+    benchmark::ClobberMemory();
+  }
+  count(state, work, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+}
 
 /// A table of kernels and its name.
 struct Table {

@@ -103,7 +103,10 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
   }
   std::vector<float> y(static_cast<std::size_t>(tokens * stride));
   const cpu::Product product = cpu::product_for(*table.kernels, format.type, false);
-  for (auto _ : state) {
+  const auto elements = static_cast<double>(shape.rows * shape.cols);
+  const Work work{.bytes = static_cast<double>(groups * cold.group_bytes()),
+                  .flop = 2 * elements * static_cast<double>(tokens)};
+  measure(state, work, [&] {
     for (std::int64_t done = 0; done < groups;) {
       const std::int64_t piece = std::min(groups - done, cold.most_groups());
       const cpu::PackedRows rows = cold.take(piece);
@@ -114,11 +117,7 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
       });
       done += piece;
     }
-    benchmark::ClobberMemory();
-  }
-  const auto elements = static_cast<double>(shape.rows * shape.cols);
-  count(state, {.bytes = static_cast<double>(groups * cold.group_bytes()),
-                .flop = 2 * elements * static_cast<double>(tokens)});
+  });
 }
 
 void add(const char* kind, const Format& format, std::string_view size, const MatrixShape& shape,

@@ -26,7 +26,6 @@ void add(const char* name, const Sampling& sampling) {
     for (std::int64_t i = 0; i < kSeen; ++i) sampler.see_generated(static_cast<Token>(i * 97 % vocab));
     std::int64_t position = 0;
     for (auto _ : state) benchmark::DoNotOptimize(sampler.draw(logits, ++position));
-    count(state, {.bytes = static_cast<double>(vocab) * sizeof(float)});
   })->Unit(benchmark::kMicrosecond);
 }
 

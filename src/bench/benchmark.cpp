@@ -111,7 +111,7 @@ std::vector<std::int64_t> Runner::wanted_contexts() {
     }
   }
   std::ranges::sort(out);
-  out.erase(std::ranges::unique(out).begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 

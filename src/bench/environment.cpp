@@ -47,7 +47,7 @@ std::string cpu_name() {
 std::string cpu_name() {
   // x86 kernels write "model name", others a number for the part or the whole machine's name.
   for (const char* key : {"model name", "Model", "CPU part"}) {
-    const std::string name = value_of("/proc/cpuinfo", key);
+    std::string name = value_of("/proc/cpuinfo", key);
     if (name != kUnknown) return name;
   }
   return kUnknown;

@@ -37,6 +37,7 @@ constexpr std::int64_t kFullAttentionInterval = 4;
 const std::vector<std::string_view>& shape_names() {
   static const std::vector<std::string_view> names = [] {
     std::vector<std::string_view> out;
+    out.reserve(kScales.size());
     for (const Scale& scale : kScales) out.push_back(scale.name);
     return out;
   }();

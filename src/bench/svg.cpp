@@ -77,14 +77,16 @@ Axis::Axis(Scale scale, double low, double high, double begin, double end)
   if (scale == Scale::kLog) {
     low_ = round_down(low);
     high_ = round_up(std::max(high, 2 * low));
-    for (double tick = low_; tick <= high_ * (1 + 1e-6); tick = round_up(tick * 1.5)) ticks_.push_back(tick);
+    ticks_ = {low_};
+    while (ticks_.back() < high_ * (1 - 1e-6)) ticks_.push_back(round_up(ticks_.back() * 1.5));
     return;
   }
   if (high_ <= low_) high_ = low_ + 1;
   const double step = round_up((high_ - low_) / kTicks);
   low_ = std::floor(low_ / step + 1e-9) * step;
   high_ = std::ceil(high_ / step - 1e-9) * step;
-  for (double i = 0; low_ + i * step <= high_ + step / 2; ++i) ticks_.push_back(low_ + i * step);
+  const auto steps = std::lround((high_ - low_) / step);
+  for (long i = 0; i <= steps; ++i) ticks_.push_back(low_ + static_cast<double>(i) * step);
 }
 
 double Axis::place(double value) const noexcept {

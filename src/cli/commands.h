@@ -17,5 +17,6 @@ void add_perplexity(CLI::App& program);
 void add_quantize(CLI::App& program);
 void add_devices(CLI::App& program);
 void add_bench(CLI::App& program);
+void add_msl(CLI::App& program);
 
 }  // namespace lattice::cli

@@ -32,7 +32,7 @@ another model to take where none is given.)";
 
 void add_commands(CLI::App& program) {
   for (const auto add : {add_run, add_chat, add_inspect, add_tokenize, add_logits, add_perplexity,
-                         add_quantize, add_devices, add_bench}) {
+                         add_quantize, add_devices, add_bench, add_msl}) {
     add(program);
   }
   for (CLI::App* command : program.get_subcommands([](CLI::App*) { return true; }))

@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <string>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -33,7 +35,16 @@ constexpr std::array kNames = {
     IsaName{Isa::kAvx512Vnni, "avx512vnni"},
 };
 
-#if defined(__aarch64__)
+#if defined(__x86_64__)
+/// Clang 14 does not know the name to ask __builtin_cpu_supports for.
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#elif defined(__aarch64__)
 struct ArmFeatures {
   bool dotprod;
   bool i8mm;
@@ -67,8 +78,7 @@ std::vector<Isa> available_isas() {
   std::vector<Isa> isas = {Isa::kScalar};
 #if defined(__x86_64__)
   // Each includes the one before, as every processor that has the later ones does.
-  if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")))
-    return isas;
+  if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())) return isas;
   isas.push_back(Isa::kAvx2);
   if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))

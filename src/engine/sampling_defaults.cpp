@@ -18,19 +18,19 @@ struct Field {
   const char* gguf_name;  // after general.sampling.; nullptr: GGUF has no such key
   float Sampling::*value;
   double least;
-  bool least_is_in;
   double most;
+  bool least_is_in;
   bool most_is_in;
 };
 
 constexpr double kNoLimit = std::numeric_limits<float>::max();
 constexpr Field kFields[] = {
-    {"temperature", "temp", &Sampling::temperature, 0, true, kNoLimit, true},
-    {"top_p", "top_p", &Sampling::top_p, 0, false, 1, true},
-    {"min_p", "min_p", &Sampling::min_p, 0, true, 1, false},
-    {"repetition_penalty", "penalty_repeat", &Sampling::repetition_penalty, 0, false, kNoLimit, true},
-    {"presence_penalty", nullptr, &Sampling::presence_penalty, -2, true, 2, true},
-    {"frequency_penalty", nullptr, &Sampling::frequency_penalty, -2, true, 2, true},
+    {"temperature", "temp", &Sampling::temperature, 0, kNoLimit, true, true},
+    {"top_p", "top_p", &Sampling::top_p, 0, 1, false, true},
+    {"min_p", "min_p", &Sampling::min_p, 0, 1, true, false},
+    {"repetition_penalty", "penalty_repeat", &Sampling::repetition_penalty, 0, kNoLimit, false, true},
+    {"presence_penalty", nullptr, &Sampling::presence_penalty, -2, 2, true, true},
+    {"frequency_penalty", nullptr, &Sampling::frequency_penalty, -2, 2, true, true},
 };
 constexpr const char* kTopK = "top_k";
 constexpr std::string_view kGgufPrefix = "general.sampling.";

@@ -62,6 +62,7 @@ std::filesystem::path shipped_model_path() {
     if (fs::exists(place / "config.json", ignored)) return place;
   }
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const fs::path& place : all) names.push_back(place.string());
   fail("the model that comes with Lattice was not found in {}; name one, or set {}", fmt::join(names, ", "),
        kVariable);

@@ -42,7 +42,8 @@ BodyWriter::BodyWriter(const Module& module) : module_(module), walk_(*module.so
   for (const TokenRange& attribute : module.attributes) replace(attribute, "");
   // An instantiation may hold attributes of its own.
   for (const TokenRange& instantiation : module.instantiations) {
-    replacements_.erase(replacements_.lower_bound(instantiation.begin), replacements_.lower_bound(instantiation.end));
+    replacements_.erase(replacements_.lower_bound(instantiation.begin),
+                        replacements_.lower_bound(instantiation.end));
     replace(instantiation, "");
   }
 }
@@ -61,10 +62,12 @@ std::string BodyWriter::number(std::string_view text) const {
   return std::string(text) + 'f';
 }
 
-// A range designator is Clang's and not GCC's. Written as a loop, where it covers the whole array; a part of one is left as
-// it is, for the compiler to take or to refuse.
+// A range designator is Clang's and not GCC's. Written as a loop, where it covers the whole array; a part of
+// one is left as it is, for the compiler to take or to refuse.
 std::string BodyWriter::range_initializer(std::size_t& at) const {
-  if (!walk_.is(at, "=") || !walk_.is(at + 1, "{") || !walk_.is(at + 2, "[") || at < 4 || !walk_.is(at - 1, "]")) return {};
+  if (!walk_.is(at, "=") || !walk_.is(at + 1, "{") || !walk_.is(at + 2, "[") || at < 4 ||
+      !walk_.is(at - 1, "]"))
+    return {};
   const std::size_t past = walk_.past_group(at + 2);
   const std::size_t end = walk_.past_group(at + 1);
   std::size_t open = at - 1;
@@ -75,7 +78,8 @@ std::string BodyWriter::range_initializer(std::size_t& at) const {
   if (!whole || !walk_.is(past, "=") || !walk_.is(end, ";") || !walk_.is_identifier(open - 1)) return {};
   const std::string value = write({past + 1, end - 1});
   at = end + 1;
-  return fmt::format("; for (auto& lattice_element : {}) lattice_element = {};", module_.tokens[open - 1].text, value);
+  return fmt::format("; for (auto& lattice_element : {}) lattice_element = {};",
+                     module_.tokens[open - 1].text, value);
 }
 
 /// Whether the type that `constant` at `at` qualifies is const already: C++ takes the word only once.
@@ -84,7 +88,8 @@ bool BodyWriter::const_nearby(std::size_t at) const {
   for (std::size_t i = at; i > 0; --i) {
     const Token& before = tokens[i - 1];
     if (before.is("const")) return true;
-    if (!before.is("static") && !before.is("constexpr") && !before.is("volatile") && !is_erased(before)) break;
+    if (!before.is("static") && !before.is("constexpr") && !before.is("volatile") && !is_erased(before))
+      break;
   }
   const std::size_t end = walk_.past_type(at);
   for (std::size_t i = at + 1; i < end; ++i) {
@@ -155,7 +160,8 @@ std::string BodyWriter::write() const {
     }
     const bool clings = !out.empty() && is_letter_or_digit(out.back()) && is_letter_or_digit(text.front());
     // Two operators that stood apart (`a - -b`, `vec<vec<T> >`) must not grow together.
-    if (clings || (!out.empty() && out.back() != '\n' && (token.space_before || !is_letter_or_digit(text.front())))) {
+    if (clings ||
+        (!out.empty() && out.back() != '\n' && (token.space_before || !is_letter_or_digit(text.front())))) {
       out += ' ';
     }
     out += text;
@@ -195,6 +201,8 @@ std::string bare_type(const Module& module, const BodyWriter& writer, TokenRange
   return out;
 }
 
-std::string defined_flag(std::string_view constant) { return fmt::format("lattice_defined_{}", constant); }
+std::string defined_flag(std::string_view constant) {
+  return fmt::format("lattice_defined_{}", constant);
+}
 
 }  // namespace lattice::msl

@@ -9,15 +9,18 @@
 
 namespace lattice::msl {
 
-/// Writes a module's tokens as C++: what every target does with them alike. Address spaces and attributes go, `constant`
-/// becomes const, literals take C++'s spelling of MSL's types (1.0 is a float, 1.0h a half), and what a target
-/// puts in the place of a range of tokens is written instead. Lines keep their numbers, by #line.
+/// Writes a module's tokens as C++: what every target does with them alike. Address spaces and attributes go,
+/// `constant` becomes const, literals take C++'s spelling of MSL's types (1.0 is a float, 1.0h a half), and
+/// what a target puts in the place of a range of tokens is written instead. Lines keep their numbers, by
+/// #line.
 class BodyWriter {
  public:
   explicit BodyWriter(const Module& module);
 
   /// Writes `text` for [range), and nothing of the range itself. Ranges must not overlap.
-  void replace(TokenRange range, std::string text) { replacements_[range.begin] = {range.end, std::move(text)}; }
+  void replace(TokenRange range, std::string text) {
+    replacements_[range.begin] = {range.end, std::move(text)};
+  }
   /// Writes `#pragma unroll` where the source has it.
   void keep_unrolling() { keep_unrolling_ = true; }
 
@@ -34,7 +37,8 @@ class BodyWriter {
 
   /// The text of one token and past which token it reaches.
   [[nodiscard]] std::string translate(std::size_t& at) const;
-  /// What stands for `= { [0 ... N - 1] = value };` behind `T name[N]`; moves `at` past it. Empty where none is there.
+  /// What stands for `= { [0 ... N - 1] = value };` behind `T name[N]`; moves `at` past it. Empty where none
+  /// is there.
   [[nodiscard]] std::string range_initializer(std::size_t& at) const;
   [[nodiscard]] bool const_nearby(std::size_t at) const;
   [[nodiscard]] std::string number(std::string_view text) const;

@@ -6,8 +6,9 @@
 namespace lattice::msl {
 namespace {
 
-// Metal Shading Language Specification, "Attributes for Kernel Function Input Arguments". The `dispatch_` sizes
-// are those asked for; without the prefix they are the threadgroup's own, smaller at the edge of a grid.
+// Metal Shading Language Specification, "Attributes for Kernel Function Input Arguments". The `dispatch_`
+// sizes are those asked for; without the prefix they are the threadgroup's own, smaller at the edge of a
+// grid.
 constexpr std::array<Builtin, 20> kBuiltins = {{
     {"thread_position_in_grid", "position_in_grid", true},
     {"thread_position_in_threadgroup", "position_in_threadgroup", true},

@@ -11,7 +11,8 @@ namespace {
 
 class SoftEmitter {
  public:
-  SoftEmitter(const Module& module, std::string_view entry) : module_(module), entry_(entry), writer_(module) {}
+  SoftEmitter(const Module& module, std::string_view entry)
+      : module_(module), entry_(entry), writer_(module) {}
 
   std::string run() {
     for (const ThreadgroupDeclaration& declaration : module_.threadgroup_declarations) share(declaration);
@@ -38,7 +39,8 @@ class SoftEmitter {
     for (const ThreadgroupDeclaration::Name& name : declaration.names) {
       const std::string_view id = module_.tokens[name.token].text;
       add(text, "typedef {} lattice_type_{}{}; ", type, id, writer_.write(name.extents));
-      add(text, "lattice_type_{0}& {0} = target::threadgroup_variable<lattice_type_{0}>({1}); ", id, variables_.size());
+      add(text, "lattice_type_{0}& {0} = target::threadgroup_variable<lattice_type_{0}>({1}); ", id,
+          variables_.size());
       variables_.emplace_back(id);
     }
     writer_.replace(declaration.all, text);
@@ -51,13 +53,15 @@ class SoftEmitter {
     if (constant.function_constant) {
       add(text, " static bool {} = false;", defined_flag(constant.name));
     } else {
-      add(text, " static void lattice_set_{0}() {{ {0} = {1}; }}", constant.name, writer_.write(constant.initializer));
+      add(text, " static void lattice_set_{0}() {{ {0} = {1}; }}", constant.name,
+          writer_.write(constant.initializer));
     }
     writer_.replace(constant.all, text);
   }
 
   [[nodiscard]] std::string source_of(const Parameter& parameter) const {
-    if (parameter.kind == ParameterKind::kBuffer) return fmt::format("{{Source::kBuffer, {}}}", parameter.index);
+    if (parameter.kind == ParameterKind::kBuffer)
+      return fmt::format("{{Source::kBuffer, {}}}", parameter.index);
     if (parameter.kind == ParameterKind::kThreadgroupMemory) {
       return fmt::format("{{Source::kThreadgroupMemory, {}}}", parameter.index);
     }
@@ -76,20 +80,28 @@ class SoftEmitter {
           fmt::format("&lattice_msl::{}{}", function.function, writer_.write(kernel.template_arguments));
       add(out, "static const Source sources_{}[] = {{", i);
       for (const Parameter& parameter : function.parameters) add(out, "{}, ", source_of(parameter));
-      add(out, "{{Source::kBuffer}}}};\nstatic void run_{0}(const ThreadState& state) {{ run({1}, state, sources_{0}); }}\n",
+      add(out,
+          "{{Source::kBuffer}}}};\nstatic void run_{0}(const ThreadState& state) {{ run({1}, state, "
+          "sources_{0}); }}\n",
           i, address);
-      add(table, "{{\"{}\", run_{}, {}, parameters_of({})}}, ", kernel.name, i, function.parameters.size(), address);
+      add(table, "{{\"{}\", run_{}, {}, parameters_of({})}}, ", kernel.name, i, function.parameters.size(),
+          address);
     }
     add(out, "static const lattice::soft::KernelInfo kernels[] = {{{}{{}}}};\n", table);
     constants(out);
     add(out, "static const char* const variable_names[] = {{");
     for (const std::string& name : variables_) add(out, "\"{}\", ", name);
-    add(out, "nullptr}};\nstatic void attach(const lattice::soft::Runtime* runtime) {{ target::runtime = runtime; }}\n");
-    add(out, "static const lattice::soft::ModuleInfo info = {{lattice::soft::kAbiVersion, {}, kernels, {}, constants, "
-             "attach, specialize, {}, variable_names}};\n}}\n",
+    add(out,
+        "nullptr}};\nstatic void attach(const lattice::soft::Runtime* runtime) {{ target::runtime = runtime; "
+        "}}\n");
+    add(out,
+        "static const lattice::soft::ModuleInfo info = {{lattice::soft::kAbiVersion, {}, kernels, {}, "
+        "constants, "
+        "attach, specialize, {}, variable_names}};\n}}\n",
         module_.kernels.size(), constant_count_, variables_.size());
-    add(out, "extern \"C\" __attribute__((visibility(\"default\"))) const lattice::soft::ModuleInfo* {}() "
-             "{{ return &lattice_msl::soft_entry::info; }}\n",
+    add(out,
+        "extern \"C\" __attribute__((visibility(\"default\"))) const lattice::soft::ModuleInfo* {}() "
+        "{{ return &lattice_msl::soft_entry::info; }}\n",
         entry_);
     return out;
   }
@@ -100,8 +112,8 @@ class SoftEmitter {
     for (const ConstantGlobal& constant : module_.constants) {
       const std::string scope = "lattice_msl::" + constant.scope;
       if (constant.function_constant) {
-        add(table, "{{{0}, sizeof({1}{2}), &{1}{2}, &{1}{3}}}, ", *constant.function_constant, scope, constant.name,
-            defined_flag(constant.name));
+        add(table, "{{{0}, sizeof({1}{2}), &{1}{2}, &{1}{3}}}, ", *constant.function_constant, scope,
+            constant.name, defined_flag(constant.name));
         ++constant_count_;
       } else if (constant.specialized) {
         add(setters, " {}lattice_set_{}();", scope, constant.name);
@@ -120,6 +132,8 @@ class SoftEmitter {
 
 }  // namespace
 
-std::string emit_soft(const Module& module, std::string_view entry) { return SoftEmitter(module, entry).run(); }
+std::string emit_soft(const Module& module, std::string_view entry) {
+  return SoftEmitter(module, entry).run();
+}
 
 }  // namespace lattice::msl

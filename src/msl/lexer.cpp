@@ -7,7 +7,9 @@
 namespace lattice::msl {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // Bytes from 0x80 up are the parts of a UTF-8 identifier.
 bool starts_identifier(char c) {
@@ -15,7 +17,9 @@ bool starts_identifier(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
-bool continues_identifier(char c) { return starts_identifier(c) || is_digit(c); }
+bool continues_identifier(char c) {
+  return starts_identifier(c) || is_digit(c);
+}
 
 // Longest first, so that the first match is the longest.
 constexpr std::array<std::string_view, 26> kLongPunctuators = {
@@ -122,7 +126,8 @@ class Lexer {
     while (peek() != quote) {
       if (at_ >= text_.size() || peek() == '\n') {
         at_ = begin;
-        fail_at(sources_, place_, "{} does not end on its line", quote == '"' ? "the string" : "the character");
+        fail_at(sources_, place_, "{} does not end on its line",
+                quote == '"' ? "the string" : "the character");
       }
       at_ += peek() == '\\' ? 2 : 1;
     }

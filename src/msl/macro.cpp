@@ -65,7 +65,8 @@ const MacroTable::Hidden* MacroTable::hide(std::string_view name, const Hidden* 
 
 void MacroTable::count(std::size_t tokens, const Token& place) {
   produced_ += tokens;
-  if (produced_ > kMaxTokens) fail_at(sources_, place, "the macros expand to more than {} tokens", kMaxTokens);
+  if (produced_ > kMaxTokens)
+    fail_at(sources_, place, "the macros expand to more than {} tokens", kMaxTokens);
 }
 
 Tokens MacroTable::expand(const Tokens& input) {
@@ -87,7 +88,8 @@ MacroTable::Items MacroTable::expand_items(Items input) {
     stack.pop_back();
     const auto found = item.token.is_identifier() ? macros_.find(item.token.text) : macros_.end();
     bool expands = found != macros_.end();
-    for (const Hidden* h = item.hidden; expands && h != nullptr; h = h->rest) expands = h->name != item.token.text;
+    for (const Hidden* h = item.hidden; expands && h != nullptr; h = h->rest)
+      expands = h->name != item.token.text;
     std::optional<std::vector<Items>> arguments;
     if (expands && found->second.function_like) {
       arguments = take_arguments(stack, found->second, item);
@@ -100,14 +102,15 @@ MacroTable::Items MacroTable::expand_items(Items input) {
     static const std::vector<Items> kNone;
     Items result = substitute(found->second, arguments ? *arguments : kNone, item);
     count(result.size() + 1, item.token);
-    stack.insert(stack.end(), std::make_move_iterator(result.rbegin()), std::make_move_iterator(result.rend()));
+    stack.insert(stack.end(), std::make_move_iterator(result.rbegin()),
+                 std::make_move_iterator(result.rend()));
   }
   --depth_;
   return out;
 }
 
 std::optional<std::vector<MacroTable::Items>> MacroTable::take_arguments(Items& stack, const Macro& macro,
-                                                                        const Item& name) {
+                                                                         const Item& name) {
   if (stack.empty() || !stack.back().token.is("(")) return std::nullopt;
   stack.pop_back();
   std::vector<Items> arguments(1);
@@ -124,7 +127,7 @@ std::optional<std::vector<MacroTable::Items>> MacroTable::take_arguments(Items& 
     if (depth <= 0 && token.is(",") && !in_variadic) {
       arguments.emplace_back();
     } else {
-      arguments.back().push_back(std::move(item));
+      arguments.back().push_back(item);
     }
   }
   if (macro.parameters.empty() && arguments.size() == 1 && arguments[0].empty()) arguments.clear();
@@ -136,8 +139,8 @@ std::optional<std::vector<MacroTable::Items>> MacroTable::take_arguments(Items& 
   return arguments;
 }
 
-void MacroTable::append_operand(Items& out, const Macro& macro, const std::vector<Items>& arguments, std::size_t at,
-                                bool expanded, const Item& name) {
+void MacroTable::append_operand(Items& out, const Macro& macro, const std::vector<Items>& arguments,
+                                std::size_t at, bool expanded, const Item& name) {
   const Token& token = macro.body[at];
   const auto parameter = parameter_index(macro, token);
   if (!parameter) {
@@ -150,12 +153,14 @@ void MacroTable::append_operand(Items& out, const Macro& macro, const std::vecto
   out.insert(out.end(), value.begin(), value.end());
 }
 
-MacroTable::Items MacroTable::substitute(const Macro& macro, const std::vector<Items>& arguments, const Item& name) {
+MacroTable::Items MacroTable::substitute(const Macro& macro, const std::vector<Items>& arguments,
+                                         const Item& name) {
   Items out;
   const Tokens& body = macro.body;
   for (std::size_t i = 0; i < body.size(); ++i) {
     const bool pasted_next = i + 1 < body.size() && body[i + 1].is("##");
-    if (macro.function_like && body[i].is("#") && i + 1 < body.size() && parameter_index(macro, body[i + 1])) {
+    if (macro.function_like && body[i].is("#") && i + 1 < body.size() &&
+        parameter_index(macro, body[i + 1])) {
       out.push_back({stringize(arguments[*parameter_index(macro, body[i + 1])], name.token), nullptr});
       ++i;
     } else if (body[i].is("##") && i + 1 < body.size()) {

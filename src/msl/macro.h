@@ -18,8 +18,8 @@ struct Macro {
   Tokens body;
 };
 
-/// The macros that are defined, and their expansion: Prosser's algorithm, in which every token carries the set
-/// of the macros that it came out of and that may not expand it again.
+/// The macros that are defined, and their expansion: Prosser's algorithm, in which every token carries the
+/// set of the macros that it came out of and that may not expand it again.
 class MacroTable {
  public:
   explicit MacroTable(SourceSet& sources) : sources_(sources) {}
@@ -48,7 +48,8 @@ class MacroTable {
   [[nodiscard]] Items expand_items(Items input);
   /// Takes the arguments of a call off the end of `stack` (which is the input, reversed); nothing where no
   /// parenthesis follows.
-  [[nodiscard]] std::optional<std::vector<Items>> take_arguments(Items& stack, const Macro& macro, const Item& name);
+  [[nodiscard]] std::optional<std::vector<Items>> take_arguments(Items& stack, const Macro& macro,
+                                                                 const Item& name);
   [[nodiscard]] Items substitute(const Macro& macro, const std::vector<Items>& arguments, const Item& name);
   void append_operand(Items& out, const Macro& macro, const std::vector<Items>& arguments, std::size_t at,
                       bool expanded, const Item& name);

@@ -33,17 +33,17 @@ struct Parameter {
   std::string type;  ///< as written, address space included, attributes left out
   ParameterKind kind = ParameterKind::kBuiltin;
   AddressSpace space = AddressSpace::kNone;
-  std::uint32_t index = 0;   ///< of a buffer or of threadgroup memory
-  std::string builtin;       ///< the attribute's name, for example "thread_position_in_grid"
-  bool reference = false;    ///< `T&` and not `T*`
-  bool read_only = false;    ///< what it points to is const
-  bool optional = false;     ///< [[function_constant(c)]] decides whether it is there
+  std::uint32_t index = 0;  ///< of a buffer or of threadgroup memory
+  std::string builtin;      ///< the attribute's name, for example "thread_position_in_grid"
+  bool reference = false;   ///< `T&` and not `T*`
+  bool read_only = false;   ///< what it points to is const
+  bool optional = false;    ///< [[function_constant(c)]] decides whether it is there
 };
 
 /// A `threadgroup` variable in a kernel's body. Several names may share one declaration.
 struct ThreadgroupDeclaration {
   struct Name {
-    std::size_t token;  ///< of the name
+    std::size_t token;   ///< of the name
     TokenRange extents;  ///< `[4][32]`, or empty
   };
   TokenRange all;   ///< from the first token of the declaration to past its semicolon
@@ -57,7 +57,7 @@ struct ConstantGlobal {
   std::string name;
   std::string scope;  ///< the namespaces around it, each with its `::`
   std::string type;   ///< as written
-  TokenRange all;    ///< past its semicolon
+  TokenRange all;     ///< past its semicolon
   TokenRange type_tokens;
   TokenRange extents;      ///< array extents, or empty
   TokenRange initializer;  ///< behind `=`, or the braces; empty where there is none
@@ -77,8 +77,8 @@ struct KernelFunction {
 
 /// What can be launched: a kernel function that is no template, or one instance of a template.
 struct Kernel {
-  std::string name;         ///< by which the host asks for it
-  std::size_t function = 0;  ///< in Module::functions
+  std::string name;               ///< by which the host asks for it
+  std::size_t function = 0;       ///< in Module::functions
   TokenRange template_arguments;  ///< `<float, 4>`, or empty
   Token place;
 };
@@ -97,7 +97,9 @@ struct Module {
 
   /// Throws Error naming those there are, where there is no such kernel.
   [[nodiscard]] const Kernel& kernel(std::string_view name) const;
-  [[nodiscard]] const KernelFunction& function_of(const Kernel& kernel) const { return functions[kernel.function]; }
+  [[nodiscard]] const KernelFunction& function_of(const Kernel& kernel) const {
+    return functions[kernel.function];
+  }
   /// The tokens' text, as a person would write it.
   [[nodiscard]] std::string text(TokenRange range) const;
 };

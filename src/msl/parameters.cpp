@@ -85,8 +85,8 @@ class ParameterParser {
       } else if (find_builtin(name)) {
         out.builtin = name;
       } else if (name != "maybe_unused" && name != "gnu") {
-        fail_at(*module_.sources, tokens_[name_at], "a compute kernel's parameter cannot have the attribute [[{}]]",
-                name);
+        fail_at(*module_.sources, tokens_[name_at],
+                "a compute kernel's parameter cannot have the attribute [[{}]]", name);
       }
     }
   }
@@ -95,8 +95,10 @@ class ParameterParser {
     if (argument.end - argument.begin == 1) {
       const Token& token = tokens_[argument.begin];
       std::uint32_t value = 0;
-      const auto [stop, error] = std::from_chars(token.text.data(), token.text.data() + token.text.size(), value);
-      if (token.kind == TokenKind::kNumber && error == std::errc{} && stop == token.text.data() + token.text.size()) {
+      const auto [stop, error] =
+          std::from_chars(token.text.data(), token.text.data() + token.text.size(), value);
+      if (token.kind == TokenKind::kNumber && error == std::errc{} &&
+          stop == token.text.data() + token.text.size()) {
         return in_range(at, value);
       }
       const auto found = names_.constants.find(token.text);
@@ -108,7 +110,8 @@ class ParameterParser {
 
   [[nodiscard]] std::uint32_t in_range(std::size_t at, std::uint32_t value) const {
     if (value > kMaxIndex) {
-      fail_at(*module_.sources, tokens_[at], "index {} is above {}, the last that Metal has", value, kMaxIndex);
+      fail_at(*module_.sources, tokens_[at], "index {} is above {}, the last that Metal has", value,
+              kMaxIndex);
     }
     return value;
   }
@@ -134,7 +137,8 @@ class ParameterParser {
       if (token.is(">")) --angles;
       if (token.is(">>")) angles -= 2;
       if (angles > 0) continue;
-      if (token.is("[") || token.is("(")) refuse(at, "a kernel's parameter may be no reference to an array and no function");
+      if (token.is("[") || token.is("("))
+        refuse(at, "a kernel's parameter may be no reference to an array and no function");
       if (token.is("=")) refuse(at, "a kernel's parameter has no default");
       if (token.is("*")) {
         ++pointers;
@@ -145,10 +149,12 @@ class ParameterParser {
       if (token.is("device")) out.space = AddressSpace::kDevice;
       if (token.is("constant")) out.space = AddressSpace::kConstant;
       if (token.is("threadgroup")) out.space = AddressSpace::kThreadgroup;
-      for (const std::string_view image : {"texture", "sampler", "depth2d", "depthcube", "imageblock", "acceleration",
-                                           "intersection", "visible_function_table", "tensor"}) {
+      for (const std::string_view image :
+           {"texture", "sampler", "depth2d", "depthcube", "imageblock", "acceleration", "intersection",
+            "visible_function_table", "tensor"}) {
         if (token.is_identifier() && token.text.starts_with(image) && at != name) {
-          fail_at(*module_.sources, token, "textures, samplers and the like ({}) are not supported", token.text);
+          fail_at(*module_.sources, token, "textures, samplers and the like ({}) are not supported",
+                  token.text);
         }
       }
       if (names_.structs_with_pointers.count(token.text) != 0 && at != name) {
@@ -175,11 +181,12 @@ class ParameterParser {
     if (points && out.space == AddressSpace::kNone) refuse(at, "a pointer needs an address space");
     if (points && !out.builtin.empty()) refuse(at, "a position or an index is no pointer");
     if (!points && out.builtin.empty()) {
-      fail_at(*module_.sources, tokens_[at], "parameter {} is neither a buffer nor has it an attribute that says what it is",
-              out.name);
+      fail_at(*module_.sources, tokens_[at],
+              "parameter {} is neither a buffer nor has it an attribute that says what it is", out.name);
     }
     if (index_ && (index_kind_ == "buffer") != (out.kind == ParameterKind::kBuffer)) {
-      fail_at(*module_.sources, tokens_[at], "parameter {} cannot be [[{}({})]]", out.name, index_kind_, *index_);
+      fail_at(*module_.sources, tokens_[at], "parameter {} cannot be [[{}({})]]", out.name, index_kind_,
+              *index_);
     }
     out.index = index_.value_or(kUnnumbered);
   }

@@ -108,11 +108,14 @@ class Parser {
     return at + 1;
   }
 
-  /// struct, class, union or enum with a body or a forward declaration, and not a function or variable of such
-  /// a type.
+  /// struct, class, union or enum with a body or a forward declaration, and not a function or variable of
+  /// such a type.
   [[nodiscard]] bool is_class(std::size_t at) const {
-    while (walk_.is_identifier(at) && (walk_.is(at, "static") || walk_.is(at, "const") || walk_.is(at, "constexpr"))) ++at;
-    if (!walk_.is(at, "struct") && !walk_.is(at, "class") && !walk_.is(at, "union") && !walk_.is(at, "enum")) return false;
+    while (walk_.is_identifier(at) &&
+           (walk_.is(at, "static") || walk_.is(at, "const") || walk_.is(at, "constexpr")))
+      ++at;
+    if (!walk_.is(at, "struct") && !walk_.is(at, "class") && !walk_.is(at, "union") && !walk_.is(at, "enum"))
+      return false;
     for (++at; at < tokens_.size(); ++at) {
       if (walk_.is(at, "{") || walk_.is(at, ";")) return true;
       if (walk_.is(at, "=")) return false;
@@ -216,7 +219,8 @@ class Parser {
         return out;
       } else if (walk_.is(at, "{")) {
         if (out.body == 0) out.body = at;
-        const bool constructor_member = out.parameters != 0 && in_initializer_list_ && !walk_.is(at - 1, ")") && !walk_.is(at - 1, "}");
+        const bool constructor_member =
+            out.parameters != 0 && in_initializer_list_ && !walk_.is(at - 1, ")") && !walk_.is(at - 1, "}");
         const std::size_t end = walk_.past_group(at);
         if (out.parameters != 0 && out.equals == 0 && !constructor_member) {
           out.body = at;
@@ -235,8 +239,10 @@ class Parser {
       } else {
         if (walk_.is(at, "=") && out.equals == 0 && !walk_.is(at - 1, "operator")) out.equals = at;
         if (walk_.is(at, "kernel") && out.parameters == 0) out.kernel = true;
-        if ((walk_.is(at, "vertex") || walk_.is(at, "fragment")) && out.parameters == 0 && walk_.is_identifier(at + 1)) {
-          fail_at(*module_.sources, tokens_[at], "{} functions are not supported, only kernels", tokens_[at].text);
+        if ((walk_.is(at, "vertex") || walk_.is(at, "fragment")) && out.parameters == 0 &&
+            walk_.is_identifier(at + 1)) {
+          fail_at(*module_.sources, tokens_[at], "{} functions are not supported, only kernels",
+                  tokens_[at].text);
         }
         in_initializer_list_ = out.parameters != 0 && (in_initializer_list_ || walk_.is(at, ":"));
         ++at;
@@ -289,7 +295,8 @@ class Parser {
   void add_kernel_function(std::size_t begin, const Shape& shape, const std::string& path, bool is_template) {
     if (shape.body == 0) return;  // a declaration of what is defined elsewhere
     const std::size_t name = shape.parameters - 1;
-    if (!walk_.is_identifier(name)) refuse(begin, "a kernel needs a name; specialised kernel templates are not supported");
+    if (!walk_.is_identifier(name))
+      refuse(begin, "a kernel needs a name; specialised kernel templates are not supported");
     KernelFunction function;
     function.place = tokens_[name];
     function.function = path + std::string(tokens_[name].text);
@@ -320,7 +327,9 @@ class Parser {
     std::size_t name = out.type.end;
     if (name == out.type.begin || !walk_.is_identifier(name)) return std::nullopt;
     out.all.begin = at;
-    while (at > 0 && (walk_.is(at - 1, "static") || walk_.is(at - 1, "const") || walk_.is(at - 1, "volatile"))) --at;
+    while (at > 0 &&
+           (walk_.is(at - 1, "static") || walk_.is(at - 1, "const") || walk_.is(at - 1, "volatile")))
+      --at;
     out.all.begin = at;
     if (at > 0 && walk_.is(at - 1, ")")) {  // alignas(16) threadgroup T x;
       for (std::size_t open = at - 1; open > 0 && open + 8 > at; --open) {
@@ -328,7 +337,8 @@ class Parser {
       }
     }
     while (true) {
-      if (!walk_.is_identifier(name)) refuse(name, "a threadgroup variable needs a name; pointers stand in a declaration of their own");
+      if (!walk_.is_identifier(name))
+        refuse(name, "a threadgroup variable needs a name; pointers stand in a declaration of their own");
       std::size_t end = name + 1;
       while (walk_.is(end, "[") && !walk_.opens_attribute(end)) end = walk_.past_group(end);
       out.names.push_back({name, {name + 1, end}});
@@ -342,7 +352,8 @@ class Parser {
         out.all.end = end + 1;
         return out;
       }
-      if (out.names.size() == 1 && !walk_.is(end, ",") && !walk_.is(end, "=") && !walk_.is(end, "{")) return std::nullopt;
+      if (out.names.size() == 1 && !walk_.is(end, ",") && !walk_.is(end, "=") && !walk_.is(end, "{"))
+        return std::nullopt;
       if (!walk_.is(end, ",")) refuse(end, "a threadgroup variable has no initialiser");
       name = end + 1;
     }
@@ -360,8 +371,9 @@ class Parser {
   }
 
   [[nodiscard]] bool in_attribute(std::size_t at) const {
-    auto after = std::upper_bound(module_.attributes.begin(), module_.attributes.end(), at,
-                                  [](std::size_t value, const TokenRange& range) { return value < range.begin; });
+    auto after =
+        std::upper_bound(module_.attributes.begin(), module_.attributes.end(), at,
+                         [](std::size_t value, const TokenRange& range) { return value < range.begin; });
     return after != module_.attributes.begin() && at < (after - 1)->end;
   }
 
@@ -413,8 +425,8 @@ class Parser {
     return found->second;
   }
 
-  /// `template [[host_name("x")]] [[kernel]] void f<float>(…);`, or with decltype(f<float>) or a typedef for the
-  /// function's type.
+  /// `template [[host_name("x")]] [[kernel]] void f<float>(…);`, or with decltype(f<float>) or a typedef for
+  /// the function's type.
   std::size_t parse_instantiation(std::size_t begin) {
     const std::size_t end = past_semicolon(begin);
     Shape shape;
@@ -458,15 +470,18 @@ class Parser {
 
   void resolve_instances() {
     for (const Instance& instance : instances_) {
-      const auto found = std::find_if(module_.functions.begin(), module_.functions.end(), [&](const KernelFunction& f) {
-        const std::size_t qualifier = f.function.rfind("::");
-        return f.is_template &&
-               std::string_view(f.function).substr(qualifier == std::string::npos ? 0 : qualifier + 2) == instance.function;
-      });
+      const auto found =
+          std::find_if(module_.functions.begin(), module_.functions.end(), [&](const KernelFunction& f) {
+            const std::size_t qualifier = f.function.rfind("::");
+            return f.is_template &&
+                   std::string_view(f.function).substr(qualifier == std::string::npos ? 0 : qualifier + 2) ==
+                       instance.function;
+          });
       if (found == module_.functions.end()) {
         fail_at(*module_.sources, instance.place, "there is no kernel template {}", instance.function);
       }
-      module_.kernels.push_back({instance.host_name, static_cast<std::size_t>(found - module_.functions.begin()),
+      module_.kernels.push_back({instance.host_name,
+                                 static_cast<std::size_t>(found - module_.functions.begin()),
                                  instance.arguments, instance.place});
     }
     std::set<std::string_view> seen;
@@ -488,8 +503,8 @@ class Parser {
       }
       if (!constant.specialized) continue;
       if (constant.extents.begin != constant.extents.end) {
-        fail_at(*module_.sources, tokens_[constant.all.begin], "array {} follows from a function constant: not supported",
-                constant.name);
+        fail_at(*module_.sources, tokens_[constant.all.begin],
+                "array {} follows from a function constant: not supported", constant.name);
       }
       specialized.insert(constant.name);
     }

@@ -14,6 +14,7 @@ namespace lattice::msl {
 [[nodiscard]] Module parse_file(const std::filesystem::path& path, const PreprocessorOptions& options = {});
 
 /// The same from memory; `name` is what messages call it.
-[[nodiscard]] Module parse_text(std::string name, std::string_view text, const PreprocessorOptions& options = {});
+[[nodiscard]] Module parse_text(std::string name, std::string_view text,
+                                const PreprocessorOptions& options = {});
 
 }  // namespace lattice::msl

@@ -19,12 +19,15 @@ class Condition {
 
   std::int64_t run() {
     const std::int64_t value = ternary();
-    if (at_ != tokens_.size()) fail_at(sources_, place_, "unexpected {} in the condition", printable(tokens_[at_].text));
+    if (at_ != tokens_.size())
+      fail_at(sources_, place_, "unexpected {} in the condition", printable(tokens_[at_].text));
     return value;
   }
 
  private:
-  [[nodiscard]] std::string_view peek() const { return at_ < tokens_.size() ? tokens_[at_].text : std::string_view{}; }
+  [[nodiscard]] std::string_view peek() const {
+    return at_ < tokens_.size() ? tokens_[at_].text : std::string_view{};
+  }
   bool accept(std::string_view text) {
     if (peek() != text) return false;
     ++at_;

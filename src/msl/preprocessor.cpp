@@ -17,9 +17,13 @@ constexpr int kMaxIncludeDepth = 64;
 // With -I and cyclic guards gone wrong a file could be read over and over; no shader includes this many.
 constexpr std::size_t kMaxTokens = std::size_t{16} << 20;
 
-// What Apple's compiler predefines and kernels ask for. 3.1 is the first version with bfloat.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kPredefined = {
-    {{"__METAL_VERSION__", "310"}, {"__METAL__", "1"}, {"__HAVE_BFLOAT__", "1"}, {"__LATTICE_MSL__", "1"}}};
+// What Apple's compiler and headers define and kernels ask for. 3.1 is the first version with bfloat.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kPredefined = {
+    {{"METAL_FUNC", "inline __attribute__((__always_inline__))"},
+     {"__METAL_VERSION__", "310"},
+     {"__METAL__", "1"},
+     {"__HAVE_BFLOAT__", "1"},
+     {"__LATTICE_MSL__", "1"}}};
 
 // Metal's own headers.
 bool is_system_header(std::string_view name) {
@@ -43,8 +47,8 @@ class Preprocessor {
  private:
   struct Conditional {
     Token place;
-    bool taken;       // a branch has been taken, or none may be
-    bool active;      // the present branch
+    bool taken;   // a branch has been taken, or none may be
+    bool active;  // the present branch
     bool seen_else = false;
   };
 
@@ -58,7 +62,8 @@ class Preprocessor {
   [[nodiscard]] bool active() const { return conditionals_.empty() || conditionals_.back().active; }
 
   void process(std::uint16_t file) {
-    if (++depth_ > kMaxIncludeDepth) fail("{}: files are included {} deep", sources_.file(file).name, depth_ - 1);
+    if (++depth_ > kMaxIncludeDepth)
+      fail("{}: files are included {} deep", sources_.file(file).name, depth_ - 1);
     const Tokens tokens = tokenize(sources_, file);
     std::vector<Conditional> outer;
     outer.swap(conditionals_);
@@ -78,7 +83,8 @@ class Preprocessor {
       i = end;
     }
     flush(pending);
-    if (!conditionals_.empty()) fail_at(sources_, conditionals_.back().place, "this conditional has no #endif");
+    if (!conditionals_.empty())
+      fail_at(sources_, conditionals_.back().place, "this conditional has no #endif");
     conditionals_.swap(outer);
     --depth_;
   }
@@ -119,7 +125,8 @@ class Preprocessor {
 
   /// `unroll`, `unroll(4)`, `unroll 4`, `clang loop unroll(full)`.
   static std::optional<Token> unroll_token(const Tokens& pragma, const Token& place) {
-    const auto found = std::find_if(pragma.begin(), pragma.end(), [](const Token& t) { return t.is("unroll"); });
+    const auto found =
+        std::find_if(pragma.begin(), pragma.end(), [](const Token& t) { return t.is("unroll"); });
     if (found == pragma.end()) return std::nullopt;
     Token out = place;
     out.kind = TokenKind::kUnroll;
@@ -160,10 +167,12 @@ class Preprocessor {
     }
   }
 
-  bool conditional_directive(std::string_view name, const Token& place, const Tokens& line, std::uint16_t file) {
+  bool conditional_directive(std::string_view name, const Token& place, const Tokens& line,
+                             std::uint16_t file) {
     if (name == "if" || name == "ifdef" || name == "ifndef") {
       const bool live = active();
-      const bool holds = live && (name == "if" ? condition(place, line, file) : is_defined(place, line) == (name == "ifdef"));
+      const bool holds = live && (name == "if" ? condition(place, line, file)
+                                               : is_defined(place, line) == (name == "ifdef"));
       conditionals_.push_back({place, !live || holds, holds});
       return true;
     }
@@ -182,7 +191,8 @@ class Preprocessor {
   }
 
   bool is_defined(const Token& place, const Tokens& line) {
-    if (line.empty() || !line.front().is_identifier()) fail_at(sources_, place, "#{} needs a name", place.text);
+    if (line.empty() || !line.front().is_identifier())
+      fail_at(sources_, place, "#{} needs a name", place.text);
     return macros_.defined(line.front().text);
   }
 
@@ -228,13 +238,15 @@ class Preprocessor {
       return {std::string(line.front().text.substr(1, line.front().text.size() - 2)), true};
     }
     std::string name;
-    for (std::size_t i = 1; line.front().is("<") && i < line.size() && !line[i].is(">"); ++i) name += line[i].text;
+    for (std::size_t i = 1; line.front().is("<") && i < line.size() && !line[i].is(">"); ++i)
+      name += line[i].text;
     return {name, false};
   }
 
   std::optional<std::filesystem::path> find(std::uint16_t file, const std::string& name, bool quoted) const {
     std::vector<std::filesystem::path> directories = options_.include_directories;
-    if (quoted) directories.insert(directories.begin(), std::filesystem::path(sources_.file(file).name).parent_path());
+    if (quoted)
+      directories.insert(directories.begin(), std::filesystem::path(sources_.file(file).name).parent_path());
     for (const std::filesystem::path& directory : directories) {
       std::error_code error;
       const std::filesystem::path path = (directory / name).lexically_normal();

@@ -9,10 +9,14 @@ using Json = nlohmann::ordered_json;
 
 std::string_view name_of(AddressSpace space) {
   switch (space) {
-    case AddressSpace::kDevice: return "device";
-    case AddressSpace::kConstant: return "constant";
-    case AddressSpace::kThreadgroup: return "threadgroup";
-    case AddressSpace::kNone: break;
+    case AddressSpace::kDevice:
+      return "device";
+    case AddressSpace::kConstant:
+      return "constant";
+    case AddressSpace::kThreadgroup:
+      return "threadgroup";
+    case AddressSpace::kNone:
+      break;
   }
   return "thread";
 }
@@ -42,8 +46,10 @@ Json describe(const Parameter& parameter) {
 
 Json describe(const Module& module, const Kernel& kernel) {
   const KernelFunction& function = module.function_of(kernel);
-  Json out{{"name", kernel.name}, {"function", function.function + module.text(kernel.template_arguments)},
-           {"file", module.sources->file(function.place.file).name}, {"line", function.place.line}};
+  Json out{{"name", kernel.name},
+           {"function", function.function + module.text(kernel.template_arguments)},
+           {"file", module.sources->file(function.place.file).name},
+           {"line", function.place.line}};
   if (function.max_threads != 0) out["max_total_threads_per_threadgroup"] = function.max_threads;
   out["parameters"] = Json::array();
   for (const Parameter& parameter : function.parameters) out["parameters"].push_back(describe(parameter));

@@ -39,14 +39,15 @@ std::string join_splices(std::string_view text) {
 
 bool printable_name(std::string_view name) {
   return is_utf8(name) && std::none_of(name.begin(), name.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\\';
-  });
+           return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\\';
+         });
 }
 
 }  // namespace
 
 std::uint16_t SourceSet::add(std::string name, std::string_view text) {
-  if (!printable_name(name)) fail("{}: a source file's name may hold no quotes or control characters", printable(name));
+  if (!printable_name(name))
+    fail("{}: a source file's name may hold no quotes or control characters", printable(name));
   if (text.size() > kMaxFileBytes) fail("{}: {} bytes are too many for a source file", name, text.size());
   if (text.find('\0') != std::string_view::npos) fail("{}: not a text file: it holds a NUL byte", name);
   if (files_.size() >= kMaxFiles) fail("{}: more than {} files are included", name, kMaxFiles);

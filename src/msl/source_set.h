@@ -25,9 +25,9 @@ class SourceSet {
   SourceSet(const SourceSet&) = delete;
   SourceSet& operator=(const SourceSet&) = delete;
 
-  /// Adds a text. Its line splices (a backslash before a line's end) are joined, and the newlines moved behind the
-  /// joined line, so that what follows keeps its line numbers. Throws Error for a name that no message could
-  /// print or a text that is too large or holds NUL.
+  /// Adds a text. Its line splices (a backslash before a line's end) are joined, and the newlines moved
+  /// behind the joined line, so that what follows keeps its line numbers. Throws Error for a name that no
+  /// message could print or a text that is too large or holds NUL.
   std::uint16_t add(std::string name, std::string_view text);
 
   /// Reads and adds a file. Throws Error where it cannot be read.

@@ -10,7 +10,8 @@ struct StdlibFile {
   std::string_view text;
 };
 
-/// The files under src/msl/stdlib, which compiled kernels include: part of the program, so that it needs no files beside it.
+/// The files under src/msl/stdlib, which compiled kernels include: part of the program, so that it needs no
+/// files beside it.
 [[nodiscard]] std::span<const StdlibFile> stdlib_files() noexcept;
 
 }  // namespace lattice::msl

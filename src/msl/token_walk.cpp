@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kArithmeticWords = {"unsigned", "signed", "short", "long",
                                                               "int",      "char",   "double"};
-constexpr std::array<std::string_view, 9> kQualifiers = {"const",  "volatile", "constexpr", "static", "inline",
-                                                         "extern", "typename", "struct",    "mutable"};
+constexpr std::array<std::string_view, 9> kQualifiers = {
+    "const", "volatile", "constexpr", "static", "inline", "extern", "typename", "struct", "mutable"};
 
 template <std::size_t N>
 bool one_of(const Token& token, const std::array<std::string_view, N>& words) {
@@ -71,7 +71,8 @@ std::size_t TokenWalk::past_type(std::size_t at) const {
   at = past_qualifiers(at);
   if (at >= tokens_.size()) return begin;
   if (one_of(tokens_[at], kArithmeticWords)) {
-    while (at < tokens_.size() && (one_of(tokens_[at], kArithmeticWords) || one_of(tokens_[at], kQualifiers))) ++at;
+    while (at < tokens_.size() && (one_of(tokens_[at], kArithmeticWords) || one_of(tokens_[at], kQualifiers)))
+      ++at;
     return past_qualifiers(at);
   }
   if (is(at, "decltype") && is(at + 1, "(")) return past_qualifiers(past_group(at + 1));

@@ -39,7 +39,8 @@ class ActivationTest : public testing::TestWithParam<Isa> {};
 
 /// An activation is off by 1/(127·√12) of its block's largest value, at random: 0.4 % of a product for values
 /// spread evenly, and a little more for real ones, which have outliers. Such errors, one a matrix, add up
-/// like noise over the depth: the logits of eight layers are off by 1 to 2 % of their spread.
+/// like noise over the depth; the shipped model's logits were measured to be off by 0.4 % of their size, its
+/// perplexity by 0.13 %. Four times that is a fault.
 TEST_P(ActivationTest, PerplexityIsNearlyThatOfExactActivations) {
   for (const DType format : {DType::kQ8_0, DType::kQ4_0}) {
     const QuantisedModel model(format);
@@ -56,12 +57,21 @@ TEST_P(ActivationTest, PerplexityIsNearlyThatOfExactActivations) {
     }
     const double ratio = std::exp(rounded.nll - exact.nll);
     EXPECT_NEAR(ratio, 1.0, 0.005) << dtype_name(format);
-    EXPECT_LT(std::sqrt(error / size), 0.02) << dtype_name(format);
+    EXPECT_LT(std::sqrt(error / size), 0.016) << dtype_name(format);
     EXPECT_GT(error, 0.0) << "activations were not quantised";
     std::printf("%s, %s: perplexity x %.5f, logits off by %.4f of their size\n",
                 std::string(isa_name(GetParam())).c_str(), std::string(dtype_name(format)).c_str(), ratio,
                 std::sqrt(error / size));
   }
+}
+
+TEST_P(ActivationTest, ModelsWithFloatWeightsHaveExactActivations) {
+  const QuantisedModel model(DType::kBF16);  // as it is shipped
+  CpuOptions options;
+  options.isa = GetParam();
+  const Reading as_it_comes = read_text(model, options);
+  options.exact = true;
+  EXPECT_TRUE(as_it_comes.logits == read_text(model, options).logits);
 }
 
 std::vector<Isa> fast_isas() {

@@ -18,9 +18,12 @@ namespace lattice::msl {
 /// A .metal file of tests/data/msl, compiled for the soft device twice: to run, and to check.
 class KernelFile {
  public:
-  explicit KernelFile(const std::string& name) : KernelFile(parse_file(std::string(LATTICE_SOURCE_DIR) + "/tests/data/msl/" + name)) {}
+  explicit KernelFile(const std::string& name)
+      : KernelFile(parse_file(std::string(LATTICE_SOURCE_DIR) + "/tests/data/msl/" + name)) {}
   explicit KernelFile(Module module)
-      : module_(std::move(module)), fast_(SoftModule::compile(module_, options(false))), checked_(SoftModule::compile(module_, options(true))) {}
+      : module_(std::move(module)),
+        fast_(SoftModule::compile(module_, options(false))),
+        checked_(SoftModule::compile(module_, options(true))) {}
 
   /// From a text between quotes.
   static KernelFile of(const std::string& text) {
@@ -106,7 +109,8 @@ class Dispatch {
     }
     run();
     for (std::size_t i = 0; i < buffers_.size(); ++i) {
-      EXPECT_TRUE(std::equal(checked[i].begin(), checked[i].end(), buffers_[i].data.begin())) << buffers_[i].name;
+      EXPECT_TRUE(std::equal(checked[i].begin(), checked[i].end(), buffers_[i].data.begin()))
+          << buffers_[i].name;
     }
   }
 

@@ -10,16 +10,24 @@
 namespace lattice::msl {
 namespace {
 
-// A sum of n products in any order is off by n·ε·Σ|terms| at most (Higham, Accuracy and Stability, section 3.1); the
-// terms of these tests are below 1.
-double sum_bound(std::size_t n) { return static_cast<double>(n) * static_cast<double>(n) * 0x1p-24; }
+// A sum of n products in any order is off by n·ε·Σ|terms| at most (Higham, Accuracy and Stability,
+// section 3.1); the terms of these tests are below 1.
+double sum_bound(std::size_t n) {
+  return static_cast<double>(n) * static_cast<double>(n) * 0x1p-24;
+}
 
 TEST(Kernels, VectorAdd) {
   KernelFile file("vector_add.metal");
   auto a = random_floats(1000, 1);
   auto b = random_floats(1000, 2);
   std::vector<float> out(1000, -7);
-  Dispatch(file, "vector_add").buffer(0, a).buffer(1, b).buffer(2, out).value(3, 999u).grid({1024, 1, 1}, {256, 1, 1}).run_and_check();
+  Dispatch(file, "vector_add")
+      .buffer(0, a)
+      .buffer(1, b)
+      .buffer(2, out)
+      .value(3, 999u)
+      .grid({1024, 1, 1}, {256, 1, 1})
+      .run_and_check();
   for (std::size_t i = 0; i < 999; ++i) EXPECT_EQ(out[i], a[i] + b[i]);
   EXPECT_EQ(out[999], -7);
 }
@@ -28,7 +36,12 @@ TEST(Kernels, SwizzlesReadAndWrite) {
   KernelFile file("vector_add.metal");
   std::vector<float> in = {1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<float> out(8);
-  Dispatch(file, "scale_float4").buffer(0, in).buffer(1, out).value(2, 10.0f).grid({2, 1, 1}, {2, 1, 1}).run_and_check();
+  Dispatch(file, "scale_float4")
+      .buffer(0, in)
+      .buffer(1, out)
+      .value(2, 10.0f)
+      .grid({2, 1, 1}, {2, 1, 1})
+      .run_and_check();
   EXPECT_EQ(out, (std::vector<float>{20, 10, 60, 8, 60, 50, 140, 16}));
 }
 
@@ -37,7 +50,12 @@ TEST(Kernels, RowSum) {
   const int width = 77;
   auto in = random_floats(3 * width, 3);
   std::vector<float> out(3);
-  Dispatch(file, "row_sum_simd").buffer(0, in).buffer(1, out).value(2, width).grid({3 * 32, 1, 1}, {32, 1, 1}).run_and_check();
+  Dispatch(file, "row_sum_simd")
+      .buffer(0, in)
+      .buffer(1, out)
+      .value(2, width)
+      .grid({3 * 32, 1, 1}, {32, 1, 1})
+      .run_and_check();
   for (std::size_t row = 0; row < 3; ++row) {
     double sum = 0;
     for (std::size_t i = 0; i < width; ++i) sum += in[row * width + i];
@@ -52,14 +70,20 @@ TEST(Kernels, Softmax) {
     const auto values = random_floats(2 * width, 4);
     auto in = to_half(values);
     std::vector<std::uint16_t> out(2 * width);
-    Dispatch(file, "softmax").buffer(0, in).buffer(1, out).value(2, width).threadgroup_memory(0, 32 * 4)
-        .grid({2 * threads, 1, 1}, {threads, 1, 1}).run_and_check();
+    Dispatch(file, "softmax")
+        .buffer(0, in)
+        .buffer(1, out)
+        .value(2, width)
+        .threadgroup_memory(0, 32 * 4)
+        .grid({2 * threads, 1, 1}, {threads, 1, 1})
+        .run_and_check();
     for (std::size_t row = 0; row < 2; ++row) {
       double sum = 0;
       for (std::size_t i = 0; i < width; ++i) sum += std::exp(double{f16_to_f32(in[row * width + i])});
       for (std::size_t i = 0; i < width; ++i) {
         const double want = std::exp(double{f16_to_f32(in[row * width + i])}) / sum;
-        EXPECT_NEAR(f16_to_f32(out[row * width + i]), want, want * 0x1p-10);  // one rounding to half, and a little
+        EXPECT_NEAR(f16_to_f32(out[row * width + i]), want,
+                    want * 0x1p-10);  // one rounding to half, and a little
       }
     }
   }
@@ -75,13 +99,20 @@ void test_rms_norm(const std::string& kernel, double epsilon, ToT to, FromT from
   for (const float v : random_floats(width, 6)) w.push_back(to(v));
   // Reads go four at a time only where a lane's first is inside; the rows end with a lane that has two.
   std::vector<T> out(x.size());
-  Dispatch(file, kernel).buffer(0, x).buffer(1, w).buffer(2, out).value(3, 1e-5f).value(4, width)
-      .grid({3 * 64, 1, 1}, {64, 1, 1}).run_and_check();
+  Dispatch(file, kernel)
+      .buffer(0, x)
+      .buffer(1, w)
+      .buffer(2, out)
+      .value(3, 1e-5f)
+      .value(4, width)
+      .grid({3 * 64, 1, 1}, {64, 1, 1})
+      .run_and_check();
   for (std::size_t row = 0; row < 3; ++row) {
     double squares = 0;
     for (std::size_t i = 0; i < width; ++i) squares += std::pow(double{from(x[row * width + i])}, 2);
     for (std::size_t i = 0; i < width; ++i) {
-      const double want = double{from(w[i])} * double{from(x[row * width + i])} / std::sqrt(squares / width + 1e-5);
+      const double want =
+          double{from(w[i])} * double{from(x[row * width + i])} / std::sqrt(squares / width + 1e-5);
       EXPECT_NEAR(from(out[row * width + i]), want, std::abs(want) * 2.5 * epsilon + 1e-7) << row << ' ' << i;
     }
   }
@@ -101,17 +132,29 @@ void test_matmul(const std::string& kernel, int m, int n, int k, Size3 grid, Siz
   struct {
     int m, n, k;
   } const args{m, n, k};
-  Dispatch(file, kernel).buffer(0, a).buffer(1, b).buffer(2, c).value(3, args).grid(grid, threadgroup).run_and_check();
+  Dispatch(file, kernel)
+      .buffer(0, a)
+      .buffer(1, b)
+      .buffer(2, c)
+      .value(3, args)
+      .grid(grid, threadgroup)
+      .run_and_check();
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < n; ++j) {
       double sum = 0;
-      for (int t = 0; t < k; ++t) sum += double{a[static_cast<std::size_t>(i * k + t)]} * b[static_cast<std::size_t>(t * n + j)];
-      ASSERT_NEAR(c[static_cast<std::size_t>(i * n + j)], sum, sum_bound(static_cast<std::size_t>(k))) << i << ' ' << j;
+      for (int t = 0; t < k; ++t)
+        sum += double{a[static_cast<std::size_t>(i * k + t)]} * b[static_cast<std::size_t>(t * n + j)];
+      ASSERT_NEAR(c[static_cast<std::size_t>(i * n + j)], sum, sum_bound(static_cast<std::size_t>(k)))
+          << i << ' ' << j;
     }
   }
 }
-TEST(Kernels, MatmulThroughThreadgroupMemory) { test_matmul("matmul_tiled", 19, 35, 21, {48, 32, 1}, {16, 16, 1}); }
-TEST(Kernels, MatmulWithSimdgroupMatrices) { test_matmul("matmul_simdgroup", 32, 48, 24, {3 * 32, 2, 1}, {32, 1, 1}); }
+TEST(Kernels, MatmulThroughThreadgroupMemory) {
+  test_matmul("matmul_tiled", 19, 35, 21, {48, 32, 1}, {16, 16, 1});
+}
+TEST(Kernels, MatmulWithSimdgroupMatrices) {
+  test_matmul("matmul_simdgroup", 32, 48, 24, {3 * 32, 2, 1}, {32, 1, 1});
+}
 
 // Blocks of one 16-bit scale and 32 quants, of 8 bits or of 4.
 TEST(Kernels, BlockQuantisedGemv) {
@@ -138,7 +181,8 @@ TEST(Kernels, BlockQuantisedGemv) {
           if (q8) {
             want[static_cast<std::size_t>(row)] += d * static_cast<std::int8_t>(byte) * y[at];
           } else {
-            want[static_cast<std::size_t>(row)] += d * ((byte & 15) - 8) * y[at] + d * ((byte >> 4) - 8) * y[at + 16];
+            want[static_cast<std::size_t>(row)] +=
+                d * ((byte & 15) - 8) * y[at] + d * ((byte >> 4) - 8) * y[at + 16];
           }
         }
       }
@@ -148,8 +192,13 @@ TEST(Kernels, BlockQuantisedGemv) {
     } const args{cols, rows};
     std::vector<float> out(rows);
     // Two simdgroups of four rows each a threadgroup.
-    Dispatch(file, q8 ? "kernel_mul_vec_q8" : "kernel_mul_vec_q4").value(0, args).buffer(1, blocks).buffer(2, y).buffer(3, out)
-        .grid({2 * 64, 1, 1}, {64, 1, 1}).run_and_check();
+    Dispatch(file, q8 ? "kernel_mul_vec_q8" : "kernel_mul_vec_q4")
+        .value(0, args)
+        .buffer(1, blocks)
+        .buffer(2, y)
+        .buffer(3, out)
+        .grid({2 * 64, 1, 1}, {64, 1, 1})
+        .run_and_check();
     for (std::size_t row = 0; row < rows; ++row) EXPECT_NEAR(out[row], want[row], 1e-4) << row;
   }
 }
@@ -165,8 +214,15 @@ TEST(Kernels, AffineQuantisedGemv) {
   auto biases = random_floats(rows * cols / 32, 11);
   auto x = random_floats(cols, 12);
   std::vector<float> out(rows);
-  Dispatch(file, "affine_qmv_float_gs_32_b_4").buffer(0, w).buffer(1, scales).buffer(2, biases).buffer(3, x).buffer(4, out)
-      .value(5, cols).grid({2 * 64, 1, 1}, {64, 1, 1}).run_and_check();
+  Dispatch(file, "affine_qmv_float_gs_32_b_4")
+      .buffer(0, w)
+      .buffer(1, scales)
+      .buffer(2, biases)
+      .buffer(3, x)
+      .buffer(4, out)
+      .value(5, cols)
+      .grid({2 * 64, 1, 1}, {64, 1, 1})
+      .run_and_check();
   for (std::size_t row = 0; row < rows; ++row) {
     double want = 0;
     double magnitude = 0;
@@ -194,7 +250,13 @@ void test_attention(bool mask, bool window) {
   std::vector<float> out(heads * d);
   const float scale = 0.125f;
   Dispatch dispatch(file, "sdpa_decode_float_64");
-  dispatch.buffer(0, q).buffer(1, k).buffer(2, v).buffer(3, out).value(4, gqa).value(5, n).value(6, scale)
+  dispatch.buffer(0, q)
+      .buffer(1, k)
+      .buffer(2, v)
+      .buffer(3, out)
+      .value(4, gqa)
+      .value(5, n)
+      .value(6, scale)
       .grid({heads * 128, 1, 1}, {128, 1, 1});
   if (mask) dispatch.buffer(7, m).constant(0, true);
   if (window) dispatch.constant(1, 10);
@@ -205,7 +267,8 @@ void test_attention(bool mask, bool window) {
     const auto at = [&](int key, int j) { return static_cast<std::size_t>((head / gqa * n + key) * d + j); };
     for (int key = window ? n - 10 : 0; key < n; ++key) {
       double score = mask ? m[static_cast<std::size_t>(key)] : 0;
-      for (int j = 0; j < d; ++j) score += double{scale} * q[static_cast<std::size_t>(head * d + j)] * k[at(key, j)];
+      for (int j = 0; j < d; ++j)
+        score += double{scale} * q[static_cast<std::size_t>(head * d + j)] * k[at(key, j)];
       total += weight[static_cast<std::size_t>(key)] = std::exp(score);
     }
     for (int j = 0; j < d; ++j) {
@@ -215,17 +278,29 @@ void test_attention(bool mask, bool window) {
     }
   }
 }
-TEST(Kernels, AttentionDecode) { test_attention(false, false); }
-TEST(Kernels, AttentionWithOptionalMask) { test_attention(true, false); }
-TEST(Kernels, AttentionWithWindowByFunctionConstant) { test_attention(false, true); }
+TEST(Kernels, AttentionDecode) {
+  test_attention(false, false);
+}
+TEST(Kernels, AttentionWithOptionalMask) {
+  test_attention(true, false);
+}
+TEST(Kernels, AttentionWithWindowByFunctionConstant) {
+  test_attention(false, true);
+}
 
 TEST(Kernels, HistogramByAtomics) {
   KernelFile file("histogram.metal");
   std::vector<std::uint8_t> in(1000);
   std::vector<std::uint32_t> want(64, 0);
-  for (std::size_t i = 0; i < in.size(); ++i) ++want[(in[i] = static_cast<std::uint8_t>(i * i * 31 >> 3)) % 64];
+  for (std::size_t i = 0; i < in.size(); ++i)
+    ++want[(in[i] = static_cast<std::uint8_t>(i * i * 31 >> 3)) % 64];
   std::vector<std::uint32_t> bins(64, 0);
-  Dispatch(file, "histogram").buffer(0, in).buffer(1, bins).value(2, 1000u).grid({300, 1, 1}, {100, 1, 1}).run_and_check();
+  Dispatch(file, "histogram")
+      .buffer(0, in)
+      .buffer(1, bins)
+      .value(2, 1000u)
+      .grid({300, 1, 1}, {100, 1, 1})
+      .run_and_check();
   EXPECT_EQ(bins, want);
 }
 

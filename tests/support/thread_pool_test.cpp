@@ -61,9 +61,9 @@ TEST(ThreadPool, RethrowsAndGoesOn) {
     }),
                  std::runtime_error);
   }
-  int calls = 0;
-  pool.run([&](int thread) { calls += thread == 0; });
-  EXPECT_EQ(calls, 1);
+  std::atomic<int> calls = 0;
+  pool.run([&](int) { ++calls; });
+  EXPECT_EQ(calls, 3);
 }
 
 TEST(ShareOf, CoversEverythingOnceAndEvenly) {

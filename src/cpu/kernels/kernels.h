@@ -36,8 +36,7 @@ struct Activation {
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
-/// Rows past weights.rows are not written. One vector (decode) streams the weights with prefetch; several
-/// share what was read.
+/// Rows past weights.rows are not written. The weights of a group come from memory once for all vectors.
 using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last,
                          const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 

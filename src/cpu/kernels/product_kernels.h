@@ -6,6 +6,10 @@
 // every lane, so that x is broadcast and nothing is summed across lanes. A tile is a group's rows, or part of
 // them, by some tokens, with its sums in registers over all columns: each weight that is loaded meets every
 // token of the tile, each broadcast every register of rows.
+//
+// There is no software prefetch: a thread's part of a matrix is one ascending stream, which processors follow
+// by themselves, and asking for lines ahead of time as well took a quarter of the bandwidth from the fastest
+// of these loops (docs/optimizations.md).
 #pragma once
 
 #include <cstdint>
@@ -20,13 +24,6 @@ namespace {
 struct TileSums {
   alignas(64) float of[16][kGroupRows];  // [tokens][rows]
 };
-
-/// Weights that are to be read soon: a thread's part of a matrix is one stream, ahead of which the
-/// processor's own prefetcher does not look across pages.
-template <typename S, std::int64_t kBytes>
-void prefetch_block(const std::byte* block) {
-  for (std::int64_t line = 0; line < kBytes; line += 64) S::prefetch(block + S::kPrefetchBytes + line);
-}
 
 // ---- Float products. A format says how a register of words becomes kColumns registers of floats, and which
 // columns of the block they are.
@@ -133,7 +130,6 @@ struct FloatTile {
     clear(sums);
 
     for (std::int64_t block = 0; block < weights.blocks; ++block) {
-      prefetch_block<S, kBlockBytes>(words);
       if constexpr (kScaled) clear(partial);
       auto& target = kScaled ? partial : sums;
       for (int word = 0; word < Words::kWords; ++word, words += kRowOfWords) {
@@ -234,7 +230,6 @@ struct Int8Tile {
     }
 
     for (std::int64_t block = 0; block < weights.blocks; ++block, scales += kGroupRows) {
-      prefetch_block<S, kBlockBytes>(words);
       typename Operand::Sum products[kTokens][kVectors];
       for (auto& token : products) {
         for (auto& product : token) product = Operand::zero();

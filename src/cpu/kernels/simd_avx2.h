@@ -15,7 +15,6 @@ struct Avx2 {
   using Float = __m256;
   using Int = __m256i;  // 32-bit lanes
   static constexpr int kLanes = 8;
-  static constexpr std::int64_t kPrefetchBytes = 4096;  // ahead, in the one stream that a thread reads
   // Sixteen registers. Twelve sums of a 6 × 2 tile hide the latency of FMA, 4 cycles at 2 a cycle.
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 2;
@@ -105,7 +104,6 @@ struct Avx2 {
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
     return _mm_cvtsi128_si32(sum);
   }
-  static void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 };
 
 }  // namespace

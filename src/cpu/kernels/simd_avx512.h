@@ -15,7 +15,6 @@ struct Avx512 {
   using Float = __m512;
   using Int = __m512i;  // 32-bit lanes
   static constexpr int kLanes = 16;
-  static constexpr std::int64_t kPrefetchBytes = 4096;  // ahead, in the one stream that a thread reads
   // Thirty-two registers: 12 × 2 sums of a tile use each load twelve times or twice.
   static constexpr int kTileRows = 12;
   static constexpr int kTileVectors = 2;
@@ -86,7 +85,6 @@ struct Avx512 {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
   }
   static std::int32_t sum_int(Int v) { return _mm512_reduce_add_epi32(v); }
-  static void prefetch(const std::byte* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 };
 
 }  // namespace

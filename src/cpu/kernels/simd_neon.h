@@ -15,7 +15,6 @@ struct Neon {
   using Float = float32x4_t;
   using Int = int32x4_t;
   static constexpr int kLanes = 4;
-  static constexpr std::int64_t kPrefetchBytes = 4096;  // ahead, in the one stream that a thread reads
   // Thirty-two registers. 6 × 4 sums of a tile, 24 in all, leave room for a row of b.
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 4;
@@ -85,7 +84,6 @@ struct Neon {
     std::memcpy(p, &four, sizeof four);
   }
   static std::int32_t sum_int(Int v) { return vaddvq_s32(v); }
-  static void prefetch(const std::byte* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace

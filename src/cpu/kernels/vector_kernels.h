@@ -252,14 +252,17 @@ struct VectorKernels {
     typename S::Int sums[kVectors];
     for (auto& sum : sums) sum = S::zero_int();
     for (std::int64_t i = 0; i < bytes; i += 512) {
-      for (std::int64_t line = 0; line < 512; line += 64) S::prefetch(from + i + S::kPrefetchBytes + line);
       for (std::int64_t j = 0; j < 512; j += 4 * kLanes) {
         auto& sum = sums[j / (4 * kLanes) % kVectors];
         sum = S::add_int(sum, S::load_bytes(from + i + j));
       }
     }
     for (int i = 1; i < kVectors; ++i) sums[0] = S::add_int(sums[0], sums[i]);
-    return static_cast<std::uint32_t>(S::sum_int(sums[0]));
+    std::uint32_t lanes[kLanes];
+    std::memcpy(lanes, &sums[0], sizeof lanes);
+    std::uint64_t total = 0;
+    for (const std::uint32_t lane : lanes) total += lane;
+    return total;
   }
 };
 

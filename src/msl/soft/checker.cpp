@@ -17,7 +17,9 @@ constexpr std::uint64_t kArenaMargin = 256;
 
 constexpr std::size_t kNoObject = ~std::size_t{0};
 
-std::string place_of(soft::Site site) { return fmt::format("{}:{}", site.file, site.line); }
+std::string place_of(soft::Site site) {
+  return fmt::format("{}:{}", site.file, site.line);
+}
 
 std::string_view verb(soft::AccessKind kind) {
   return kind == soft::kRead ? "read" : kind == soft::kWrite ? "written" : "changed atomically";
@@ -87,14 +89,16 @@ Finding& Checker::report(FindingKind kind, const RunningThread& thread, std::str
 void Checker::report_race(const RunningThread& thread, const Shadow::Race& race, soft::AccessKind kind,
                           const void* code, const std::string& object, std::int64_t index) {
   const bool other_group = race.other.threadgroup != thread.threadgroup;
-  const std::string other = other_group ? fmt::format("thread {} of threadgroup {}", race.other.thread, race.other.threadgroup)
-                                        : fmt::format("thread {} of the same threadgroup", race.other.thread);
+  const std::string other =
+      other_group ? fmt::format("thread {} of threadgroup {}", race.other.thread, race.other.threadgroup)
+                  : fmt::format("thread {} of the same threadgroup", race.other.thread);
   report(FindingKind::kDataRace, thread, symbolizer_(code), object, index,
-         fmt::format("{} here and {} by {}, with nothing to order the two", verb(kind), verb(race.other.kind), other));
+         fmt::format("{} here and {} by {}, with nothing to order the two", verb(kind), verb(race.other.kind),
+                     other));
 }
 
-bool Checker::access(const RunningThread& thread, std::uint64_t address, std::uint64_t bytes, soft::AccessKind kind,
-                     const void* code) {
+bool Checker::access(const RunningThread& thread, std::uint64_t address, std::uint64_t bytes,
+                     soft::AccessKind kind, const void* code) {
   if (memory_.contains(address)) return device_access(thread, address, bytes, kind, code);
   if (address + kArenaMargin >= arena_begin_ && address < arena_end_ + kArenaMargin) {
     threadgroup_access(thread, address, bytes, kind, code);
@@ -117,8 +121,9 @@ bool Checker::device_access(const RunningThread& thread, std::uint64_t address, 
   if (place.offset < 0 || place.offset + static_cast<std::int64_t>(bytes) > size) {
     const auto which = kind == soft::kRead ? FindingKind::kOutOfBoundsRead : FindingKind::kOutOfBoundsWrite;
     if (is_new(which, code, place.buffer)) {
-      report(which, thread, symbolizer_(code), buffer.name, place.offset >= 0 ? place.offset / element : -1,
-             fmt::format("{} bytes at byte {} of {} ({} elements)", bytes, place.offset, size, size / element));
+      report(
+          which, thread, symbolizer_(code), buffer.name, place.offset >= 0 ? place.offset / element : -1,
+          fmt::format("{} bytes at byte {} of {} ({} elements)", bytes, place.offset, size, size / element));
     }
     return place.harmless;
   }
@@ -135,7 +140,9 @@ void Checker::threadgroup_access(const RunningThread& thread, std::uint64_t addr
   // The variable that the address lies in, or the nearest before it (or, before the first, that one).
   std::size_t which = kNoObject;
   for (std::size_t i = 0; i < variables_.size(); ++i) {
-    if (variables_[i].address <= address && (which == kNoObject || variables_[i].address > variables_[which].address)) which = i;
+    if (variables_[i].address <= address &&
+        (which == kNoObject || variables_[i].address > variables_[which].address))
+      which = i;
   }
   if (which == kNoObject) which = 0;
   Variable& variable = variables_[which];
@@ -168,21 +175,23 @@ void Checker::variable(const void* address, std::uint64_t bytes, std::uint32_t i
   out.name = id < variable_names_.size() ? fmt::format("threadgroup variable {}", variable_names_[id])
                                          : fmt::format("threadgroup memory {}", ~id);
   out.shadow = std::make_unique<Shadow>(bytes, 1);
-  // What a kernel reads without having written it differs from what it would like to see: a NaN in every float type.
+  // What a kernel reads without having written it differs from what it would like to see: a NaN in every
+  // float type.
   std::memset(const_cast<void*>(address), 0xff, bytes);
   arena_begin_ = std::min(arena_begin_, out.address);
   arena_end_ = std::max(arena_end_, out.address + bytes);
   variables_.push_back(std::move(out));
 }
 
-void Checker::divergent_group(const RunningThread& thread, const char* operation, soft::Site site, unsigned reached,
-                              unsigned live) {
+void Checker::divergent_group(const RunningThread& thread, const char* operation, soft::Site site,
+                              unsigned reached, unsigned live) {
   if (!is_new(FindingKind::kDivergentOperation, std::hash<std::string>()(place_of(site)), kNoObject)) return;
   report(FindingKind::kDivergentOperation, thread, place_of(site), "", -1,
          fmt::format("{} was reached by {} of {} lanes", operation, reached, live));
 }
 
-void Checker::divergent_barrier(const RunningThread& thread, soft::Site site, unsigned left, bool several_lines) {
+void Checker::divergent_barrier(const RunningThread& thread, soft::Site site, unsigned left,
+                                bool several_lines) {
   if (!is_new(FindingKind::kDivergentBarrier, std::hash<std::string>()(place_of(site)), kNoObject)) return;
   report(FindingKind::kDivergentBarrier, thread, place_of(site), "", -1,
          several_lines ? std::string("threads of one threadgroup wait at barriers on different lines")

@@ -16,7 +16,7 @@ namespace lattice::msl {
 
 /// A buffer as the checker knows it.
 struct CheckedBuffer {
-  std::string name;        ///< for messages: `buffer 1 ("out")`
+  std::string name;  ///< for messages: `buffer 1 ("out")`
   std::size_t bytes = 0;
   std::size_t element_bytes = 1;
 };
@@ -24,7 +24,8 @@ struct CheckedBuffer {
 /// Watches threadgroups run and takes down what is wrong with them. One dispatch, one thread.
 class Checker : public Observer {
  public:
-  /// Tells the place in the source ("file.metal:12") of an address in the kernel's code; empty where it cannot.
+  /// Tells the place in the source ("file.metal:12") of an address in the kernel's code; empty where it
+  /// cannot.
   using Symbolizer = std::function<std::string(const void* code)>;
 
   /// `buffers` are those of `memory`, in its order; `variables` the names of threadgroup variables by id.
@@ -41,7 +42,8 @@ class Checker : public Observer {
   void variable(const void* address, std::uint64_t bytes, std::uint32_t id) override;
   void divergent_group(const RunningThread& thread, const char* operation, soft::Site site, unsigned reached,
                        unsigned live) override;
-  void divergent_barrier(const RunningThread& thread, soft::Site site, unsigned left, bool several_lines) override;
+  void divergent_barrier(const RunningThread& thread, soft::Site site, unsigned left,
+                         bool several_lines) override;
 
  private:
   struct Variable {
@@ -51,8 +53,8 @@ class Checker : public Observer {
     std::unique_ptr<Shadow> shadow;
   };
 
-  bool device_access(const RunningThread& thread, std::uint64_t address, std::uint64_t bytes, soft::AccessKind kind,
-                     const void* code);
+  bool device_access(const RunningThread& thread, std::uint64_t address, std::uint64_t bytes,
+                     soft::AccessKind kind, const void* code);
   void threadgroup_access(const RunningThread& thread, std::uint64_t address, std::uint64_t bytes,
                           soft::AccessKind kind, const void* code);
   /// Whether this is the first of its kind at its place; counts the others.
@@ -62,8 +64,8 @@ class Checker : public Observer {
   }
   Finding& report(FindingKind kind, const RunningThread& thread, std::string place, std::string object,
                   std::int64_t index, std::string detail);
-  void report_race(const RunningThread& thread, const Shadow::Race& race, soft::AccessKind kind, const void* code,
-                   const std::string& object, std::int64_t index);
+  void report_race(const RunningThread& thread, const Shadow::Race& race, soft::AccessKind kind,
+                   const void* code, const std::string& object, std::int64_t index);
 
   std::string kernel_;
   const GuardedMemory& memory_;

@@ -8,13 +8,20 @@ namespace lattice::msl {
 
 std::string_view name_of(FindingKind kind) noexcept {
   switch (kind) {
-    case FindingKind::kOutOfBoundsRead: return "out-of-bounds read";
-    case FindingKind::kOutOfBoundsWrite: return "out-of-bounds write";
-    case FindingKind::kUninitializedRead: return "uninitialised read";
-    case FindingKind::kDataRace: return "data race";
-    case FindingKind::kDivergentBarrier: return "divergent barrier";
-    case FindingKind::kDivergentOperation: return "divergent simdgroup operation";
-    case FindingKind::kOrderDependence: break;
+    case FindingKind::kOutOfBoundsRead:
+      return "out-of-bounds read";
+    case FindingKind::kOutOfBoundsWrite:
+      return "out-of-bounds write";
+    case FindingKind::kUninitializedRead:
+      return "uninitialised read";
+    case FindingKind::kDataRace:
+      return "data race";
+    case FindingKind::kDivergentBarrier:
+      return "divergent barrier";
+    case FindingKind::kDivergentOperation:
+      return "divergent simdgroup operation";
+    case FindingKind::kOrderDependence:
+      break;
   }
   return "order dependence";
 }

@@ -1,8 +1,8 @@
 #include "msl/soft/guarded_memory.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
+
+#include <sys/mman.h>
 
 #include "support/fail.h"
 
@@ -40,14 +40,16 @@ GuardedMemory::GuardedMemory(const std::vector<std::size_t>& sizes) : sizes_(siz
   }
 }
 
-GuardedMemory::~GuardedMemory() { munmap(base_, bytes_); }
+GuardedMemory::~GuardedMemory() {
+  munmap(base_, bytes_);
+}
 
 GuardedMemory::Place GuardedMemory::find(std::uint64_t address, std::uint64_t bytes) const noexcept {
   const std::size_t index = (address - reinterpret_cast<std::uint64_t>(base_)) / stride_;
   const auto offset = static_cast<std::int64_t>(address - reinterpret_cast<std::uint64_t>(buffer(index)));
   const auto guard = static_cast<std::int64_t>(kGuardBytes);
-  const bool harmless =
-      offset >= -guard && offset + static_cast<std::int64_t>(bytes) <= static_cast<std::int64_t>(page_up(sizes_[index])) + guard;
+  const bool harmless = offset >= -guard && offset + static_cast<std::int64_t>(bytes) <=
+                                                static_cast<std::int64_t>(page_up(sizes_[index])) + guard;
   return {index, offset, harmless};
 }
 

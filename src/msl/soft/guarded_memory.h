@@ -6,11 +6,11 @@
 
 namespace lattice::msl {
 
-/// Buffers in one stretch of addresses, each so far from the next that an index which is wrong by billions still belongs
-/// to the buffer that it was meant for.
+/// Buffers in one stretch of addresses, each so far from the next that an index which is wrong by billions
+/// still belongs to the buffer that it was meant for.
 ///
-/// Around each buffer lie readable guards, where a small overrun does no harm and the kernel can go on; farther
-/// out the addresses are reserved and not mapped. Nothing of a reservation costs memory.
+/// Around each buffer lie readable guards, where a small overrun does no harm and the kernel can go on;
+/// farther out the addresses are reserved and not mapped. Nothing of a reservation costs memory.
 class GuardedMemory {
  public:
   struct Place {

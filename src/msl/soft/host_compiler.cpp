@@ -1,13 +1,12 @@
 #include "msl/soft/host_compiler.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <random>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "msl/emit.h"
 #include "msl/soft/process.h"
@@ -47,7 +46,8 @@ void write_file(const fs::path& path, std::string_view text) {
 void make_private_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (!fs::is_directory(path, error)) fail("{}: cannot be created as a directory for compiled kernels", path.string());
+  if (!fs::is_directory(path, error))
+    fail("{}: cannot be created as a directory for compiled kernels", path.string());
   fs::permissions(path, fs::perms::owner_all, error);  // what is loaded from here runs in this program
 }
 
@@ -55,7 +55,7 @@ void make_private_directory(const fs::path& path) {
 fs::path unpack_stdlib(const fs::path& cache) {
   std::uint64_t state = hash("");
   for (const StdlibFile& file : stdlib_files()) state = hash(file.text, hash(file.name, state));
-  const fs::path target = cache / fmt::format("stdlib-{:016x}", state);
+  fs::path target = cache / fmt::format("stdlib-{:016x}", state);
   std::error_code error;
   if (fs::is_directory(target, error)) return target;
   const fs::path fresh = temporary(cache, "");
@@ -88,33 +88,41 @@ std::string compiler_version(const std::string& compiler) {
 
 void run_step(const Module& module, const std::vector<std::string>& command) {
   const ProcessResult result = run_process(command);
-  if (result.status != 0) fail("{}: the host compiler refuses it:\n{}", module.name, result.output.substr(0, 8192));
+  if (result.status != 0)
+    fail("{}: the host compiler refuses it:\n{}", module.name, result.output.substr(0, 8192));
 }
 
 }  // namespace
 
 fs::path default_cache_directory() {
-  if (const char* own = std::getenv("LATTICE_CACHE_DIR"); own != nullptr && *own != '\0') return fs::path(own) / "msl";
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') return fs::path(xdg) / "lattice" / "msl";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return fs::path(home) / ".cache" / "lattice" / "msl";
+  if (const char* own = std::getenv("LATTICE_CACHE_DIR"); own != nullptr && *own != '\0')
+    return fs::path(own) / "msl";
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0')
+    return fs::path(xdg) / "lattice" / "msl";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
+    return fs::path(home) / ".cache" / "lattice" / "msl";
   return fs::temp_directory_path() / fmt::format("lattice-{}", getuid()) / "msl";
 }
 
 std::vector<std::string> soft_compile_options(bool checked, bool clang) {
-  // Kernels alias buffers of one type as another; their authors know no strict aliasing. Without contraction every
-  // compiler gives the same bits.
-  std::vector<std::string> out = {"-std=c++20", "-fPIC", "-w", "-fno-strict-aliasing", "-ffp-contract=off", "-fno-math-errno"};
+  // Kernels alias buffers of one type as another; their authors know no strict aliasing. Without contraction
+  // every compiler gives the same bits.
+  std::vector<std::string> out = {"-std=c++20",        "-fPIC",          "-w", "-fno-strict-aliasing",
+                                  "-ffp-contract=off", "-fno-math-errno"};
 #ifdef __x86_64__
-  if (__builtin_cpu_supports("f16c") != 0) out.emplace_back("-mf16c");
+  // Every processor with AVX2 has F16C, for which Clang 14 cannot ask.
+  if (__builtin_cpu_supports("avx2") != 0) out.emplace_back("-mf16c");
 #endif
   if (!checked) {
     out.emplace_back("-O2");
     return out;
   }
-  for (const char* option : {"-O1", "-g1", "-gdwarf-4", "-fsanitize=thread", "-DLATTICE_MSL_CHECK"}) out.emplace_back(option);
+  for (const char* option : {"-O1", "-g1", "-gdwarf-4", "-fsanitize=thread", "-DLATTICE_MSL_CHECK"})
+    out.emplace_back(option);
   if (clang) {
     // Clang leaves out a read that a write to the same place follows; `x += 1` on unset memory must be seen.
-    for (const char* option : {"-mllvm", "-tsan-instrument-read-before-write=1", "-mllvm", "-tsan-instrument-func-entry-exit=0"}) {
+    for (const char* option :
+         {"-mllvm", "-tsan-instrument-read-before-write=1", "-mllvm", "-tsan-instrument-func-entry-exit=0"}) {
       out.emplace_back(option);
     }
   }
@@ -124,16 +132,18 @@ std::vector<std::string> soft_compile_options(bool checked, bool clang) {
 fs::path compile_soft(const Module& module, const CompileOptions& options) {
   const std::string compiler = find_compiler(options.compiler);
   const std::string version = compiler_version(compiler);
-  const fs::path cache = options.cache_directory.empty() ? default_cache_directory() : options.cache_directory;
+  const fs::path cache =
+      options.cache_directory.empty() ? default_cache_directory() : options.cache_directory;
   make_private_directory(cache);
   const fs::path stdlib = unpack_stdlib(cache);
-  const std::vector<std::string> flags = soft_compile_options(options.checked, version.find("clang") != std::string::npos);
+  const std::vector<std::string> flags =
+      soft_compile_options(options.checked, version.find("clang") != std::string::npos);
 
   std::string text = fmt::format("// {} {}\n// {}", compiler, version, stdlib.filename().string());
   for (const std::string& flag : flags) text += ' ' + flag;
   text += '\n' + emit_soft(module);
   const std::string key = fmt::format("{:016x}", hash(text));
-  const fs::path object = cache / (key + ".so");
+  fs::path object = cache / (key + ".so");
   const fs::path source = cache / (key + ".cpp");
   std::error_code error;
   if (fs::is_regular_file(object, error) && read_file(source) == text) return object;
@@ -144,7 +154,8 @@ fs::path compile_soft(const Module& module, const CompileOptions& options) {
   write_file(fresh_source, text);
   std::vector<std::string> command = {compiler};
   command.insert(command.end(), flags.begin(), flags.end());
-  for (const std::string& argument : {std::string("-I"), stdlib.string(), std::string("-c"), fresh_source.string(), std::string("-o"), compiled.string()}) {
+  for (const std::string& argument : {std::string("-I"), stdlib.string(), std::string("-c"),
+                                      fresh_source.string(), std::string("-o"), compiled.string()}) {
     command.push_back(argument);
   }
   struct Cleanup {
@@ -158,8 +169,12 @@ fs::path compile_soft(const Module& module, const CompileOptions& options) {
   command = {compiler, "-shared", "-o", linked.string(), compiled.string()};
   if (options.checked) {
     // Two units, of which only the first may be instrumented.
-    for (const std::string& argument : {std::string("-std=c++20"), std::string("-O2"), std::string("-fno-builtin"), std::string("-fno-tree-loop-distribute-patterns"), std::string("-w"), std::string("-fPIC"), std::string("-I"), stdlib.string(), (stdlib / "soft" / "check_hooks.cpp").string()}) {
-      if (version.find("clang") == std::string::npos || argument != "-fno-tree-loop-distribute-patterns") command.push_back(argument);
+    for (const std::string& argument :
+         {std::string("-std=c++20"), std::string("-O2"), std::string("-fno-builtin"),
+          std::string("-fno-tree-loop-distribute-patterns"), std::string("-w"), std::string("-fPIC"),
+          std::string("-I"), stdlib.string(), (stdlib / "soft" / "check_hooks.cpp").string()}) {
+      if (version.find("clang") == std::string::npos || argument != "-fno-tree-loop-distribute-patterns")
+        command.push_back(argument);
     }
   }
   command.emplace_back("-lm");

@@ -20,9 +20,9 @@ struct CompileOptions {
 /// The host compiler's options for what emit_soft() writes, apart from the include path.
 [[nodiscard]] std::vector<std::string> soft_compile_options(bool checked, bool clang);
 
-/// Compiles a module for the soft device into a shared object and returns its path. A module that was compiled before
-/// comes from the cache. Throws Error with the compiler's messages, which name lines of the .metal file, where it
-/// does not compile, and where there is no compiler.
+/// Compiles a module for the soft device into a shared object and returns its path. A module that was
+/// compiled before comes from the cache. Throws Error with the compiler's messages, which name lines of the
+/// .metal file, where it does not compile, and where there is no compiler.
 [[nodiscard]] std::filesystem::path compile_soft(const Module& module, const CompileOptions& options);
 
 }  // namespace lattice::msl

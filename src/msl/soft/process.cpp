@@ -1,12 +1,12 @@
 #include "msl/soft/process.h"
 
+#include <array>
+#include <cerrno>
+
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
 
 #include "support/fail.h"
 

@@ -1,34 +1,40 @@
 #include "msl/soft/shadow.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <sys/mman.h>
 
 #include "support/fail.h"
 
 namespace lattice::msl {
 namespace {
 
-bool is_atomic(soft::AccessKind kind) { return kind == soft::kAtomic || kind == soft::kAtomicStore; }
+bool is_atomic(soft::AccessKind kind) {
+  return kind == soft::kAtomic || kind == soft::kAtomicStore;
+}
 
 }  // namespace
 
 Shadow::Shadow(std::size_t bytes, int space) : bytes_(bytes), space_(space) {
   void* at = mmap(nullptr, std::max<std::size_t>(bytes, 1) * sizeof(Cell), PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (at == MAP_FAILED) fail("cannot map the {} bytes that checking {} bytes of memory needs", bytes * sizeof(Cell), bytes);
+  if (at == MAP_FAILED)
+    fail("cannot map the {} bytes that checking {} bytes of memory needs", bytes * sizeof(Cell), bytes);
   cells_ = static_cast<Cell*>(at);
 }
 
-Shadow::~Shadow() { munmap(cells_, std::max<std::size_t>(bytes_, 1) * sizeof(Cell)); }
+Shadow::~Shadow() {
+  munmap(cells_, std::max<std::size_t>(bytes_, 1) * sizeof(Cell));
+}
 
 void Shadow::clear(std::size_t begin, std::size_t count) noexcept {
   std::memset(static_cast<void*>(cells_ + begin), 0, count * sizeof(Cell));
 }
 
 bool Shadow::written(std::size_t begin, std::size_t count) const noexcept {
-  return std::all_of(cells_ + begin, cells_ + begin + count, [](const Cell& cell) { return cell.writer.present; });
+  return std::all_of(cells_ + begin, cells_ + begin + count,
+                     [](const Cell& cell) { return cell.writer.present; });
 }
 
 bool Shadow::ordered(const Access& before, const Access& now) noexcept {

@@ -10,12 +10,12 @@ namespace lattice::msl {
 
 /// Who last touched each byte of a piece of memory, and whether what happens next races with it.
 ///
-/// Two accesses to a byte race where they come from different threads, at least one writes, not both are atomic, and
-/// nothing orders them: for threads of a threadgroup a barrier whose flags name the memory, for lanes of a
-/// simdgroup a simdgroup barrier too, for different threadgroups nothing in a dispatch. The judgement is made on the
-/// order that barriers impose and not on the order in which the fibers happened to run, so one run finds
-/// what another interleaving would suffer from. A byte remembers its last writer and two readers: with more readers some
-/// races can be missed, but none is ever reported that is not there.
+/// Two accesses to a byte race where they come from different threads, at least one writes, not both are
+/// atomic, and nothing orders them: for threads of a threadgroup a barrier whose flags name the memory, for
+/// lanes of a simdgroup a simdgroup barrier too, for different threadgroups nothing in a dispatch. The
+/// judgement is made on the order that barriers impose and not on the order in which the fibers happened to
+/// run, so one run finds what another interleaving would suffer from. A byte remembers its last writer and
+/// two readers: with more readers some races can be missed, but none is ever reported that is not there.
 class Shadow {
  public:
   struct Access {
@@ -41,7 +41,8 @@ class Shadow {
   /// Forgets everything about [begin, begin + count).
   void clear(std::size_t begin, std::size_t count) noexcept;
   /// Takes an access down and returns the first race that it makes.
-  std::optional<Race> record(const RunningThread& thread, std::size_t begin, std::size_t count, soft::AccessKind kind);
+  std::optional<Race> record(const RunningThread& thread, std::size_t begin, std::size_t count,
+                             soft::AccessKind kind);
   /// Whether every byte has been written since it was cleared.
   [[nodiscard]] bool written(std::size_t begin, std::size_t count) const noexcept;
 

@@ -1,7 +1,5 @@
 #include "msl/soft/soft_module.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -9,6 +7,8 @@
 #include <numeric>
 #include <random>
 #include <utility>
+
+#include <dlfcn.h>
 
 #include "msl/soft/checker.h"
 #include "msl/soft/guarded_memory.h"
@@ -21,7 +21,8 @@ namespace lattice::msl {
 namespace {
 
 Size3 position_of(std::uint64_t index, const Size3& counts) {
-  return {static_cast<std::uint32_t>(index % counts[0]), static_cast<std::uint32_t>(index / counts[0] % counts[1]),
+  return {static_cast<std::uint32_t>(index % counts[0]),
+          static_cast<std::uint32_t>(index / counts[0] % counts[1]),
           static_cast<std::uint32_t>(index / counts[0] / counts[1])};
 }
 
@@ -29,8 +30,10 @@ Size3 position_of(std::uint64_t index, const Size3& counts) {
 
 void validate(const Grid& grid) {
   for (std::size_t i = 0; i < 3; ++i) {
-    if (grid.threads[i] == 0 || grid.threadgroup[i] == 0) fail_usage("a grid and its threadgroups have at least one thread each way");
-    if (grid.threadgroup[i] > soft::kMaxThreads) fail_usage("a threadgroup has at most {} threads", soft::kMaxThreads);
+    if (grid.threads[i] == 0 || grid.threadgroup[i] == 0)
+      fail_usage("a grid and its threadgroups have at least one thread each way");
+    if (grid.threadgroup[i] > soft::kMaxThreads)
+      fail_usage("a threadgroup has at most {} threads", soft::kMaxThreads);
   }
   if (volume(grid.threadgroup) > soft::kMaxThreads) {
     fail_usage("a threadgroup has at most {} threads, not {}", soft::kMaxThreads, volume(grid.threadgroup));
@@ -38,13 +41,15 @@ void validate(const Grid& grid) {
   // The product of two extents fits into 64 bits; the third is compared by division.
   const Size3 groups = grid.threadgroups();
   constexpr std::uint64_t kMaxGroups = 0xffffffffu;
-  if (std::uint64_t{groups[0]} * groups[1] > kMaxGroups / groups[2]) fail_usage("the grid has more than 2^32 − 1 threadgroups");
+  if (std::uint64_t{groups[0]} * groups[1] > kMaxGroups / groups[2])
+    fail_usage("the grid has more than 2^32 − 1 threadgroups");
 }
 
 SoftModule SoftModule::compile(const Module& module, const CompileOptions& options) {
   const std::filesystem::path path = compile_soft(module, options);
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) fail("{}: cannot be loaded: {}", path.string(), dlerror());  // NOLINT(concurrency-mt-unsafe)
+  if (handle == nullptr)
+    fail("{}: cannot be loaded: {}", path.string(), dlerror());  // NOLINT(concurrency-mt-unsafe)
   auto* entry = reinterpret_cast<const soft::ModuleInfo* (*)()>(dlsym(handle, "lattice_module"));
   if (entry == nullptr || entry()->abi_version != soft::kAbiVersion) {
     dlclose(handle);
@@ -52,7 +57,8 @@ SoftModule SoftModule::compile(const Module& module, const CompileOptions& optio
   }
   SoftModule out(handle, *entry());
   out.path_ = path;
-  if (auto* attach = reinterpret_cast<void (*)(const soft::Runtime*)>(dlsym(handle, "lattice_attach_checker"))) {
+  if (auto* attach =
+          reinterpret_cast<void (*)(const soft::Runtime*)>(dlsym(handle, "lattice_attach_checker"))) {
     attach(&ThreadgroupRunner::runtime());
   }
   return out;
@@ -98,7 +104,8 @@ void SoftModule::specialize(std::span<const ConstantValue> values) {
       const soft::FunctionConstantInfo& constant = info_->constants[i];
       if (constant.index != value.index) continue;
       if (constant.bytes != value.bytes.size()) {
-        fail_usage("function constant {} has {} bytes, not {}", value.index, constant.bytes, value.bytes.size());
+        fail_usage("function constant {} has {} bytes, not {}", value.index, constant.bytes,
+                   value.bytes.size());
       }
       std::memcpy(constant.value, value.bytes.data(), constant.bytes);
       *constant.defined = true;
@@ -124,7 +131,8 @@ void SoftModule::dispatch(const Launch& launch, ThreadPool& pool) const {
   });
 }
 
-std::vector<Finding> SoftModule::check(const Launch& launch, std::span<const BoundBuffer> buffers, int orders) const {
+std::vector<Finding> SoftModule::check(const Launch& launch, std::span<const BoundBuffer> buffers,
+                                       int orders) const {
   validate(launch.grid);
   std::vector<std::size_t> sizes;
   std::vector<CheckedBuffer> described;
@@ -170,7 +178,8 @@ std::vector<Finding> SoftModule::check(const Launch& launch, std::span<const Bou
       Finding finding;
       finding.kind = FindingKind::kOrderDependence;
       finding.object = buffers[i].name;
-      finding.index = static_cast<std::int64_t>(static_cast<std::size_t>(differ - first_results[i].begin()) / described[i].element_bytes);
+      finding.index = static_cast<std::int64_t>(static_cast<std::size_t>(differ - first_results[i].begin()) /
+                                                described[i].element_bytes);
       finding.detail = "another order of threads gives other bits";
       checker.add(std::move(finding));
     }

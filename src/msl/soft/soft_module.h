@@ -29,10 +29,12 @@ struct BoundBuffer {
   std::size_t element_bytes = 1;  ///< of what the kernel takes it to hold, for indices in messages
 };
 
-/// Kernels compiled for the soft device. Launches of one module must not overlap: function constants are the module's.
+/// Kernels compiled for the soft device. Launches of one module must not overlap: function constants are the
+/// module's.
 class SoftModule {
  public:
-  /// Compiles and loads; throws Error as compile_soft() does. The code runs in this process, with all its rights.
+  /// Compiles and loads; throws Error as compile_soft() does. The code runs in this process, with all its
+  /// rights.
   static SoftModule compile(const Module& module, const CompileOptions& options);
   /// Takes on what was compiled into the program: `info` is what the emitted entry function returns.
   explicit SoftModule(const soft::ModuleInfo& info);
@@ -51,13 +53,16 @@ class SoftModule {
   /// and for a value of the wrong size.
   void specialize(std::span<const ConstantValue> values);
 
-  /// Runs every threadgroup of a grid, spread over the pool. Buffers must be bound to memory that is large enough.
+  /// Runs every threadgroup of a grid, spread over the pool. Buffers must be bound to memory that is large
+  /// enough.
   void dispatch(const Launch& launch, ThreadPool& pool) const;
 
-  /// Runs a grid in checking mode `orders` times, first in order and then with threads, threadgroups and switches shuffled,
-  /// on one thread; leaves the first run's results in the buffers and returns what is wrong. The module must be
-  /// compiled with CompileOptions::checked for accesses to be seen. launch.buffers is ignored.
-  [[nodiscard]] std::vector<Finding> check(const Launch& launch, std::span<const BoundBuffer> buffers, int orders) const;
+  /// Runs a grid in checking mode `orders` times, first in order and then with threads, threadgroups and
+  /// switches shuffled, on one thread; leaves the first run's results in the buffers and returns what is
+  /// wrong. The module must be compiled with CompileOptions::checked for accesses to be seen. launch.buffers
+  /// is ignored.
+  [[nodiscard]] std::vector<Finding> check(const Launch& launch, std::span<const BoundBuffer> buffers,
+                                           int orders) const;
 
  private:
   SoftModule(void* handle, const soft::ModuleInfo& info);
@@ -67,8 +72,8 @@ class SoftModule {
   std::filesystem::path path_;
 };
 
-/// Throws Error(kUsage) where a grid or its threadgroups are empty, too large for Metal (1024 threads a threadgroup) or for the
-/// soft device (2^32 − 1 threadgroups).
+/// Throws Error(kUsage) where a grid or its threadgroups are empty, too large for Metal (1024 threads a
+/// threadgroup) or for the soft device (2^32 − 1 threadgroups).
 void validate(const Grid& grid);
 
 }  // namespace lattice::msl

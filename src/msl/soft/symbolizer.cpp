@@ -1,9 +1,8 @@
 #include "msl/soft/symbolizer.h"
 
-#include <dlfcn.h>
-
 #include <cstdint>
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include "msl/soft/process.h"
@@ -14,7 +13,8 @@ std::string Symbolizer::place(const void* code) const {
   Dl_info info;
   if (object_.empty() || dladdr(code, &info) == 0) return {};
   // The return address lies behind the call.
-  const std::uint64_t offset = reinterpret_cast<std::uint64_t>(code) - reinterpret_cast<std::uint64_t>(info.dli_fbase) - 1;
+  const std::uint64_t offset =
+      reinterpret_cast<std::uint64_t>(code) - reinterpret_cast<std::uint64_t>(info.dli_fbase) - 1;
   const ProcessResult result =
       run_process({"addr2line", "-i", "-e", object_.string(), fmt::format("0x{:x}", offset)});
   if (result.status != 0) return {};
@@ -24,7 +24,8 @@ std::string Symbolizer::place(const void* code) const {
     std::string line = result.output.substr(begin, end - begin);
     begin = end + 1;
     line = line.substr(0, line.find(" (discriminator"));
-    const bool own = line.find("/stdlib-") != std::string::npos || line.starts_with("??") || line.ends_with(":?") || line.ends_with(":0");
+    const bool own = line.find("/stdlib-") != std::string::npos || line.starts_with("??") ||
+                     line.ends_with(":?") || line.ends_with(":0");
     if (own) continue;
     // The compiler made a relative name absolute; messages name files as the user did.
     const std::string working = std::filesystem::current_path().string() + '/';

@@ -5,8 +5,8 @@
 
 namespace lattice::msl {
 
-/// Finds the source line of an address in a loaded kernel file by the debugger's line table, which addr2line (of
-/// binutils) reads.
+/// Finds the source line of an address in a loaded kernel file by the debugger's line table, which addr2line
+/// (of binutils) reads.
 class Symbolizer {
  public:
   explicit Symbolizer(std::filesystem::path object) : object_(std::move(object)) {}

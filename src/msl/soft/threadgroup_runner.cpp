@@ -36,7 +36,9 @@ const soft::Runtime& ThreadgroupRunner::runtime() noexcept {
   return runtime;
 }
 
-void ThreadgroupRunner::on_threadgroup_barrier(unsigned flags, soft::Site site) { active_runner->barrier(flags, site); }
+void ThreadgroupRunner::on_threadgroup_barrier(unsigned flags, soft::Site site) {
+  active_runner->barrier(flags, site);
+}
 
 void ThreadgroupRunner::on_simdgroup_barrier(unsigned flags, soft::Site site) {
   ThreadgroupRunner& self = *active_runner;
@@ -48,8 +50,8 @@ void ThreadgroupRunner::on_simdgroup_barrier(unsigned flags, soft::Site site) {
 }
 
 const soft::Collective* ThreadgroupRunner::on_collect(soft::Scope scope, const void* value, unsigned bytes,
-                                                      soft::Combine combine, const char* name, soft::Site site,
-                                                      unsigned* lane) {
+                                                      soft::Combine combine, const char* name,
+                                                      soft::Site site, unsigned* lane) {
   return active_runner->collect(scope, value, bytes, combine, name, site, lane);
 }
 
@@ -59,9 +61,11 @@ void* ThreadgroupRunner::on_threadgroup_variable(unsigned id, unsigned long byte
 
 void ThreadgroupRunner::on_access(const volatile void* address, unsigned long bytes, soft::AccessKind kind,
                                   const void* code) {
-  if (active_runner == nullptr || active_runner->observer_ == nullptr) return;  // as while constants are computed
+  if (active_runner == nullptr || active_runner->observer_ == nullptr)
+    return;  // as while constants are computed
   ThreadgroupRunner& self = *active_runner;
-  if (!self.observer_->access(self.running(self.current_), reinterpret_cast<std::uint64_t>(address), bytes, kind, code)) {
+  if (!self.observer_->access(self.running(self.current_), reinterpret_cast<std::uint64_t>(address), bytes,
+                              kind, code)) {
     self.abandon();
   }
 }
@@ -93,8 +97,8 @@ void ThreadgroupRunner::prepare(const Launch& launch, const Size3& threadgroup) 
     common_.threads_per_grid[i] = launch.grid.threads[i];
     common_.dispatch_threads_per_threadgroup[i] = launch.grid.threadgroup[i];
     common_.threadgroups_per_grid[i] = counts[i];
-    common_.threads_per_threadgroup[i] =
-        std::min(launch.grid.threadgroup[i], launch.grid.threads[i] - threadgroup[i] * launch.grid.threadgroup[i]);
+    common_.threads_per_threadgroup[i] = std::min(
+        launch.grid.threadgroup[i], launch.grid.threads[i] - threadgroup[i] * launch.grid.threadgroup[i]);
   }
   threadgroup_index_ = (threadgroup[2] * counts[1] + threadgroup[1]) * counts[0] + threadgroup[0];
   const unsigned* size = common_.threads_per_threadgroup;
@@ -153,7 +157,8 @@ void ThreadgroupRunner::bind_threadgroup_memory(const Launch& launch) {
       return;
     }
     threadgroup_memory_[i] = arena_.get() + offset;
-    if (observer_ != nullptr) observer_->variable(arena_.get() + offset, bytes, ~static_cast<std::uint32_t>(i));
+    if (observer_ != nullptr)
+      observer_->variable(arena_.get() + offset, bytes, ~static_cast<std::uint32_t>(i));
   }
 }
 
@@ -191,7 +196,8 @@ void ThreadgroupRunner::fill_state(unsigned thread) {
   state.position_in_threadgroup[2] = thread / size[0] / size[1];
   for (std::size_t i = 0; i < 3; ++i) {
     state.position_in_grid[i] =
-        common_.threadgroup_position[i] * common_.dispatch_threads_per_threadgroup[i] + state.position_in_threadgroup[i];
+        common_.threadgroup_position[i] * common_.dispatch_threads_per_threadgroup[i] +
+        state.position_in_threadgroup[i];
   }
   state.index_in_threadgroup = thread;
   state.lane = thread % soft::kSimdWidth;
@@ -212,13 +218,13 @@ void ThreadgroupRunner::start_or_resume() {
     const unsigned thread = order_[started_++];
     if (idle_.empty()) {
       Fiber& fiber = *fibers_.emplace_back(std::make_unique<Fiber>());
-      fiber.context = boost::context::fiber(
-          std::allocator_arg, boost::context::protected_fixedsize_stack(kStackBytes),
-          [this, &fiber](boost::context::fiber&& caller) {
-            main_ = std::move(caller);
-            fiber_loop(fiber);
-            return std::move(main_);
-          });
+      fiber.context =
+          boost::context::fiber(std::allocator_arg, boost::context::protected_fixedsize_stack(kStackBytes),
+                                [this, &fiber](boost::context::fiber&& caller) {
+                                  main_ = std::move(caller);
+                                  fiber_loop(fiber);
+                                  return std::move(main_);
+                                });
       idle_.push_back(&fiber);
     }
     threads_[thread].fiber = idle_.back();
@@ -240,7 +246,8 @@ void ThreadgroupRunner::resume(unsigned thread) {
   current_ = thread;
   threads_[thread].state = State::kRunning;
   boost::context::fiber back = std::move(fiber->context).resume();
-  // The fiber that gave way need not be the one that was resumed only if fibers switched among themselves; they do not.
+  // The fiber that gave way need not be the one that was resumed only if fibers switched among themselves;
+  // they do not.
   fiber->context = std::move(back);
 }
 
@@ -263,7 +270,9 @@ void ThreadgroupRunner::fiber_loop(Fiber& fiber) {
   }
 }
 
-void ThreadgroupRunner::give_way() { main_ = std::move(main_).resume(); }
+void ThreadgroupRunner::give_way() {
+  main_ = std::move(main_).resume();
+}
 
 /// Ends the threadgroup; does not return.
 void ThreadgroupRunner::abandon() {
@@ -352,8 +361,8 @@ bool ThreadgroupRunner::resolve_divergence(std::vector<Group>& groups) {
       if (thread.combine == first->combine && same_site(thread.site, first->site)) lanes |= 1u << lane;
     }
     if (observer_ != nullptr) {
-      observer_->divergent_group(running(static_cast<unsigned>(first - threads_.data())), first->operation, first->site,
-                                 static_cast<unsigned>(std::popcount(lanes)),
+      observer_->divergent_group(running(static_cast<unsigned>(first - threads_.data())), first->operation,
+                                 first->site, static_cast<unsigned>(std::popcount(lanes)),
                                  static_cast<unsigned>(std::popcount(group.live)));
     }
     current_ = ~0u;  // nobody runs: all of them become ready
@@ -397,7 +406,7 @@ void ThreadgroupRunner::release_barrier() {
     if (first == nullptr) first = &threads_[i];
     several_lines = several_lines || !same_site(first->site, threads_[i].site);
   }
-  if (observer_ != nullptr && (left_ != 0 || several_lines)) {
+  if (observer_ != nullptr && first != nullptr && (left_ != 0 || several_lines)) {
     observer_->divergent_barrier(running(static_cast<unsigned>(first - threads_.data())), first->site, left_,
                                  several_lines);
   }

@@ -16,11 +16,12 @@ namespace lattice::msl {
 
 /// Runs threadgroups one after another on the calling thread, each GPU thread on a fiber of its own.
 ///
-/// A fiber runs GPU thread after GPU thread until one has to wait, so that a kernel without barriers and simdgroup
-/// operations costs no switch at all. A thread that waits gives way; the last to come to a barrier or a simdgroup
-/// operation does what there is to do, and goes on. A simdgroup operation is complete when every lane that
-/// has not left the kernel has come to it. Where lanes wait at different operations, the one that stands
-/// first in the source goes first, with the lanes that wait there: what a GPU does with divergent control flow.
+/// A fiber runs GPU thread after GPU thread until one has to wait, so that a kernel without barriers and
+/// simdgroup operations costs no switch at all. A thread that waits gives way; the last to come to a barrier
+/// or a simdgroup operation does what there is to do, and goes on. A simdgroup operation is complete when
+/// every lane that has not left the kernel has come to it. Where lanes wait at different operations, the one
+/// that stands first in the source goes first, with the lanes that wait there: what a GPU does with divergent
+/// control flow.
 class ThreadgroupRunner {
  public:
   ThreadgroupRunner();
@@ -72,10 +73,12 @@ class ThreadgroupRunner {
 
   static void on_threadgroup_barrier(unsigned flags, soft::Site site);
   static void on_simdgroup_barrier(unsigned flags, soft::Site site);
-  static const soft::Collective* on_collect(soft::Scope scope, const void* value, unsigned bytes, soft::Combine combine,
-                                            const char* name, soft::Site site, unsigned* lane);
+  static const soft::Collective* on_collect(soft::Scope scope, const void* value, unsigned bytes,
+                                            soft::Combine combine, const char* name, soft::Site site,
+                                            unsigned* lane);
   static void* on_threadgroup_variable(unsigned id, unsigned long bytes, unsigned long alignment);
-  static void on_access(const volatile void* address, unsigned long bytes, soft::AccessKind kind, const void* code);
+  static void on_access(const volatile void* address, unsigned long bytes, soft::AccessKind kind,
+                        const void* code);
 
   void prepare(const Launch& launch, const Size3& threadgroup);
   void prepare_groups(std::vector<Group>& groups, unsigned width);

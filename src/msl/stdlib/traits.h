@@ -21,7 +21,8 @@ using uintptr_t = unsigned long;
 using intptr_t = long;
 static_assert(sizeof(long) == 8, "MSL's long has 64 bits; so must the target's");
 
-// As in Apple's release builds, where assertions do nothing.
+// As in Apple's release builds, where assertions do nothing. NVRTC has it as a macro.
+#undef assert
 template <class T> constexpr void assert(const T&) {}
 
 namespace metal {

@@ -1,6 +1,7 @@
 // The soft device's side of the standard library: arithmetic by the host compiler's builtins, simdgroups by the runtime.
 #pragma once
 
+#include "half_bits.h"
 #include "soft/abi.h"
 
 #define LATTICE_MSL_SITE , lattice::soft::Site site = lattice_msl::target::here()
@@ -64,36 +65,8 @@ LATTICE_MSL_INLINE To bit_copy(const From& from) {
   return to;
 }
 
-// ---- binary16 where the compiler has it not (Clang 14 on x86-64)
-
 #ifdef __FLT16_MAX__
-#define LATTICE_MSL_NATIVE_HALF 1
-#else
-constexpr float half_to_float(unsigned short h) {
-  const unsigned sign = (h & 0x8000u) << 16, exponent = (h >> 10) & 0x1fu, mantissa = h & 0x3ffu;
-  if (exponent == 0x1f) return __builtin_bit_cast(float, sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return __builtin_bit_cast(float, sign | ((exponent + 112) << 23) | (mantissa << 13));
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-  return sign ? -magnitude : magnitude;
-}
-constexpr unsigned short float_to_half(float value) {
-  const unsigned bits = __builtin_bit_cast(unsigned, value);
-  const unsigned sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<unsigned short>(sign | 0x7e00u);
-  if (magnitude >= 0x47800000u) return static_cast<unsigned short>(sign | 0x7c00u);
-  if (magnitude < 0x38800000u) {  // subnormal: adding 0.5 rounds to units of 2^-24, to nearest even
-    const float aligned = __builtin_bit_cast(float, magnitude) + 0.5f;
-    return static_cast<unsigned short>(sign | (__builtin_bit_cast(unsigned, aligned) & 0x7ffu));
-  }
-  return static_cast<unsigned short>(sign | ((magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
-}
+#define LATTICE_MSL_NATIVE_HALF 1  // Clang 14 on x86-64 has it not
 #endif
-
-constexpr float bfloat_to_float(unsigned short b) { return __builtin_bit_cast(float, static_cast<unsigned>(b) << 16); }
-constexpr unsigned short float_to_bfloat(float value) {
-  const unsigned bits = __builtin_bit_cast(unsigned, value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<unsigned short>((bits >> 16) | 0x40u);
-  return static_cast<unsigned short>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
 
 }  // namespace lattice_msl::target

@@ -1,0 +1,101 @@
+// Simdgroup primitives on CUDA: a warp, by shuffles among the lanes that are active.
+#pragma once
+
+#include "vec.h"
+
+namespace lattice_msl::target {
+
+using lattice::soft::Scope;
+
+LATTICE_MSL_INLINE unsigned current_lane() {
+  unsigned lane;
+  asm("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return lane;
+}
+template <Scope S> inline constexpr unsigned width_of = S == lattice::soft::kSimdScope ? 32u : 4u;
+template <Scope S> LATTICE_MSL_INLINE unsigned group_first() { return current_lane() & ~(width_of<S> - 1); }
+// Of the lane's group, from bit 0.
+template <Scope S> LATTICE_MSL_INLINE unsigned group_mask(unsigned warp) {
+  return S == lattice::soft::kSimdScope ? warp : (warp >> group_first<S>()) & 0xfu;
+}
+
+/// A value of any size from another lane of the warp, by words of 32 bits.
+template <class T>
+LATTICE_MSL_INLINE T from_lane(unsigned active, const T& value, unsigned lane) {
+  constexpr unsigned words = (sizeof(T) + 3) / 4;
+  union Words {
+    unsigned word[words];
+    T value;
+    constexpr Words() : word() {}
+  } bits;
+  bits.value = value;
+  for (unsigned i = 0; i < words; ++i) bits.word[i] = __shfl_sync(active, bits.word[i], static_cast<int>(lane));
+  return bits.value;
+}
+
+template <class Op, Scope S, class T>
+LATTICE_MSL_INLINE T reduce(const T& value, const char*) {
+  const unsigned active = __activemask();
+  T out = value;
+  if (active == 0xffffffffu) {
+    for (unsigned step = 1; step < width_of<S>; step *= 2) out = Op::apply(out, from_lane(active, out, current_lane() ^ step));
+    return out;
+  }
+  out = Op::template identity<T>();
+  for (unsigned i = 0; i < width_of<S>; ++i) {
+    const unsigned lane = group_first<S>() + i;
+    const T other = from_lane(active, value, lane);
+    if ((active >> lane) & 1u) out = Op::apply(out, other);
+  }
+  return out;
+}
+template <class Op, Scope S, bool Inclusive, class T>
+LATTICE_MSL_INLINE T prefix(const T& value, const char*) {
+  const unsigned active = __activemask();
+  T out = Op::template identity<T>();
+  for (unsigned i = 0; i < width_of<S>; ++i) {
+    const unsigned lane = group_first<S>() + i;
+    const T other = from_lane(active, value, lane);
+    if (((active >> lane) & 1u) && lane < current_lane() + (Inclusive ? 1 : 0)) out = static_cast<T>(Op::apply(out, other));
+  }
+  return out;
+}
+template <Scope S, class T, class F>
+LATTICE_MSL_INLINE T shuffle(const T& value, F source, const char*) {
+  const unsigned active = __activemask();
+  const unsigned first = group_first<S>();
+  const unsigned from = source(current_lane() - first, width_of<S>);
+  const T out = from_lane(active, value, first + from % width_of<S>);
+  return from < width_of<S> && ((active >> (first + from)) & 1u) ? out : value;
+}
+template <Scope S, class T, class F, class G>
+LATTICE_MSL_INLINE T shuffle_and_fill(const T& value, const T& filling, F source, G fill, const char*) {
+  const unsigned active = __activemask();
+  const unsigned first = group_first<S>();
+  const unsigned lane = current_lane() - first;
+  const unsigned from = source(lane, width_of<S>);
+  const T kept = from_lane(active, value, first + from % width_of<S>);
+  const T filled = from_lane(active, filling, first + fill(lane, width_of<S>));
+  return from < width_of<S> ? kept : filled;
+}
+template <Scope S> LATTICE_MSL_INLINE unsigned ballot(bool value, const char*) { return group_mask<S>(__ballot_sync(__activemask(), value)); }
+template <Scope S> LATTICE_MSL_INLINE unsigned active_mask(unsigned& lane, const char*) {
+  lane = current_lane() - group_first<S>();
+  return group_mask<S>(__activemask());
+}
+
+LATTICE_MSL_INLINE unsigned enter_tile(const char*) { return current_lane(); }
+
+/// One value of every lane, readable by all: read() is called by the whole warp together.
+template <class T>
+class Exchange {
+ public:
+  LATTICE_MSL_INLINE Exchange(const T& own, const char*) : own_(own) {}
+  LATTICE_MSL_INLINE unsigned lane() const { return current_lane(); }
+  LATTICE_MSL_INLINE T read(unsigned lane) const { return from_lane(0xffffffffu, own_, lane); }
+
+ private:
+  T own_;
+};
+
+}  // namespace lattice_msl::target

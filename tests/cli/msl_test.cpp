@@ -1,0 +1,99 @@
+// `lattice msl`, as a user runs it.
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "cli/harness.h"
+#include "formats/npy.h"
+
+namespace lattice::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Msl : public testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directories(directory_);
+    std::vector<float> values(64);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+    const std::vector<std::uint64_t> shape = {64};
+    write_npy(directory_ / "in.npy", "<f4", shape, std::as_bytes(std::span(values)));
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  Finished run(std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"msl",
+                                          "run",
+                                          kernels_ + "vector_add.metal",
+                                          "--kernel",
+                                          "vector_add",
+                                          "--grid",
+                                          "64",
+                                          "--threadgroup",
+                                          "32",
+                                          "--output",
+                                          directory_.string(),
+                                          "--buffer",
+                                          "0=" + input(),
+                                          "--buffer",
+                                          "1=" + input()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_lattice(arguments);
+  }
+  [[nodiscard]] std::string input() const { return (directory_ / "in.npy").string(); }
+
+  std::string kernels_ = std::string(LATTICE_SOURCE_DIR) + "/tests/data/msl/";
+  fs::path directory_ = fs::path(testing::TempDir()) / "lattice_msl_test";
+};
+
+TEST_F(Msl, RunsAKernelOverFiles) {
+  const Finished finished = run({"--buffer", "2=out:f32[64]", "--buffer", "3=u32:64"});
+  EXPECT_EQ(finished.status, 0) << finished.error;
+  const NpyArray out = read_npy(directory_ / "buffer2.npy");
+  ASSERT_EQ(out.data.size(), 256u);
+  float value = 0;
+  std::memcpy(&value, out.data.data() + 4 * 63, 4);
+  EXPECT_EQ(value, 126);
+}
+
+TEST_F(Msl, ChecksAKernel) {
+  EXPECT_EQ(run({"--buffer", "2=out:f32[64]", "--buffer", "3=u32:64", "--check"}).status, 0);
+  const Finished finished = run({"--buffer", "2=out:f32[63]", "--buffer", "3=u32:64", "--check", "--json"});
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_EQ(finished.json()["findings"][0]["kind"], "out-of-bounds write");
+  EXPECT_EQ(finished.json()["findings"][0]["index"], 63);
+}
+
+TEST_F(Msl, SaysWhatIsWrongWithItsArguments) {
+  const auto expect_usage = [&](const std::vector<std::string>& more, const std::string& what) {
+    const Finished finished = run(more);
+    EXPECT_EQ(finished.status, 2) << finished.error;
+    EXPECT_NE(finished.error.find(what), std::string::npos) << finished.error;
+  };
+  expect_usage({"--buffer", "2=out:f32[64]"}, "--buffer 3=");
+  expect_usage({"--buffer", "2=out:f33[64]", "--buffer", "3=u32:64"}, "is no type");
+  expect_usage({"--buffer", "2=out:f32[0]", "--buffer", "3=u32:64"}, "--buffer");
+  expect_usage({"--buffer", "2=out:f32[64]", "--buffer", "3=u8:64"}, "has 1 bytes");
+  expect_usage({"--buffer", "2=out:f32[64]", "--buffer", "3=u32:64", "--buffer", "4=u32:64"},
+               "no such buffer");
+  expect_usage({"--buffer", "2=out:f32[64]", "--buffer", "3=u32:64", "--constant", "0=1"},
+               "no function constant");
+  expect_usage({"--threadgroups", "2"}, "--grid");
+}
+
+TEST_F(Msl, ReflectsAndRefuses) {
+  EXPECT_EQ(run_lattice({"msl", "reflect", kernels_ + "attention.metal"}).json()["function_constants"].size(),
+            2u);
+  const fs::path bad = directory_ / "bad.metal";
+  std::ofstream(bad) << "\nkernel void k(texture2d<float> t) {}\n";
+  const Finished finished = run_lattice({"msl", "check", bad.string(), kernels_ + "vector_add.metal"});
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_NE(finished.out.find("bad.metal:2: textures"), std::string::npos) << finished.out;
+  EXPECT_NE(finished.out.find("2 kernels"), std::string::npos) << finished.out;
+}
+
+}  // namespace
+}  // namespace lattice::test
