@@ -66,7 +66,7 @@ class CpuBackend final : public Backend {
   void forward(State& state, std::span<const std::int32_t> tokens, Logits which,
                std::span<float> out) override {
     auto& own = dynamic_cast<CpuState&>(state);
-    check(own, tokens, which, out);
+    check_forward(*this, own, tokens, which, out);
     const FlushDenormals flush;
     for (std::size_t first = 0; first < tokens.size(); first += kBatch) {
       const auto batch = tokens.subspan(first, std::min<std::size_t>(kBatch, tokens.size() - first));
@@ -83,25 +83,6 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  void check(const CpuState& state, std::span<const std::int32_t> tokens, Logits which,
-             std::span<float> out) const {
-    const auto count = static_cast<std::int64_t>(tokens.size());
-    if (count == 0) fail_usage("no tokens were given");
-    if (count > state.capacity() - state.position()) {
-      fail_usage("{} more tokens do not fit: {} of the context's {} are taken", count, state.position(),
-                 state.capacity());
-    }
-    for (const std::int32_t token : tokens) {
-      if (token < 0 || token >= config_.vocab_size) {
-        fail_usage("token id {} is outside the vocabulary of {}", token, config_.vocab_size);
-      }
-    }
-    const std::int64_t rows = which == Logits::kNone ? 0 : which == Logits::kLast ? 1 : count;
-    if (static_cast<std::int64_t>(out.size()) < rows * config_.vocab_size) {
-      fail_usage("room for {} logits was given, and {} are needed", out.size(), rows * config_.vocab_size);
-    }
-  }
-
   const Config config_;
   const Isa isa_;
   ThreadPool pool_;

@@ -10,10 +10,8 @@
 
 namespace lattice::cpu {
 
-/// A weight matrix in the order in which the kernels read it (PackedRows). F32, F16, BF16, Q8_0 and Q4_0 keep
-/// their format. Anything else becomes F16, which holds every value of the block formats to 11 bits, finer
-/// than any of their scales' steps; or F32 where a weight is beyond F16's range, or where even that rounding
-/// is not wanted (`exact`).
+/// A weight matrix in the order in which the kernels read it (PackedRows), in one of the packed formats
+/// (quant/linear_row.h).
 class PackedMatrix {
  public:
   PackedMatrix() = default;

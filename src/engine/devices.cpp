@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include "cpu/cpu_backend.h"
+#include "gpu/gpu_backend.h"
+#include "gpu/soft/soft_device.h"
 #include "model/reference.h"
 #include "support/fail.h"
 #include "support/printable.h"
@@ -47,10 +49,31 @@ std::unique_ptr<Backend> make_reference(const Config& config, const Weights& wei
   return make_reference_backend(config, weights);
 }
 
+std::string describe_soft() {
+  return "the GPU kernels on the processor, each GPU thread a fiber: to test them where there is no GPU; "
+         "slow";
+}
+
+void check_soft(const LoadOptions& options) {
+  constexpr int kMaxThreads = 1024;
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    fail_usage("{} threads were asked for; give 1 to {}, or 0 for one a core", options.threads, kMaxThreads);
+  }
+}
+
+std::unique_ptr<Backend> make_soft(const Config& config, const Weights& weights, const LoadOptions& options) {
+  gpu::GpuOptions soft;
+  soft.exact = options.exact;
+  soft.kv = options.kv == KvPrecision::kF16 ? gpu::KvFormat::kF16 : gpu::KvFormat::kF32;
+  soft.progress = options.progress;
+  return gpu::make_gpu_backend(std::make_unique<gpu::SoftDevice>(options.threads), config, weights, soft);
+}
+
 /// Every kind of device, the fastest first. A new one is a line here.
 constexpr std::array kDeviceKinds = {
     DeviceKind{"cpu", describe_cpu, /*owns_weights=*/true, check_cpu, make_cpu},
     DeviceKind{"reference", describe_reference, /*owns_weights=*/false, check_reference, make_reference},
+    DeviceKind{"soft", describe_soft, /*owns_weights=*/true, check_soft, make_soft},
 };
 
 }  // namespace

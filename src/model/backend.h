@@ -69,4 +69,8 @@ class Backend {
                        std::span<float> out) = 0;
 };
 
+/// What every backend's forward() demands of its arguments: throws Error(kUsage) as it says there.
+void check_forward(const Backend& backend, const State& state, std::span<const std::int32_t> tokens,
+                   Backend::Logits which, std::span<const float> out);
+
 }  // namespace lattice

@@ -49,7 +49,7 @@ TEST(Model, SaysWhatItIs) {
 
 TEST(Model, EveryDeviceGivesTheSameLogits) {
   const golden::Case one = golden::find_case("base");
-  for (const char* device : {"auto", "cpu", "reference"}) {
+  for (const char* device : {"auto", "cpu", "reference", "soft"}) {
     LoadOptions options = on(device);
     options.exact = true;
     const Model model = Model::load(one.model, options);
@@ -62,7 +62,7 @@ TEST(Model, EveryDeviceGivesTheSameLogits) {
 
 TEST(Model, RefusesADeviceBeforeItLooksAtTheFile) {
   for (const char* name : {"gpu", "", "CPU", "cpu ", "\x1b[2J"}) {
-    expect_error(kUsage, {"device", "auto, cpu, reference"},
+    expect_error(kUsage, {"device", "auto, cpu, reference, soft"},
                  [&] { (void)Model::load("/no/such/model", on(name)); });
   }
   LoadOptions options = on("reference");

@@ -85,6 +85,13 @@ const soft::KernelInfo& SoftModule::kernel(std::string_view name) const {
   fail("there is no kernel {}", printable(name));
 }
 
+std::size_t SoftModule::constant_bytes(std::uint32_t index) const noexcept {
+  for (unsigned i = 0; i < info_->constant_count; ++i) {
+    if (info_->constants[i].index == index) return info_->constants[i].bytes;
+  }
+  return 0;
+}
+
 void SoftModule::specialize(std::span<const ConstantValue> values) {
   for (unsigned i = 0; i < info_->constant_count; ++i) {
     const soft::FunctionConstantInfo& constant = info_->constants[i];
@@ -115,7 +122,8 @@ void SoftModule::dispatch(const Launch& launch, ThreadPool& pool) const {
   const std::uint64_t total = volume(counts);
   std::atomic<std::uint64_t> next{0};
   pool.run([&](int) {
-    std::unique_ptr<ThreadgroupRunner> runner;  // where there is work for this thread at all
+    // Kept by its thread from dispatch to dispatch: to map the fibers' stacks anew takes longer than a small kernel.
+    static thread_local std::unique_ptr<ThreadgroupRunner> runner;
     for (std::uint64_t i = next.fetch_add(1); i < total; i = next.fetch_add(1)) {
       if (runner == nullptr) runner = std::make_unique<ThreadgroupRunner>();
       runner->run(launch, position_of(i, counts));

@@ -46,8 +46,11 @@ class SoftModule {
   /// Throws Error where there is no such kernel.
   [[nodiscard]] const soft::KernelInfo& kernel(std::string_view name) const;
 
-  /// Defines these function constants, and no others. Throws Error(kUsage) for an index that the module has
-  /// not and for a value of the wrong size.
+  /// Bytes of a function constant; 0 where the module has no such index.
+  [[nodiscard]] std::size_t constant_bytes(std::uint32_t index) const noexcept;
+
+  /// Defines these function constants, and no others. Throws Error(kUsage) for an index that the module has not
+  /// and for a value of the wrong size.
   void specialize(std::span<const ConstantValue> values);
 
   /// Runs every threadgroup of a grid, spread over the pool. Buffers must be bound to memory that is large

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace lattice::gpu {
+
+/// Memory on a device.
+class Buffer {
+ public:
+  virtual ~Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  /// Copies between host and device, after all work that was submitted before. Throws Error(kUsage) where
+  /// offset and length go past the buffer.
+  virtual void upload(std::size_t offset, std::span<const std::byte> from) = 0;
+  virtual void download(std::size_t offset, std::span<std::byte> to) const = 0;
+  /// Sets every byte to zero, in order with submitted work.
+  virtual void clear() = 0;
+
+  template <typename T>
+  void upload(std::span<const T> from, std::size_t first = 0) {
+    upload(first * sizeof(T), std::as_bytes(from));
+  }
+  template <typename T>
+  void download(std::span<T> to, std::size_t first = 0) const {
+    download(first * sizeof(T), std::as_writable_bytes(to));
+  }
+
+ protected:
+  explicit Buffer(std::size_t bytes) : bytes_(bytes) {}
+  /// Throws Error(kUsage) unless [offset, offset + length) is inside.
+  void check_range(std::size_t offset, std::size_t length) const;
+
+ private:
+  std::size_t bytes_;
+};
+
+/// The value of a function constant, by its index in the source.
+struct FunctionConstant {
+  std::uint32_t index = 0;
+  std::uint32_t value = 0;  ///< of an unsigned integer, or 0 and 1 of a bool
+};
+
+/// A compiled kernel, with its constants fixed. Lives as long as its device.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+  [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+ protected:
+  Kernel() = default;
+};
+
+/// What a kernel's parameter is bound to: a place in a buffer, or a few bytes of the dispatch's own.
+class Argument {
+ public:
+  Argument(const Buffer& buffer,
+           std::size_t offset = 0)  // NOLINT(google-explicit-constructor): reads as a list
+      : buffer_(&buffer), offset_(offset) {}
+  /// A struct of kernel_args.h, copied.
+  template <typename T>
+  requires std::is_trivially_copyable_v<T> &&
+      (!std::is_base_of_v<Buffer, T>)Argument(const T& constants)  // NOLINT(google-explicit-constructor)
+      : constants_(sizeof(T)) {
+    std::memcpy(constants_.data(), &constants, sizeof(T));
+  }
+
+  [[nodiscard]] const Buffer* buffer() const noexcept { return buffer_; }
+  [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
+  [[nodiscard]] std::span<const std::byte> constants() const noexcept { return constants_; }
+
+ private:
+  const Buffer* buffer_ = nullptr;
+  std::size_t offset_ = 0;
+  std::vector<std::byte> constants_;
+};
+
+struct Extent {
+  std::uint32_t x = 1;
+  std::uint32_t y = 1;
+  std::uint32_t z = 1;
+};
+
+/// Dispatches in order, recorded once and replayed any number of times: a CUDA graph, a list that is encoded
+/// again, a list of calls. Buffers and kernels must outlive it.
+class Commands {
+ public:
+  virtual ~Commands() = default;
+  Commands(const Commands&) = delete;
+  Commands& operator=(const Commands&) = delete;
+
+  /// Appends a dispatch. `arguments` are the kernel's buffers in the order of their indices. Throws
+  /// Error(kUsage) naming the kernel and the parameter where number, kind, alignment or size do not fit what
+  /// the kernel declares, or a threadgroup is larger than the kernel allows.
+  virtual void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
+                        std::uint32_t threads_per_threadgroup) = 0;
+  /// What comes after sees what was written before. Dispatches with no barrier between them may run together.
+  virtual void barrier() = 0;
+  /// Dispatches recorded so far.
+  [[nodiscard]] virtual std::size_t dispatches() const noexcept = 0;
+
+ protected:
+  Commands() = default;
+};
+
+/// A processor that runs Metal Shading Language: Apple's, NVIDIA's by way of the translator, or the device in
+/// software. Used from one thread at a time.
+class Device {
+ public:
+  virtual ~Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  [[nodiscard]] virtual std::string description() const = 0;
+  /// Memory for `bytes`, at least 1, zeroed. Throws Error where the device has not so much.
+  [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
+  /// The kernel called `name` with `constants`, compiled when first asked for. Throws Error(kUsage) for a
+  /// name or an index that the sources do not have.
+  [[nodiscard]] virtual const Kernel& kernel(std::string_view name,
+                                             std::span<const FunctionConstant> constants) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Commands> new_commands() = 0;
+  /// Queues a replay behind everything that was submitted before, and returns at once.
+  virtual void submit(const Commands& commands) = 0;
+  /// Returns when all that was submitted is done. Throws Error where some of it failed.
+  virtual void wait() = 0;
+
+ protected:
+  Device() = default;
+};
+
+}  // namespace lattice::gpu

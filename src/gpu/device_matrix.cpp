@@ -1,0 +1,80 @@
+#include "gpu/device_matrix.h"
+
+#include <algorithm>
+
+#include "quant/linear_row.h"
+
+namespace lattice::gpu {
+namespace {
+
+constexpr std::uint32_t kChunkBytes = 16;
+
+}  // namespace
+
+std::string kernel_suffix(DType format) {
+  std::string name(dtype_name(format));
+  std::ranges::transform(name, name.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+  return name;
+}
+
+std::uint32_t chunk_cols(DType format) noexcept {
+  return static_cast<std::uint32_t>(kPackedBlock * kChunkBytes / packed_block_bytes(format));
+}
+
+DeviceMatrix MatrixPacker::in_turn(std::span<const MatrixView> parts) const {
+  std::vector<RowSource> rows;
+  for (std::int64_t row = 0; row < parts.front().rows; ++row) {
+    for (const MatrixView& part : parts) rows.push_back({&part, row});
+  }
+  return pack(packed_format(parts, exact, pool), rows);
+}
+
+std::vector<DeviceMatrix> MatrixPacker::stacked(std::span<const MatrixView> parts) const {
+  std::vector<DType> formats;
+  for (const MatrixView& part : parts) formats.push_back(packed_format({&part, 1}, exact, pool));
+  std::vector<DeviceMatrix> out;
+  std::vector<RowSource> rows;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (std::int64_t row = 0; row < parts[i].rows; ++row) rows.push_back({&parts[i], row});
+    if (i + 1 < parts.size() && formats[i + 1] == formats[i]) continue;
+    out.push_back(pack(formats[i], rows));
+    rows.clear();
+  }
+  return out;
+}
+
+DeviceMatrix MatrixPacker::pack(DType format, std::span<const RowSource> rows) const {
+  const std::int64_t cols = rows.front().matrix->cols;
+  const std::int64_t cols_a_chunk = chunk_cols(format);
+  DeviceMatrix out;
+  out.format = format;
+  out.rows = static_cast<std::uint32_t>(rows.size());
+  out.cols = static_cast<std::uint32_t>(cols);
+  out.row_blocks = static_cast<std::uint32_t>((cols + kPackedBlock - 1) / kPackedBlock);
+  // Floats are padded to whole chunks, quantised rows to whole blocks, of which a chunk may be a part.
+  out.row_chunks = has_block_scales(format)
+                       ? out.row_blocks * static_cast<std::uint32_t>(kPackedBlock / cols_a_chunk)
+                       : static_cast<std::uint32_t>((cols + cols_a_chunk - 1) / cols_a_chunk);
+  const std::size_t row_bytes = std::size_t{out.row_chunks} * kChunkBytes;
+  std::vector<std::byte> quants(rows.size() * row_bytes);
+  std::vector<std::uint16_t> scales(has_block_scales(format) ? rows.size() * out.row_blocks : 0);
+  pool.run([&](int thread) {
+    LinearRow linear;
+    const Share share = share_of(static_cast<std::int64_t>(rows.size()), thread, pool.size());
+    for (auto i = static_cast<std::size_t>(share.first); i < static_cast<std::size_t>(share.last); ++i) {
+      linear.fill(*rows[i].matrix, rows[i].row, format);
+      std::copy_n(linear.quants.begin(), row_bytes, quants.data() + i * row_bytes);
+      if (!scales.empty()) std::ranges::copy(linear.scales, scales.data() + i * out.row_blocks);
+    }
+  });
+  out.quants = device.allocate(quants.size());
+  out.quants->upload(0, quants);
+  if (!scales.empty()) {
+    out.scales = device.allocate(scales.size() * sizeof(std::uint16_t));
+    out.scales->upload<std::uint16_t>(scales);
+  }
+  return out;
+}
+
+}  // namespace lattice::gpu

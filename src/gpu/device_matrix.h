@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gpu/device.h"
+#include "quant/matrix_view.h"
+#include "support/thread_pool.h"
+
+namespace lattice::gpu {
+
+/// A weight matrix in device memory, as kernels/formats.h has it: quants [rows, row_chunks] of 16 bytes, and
+/// for the quantised formats scales [rows, row_blocks].
+struct DeviceMatrix {
+  DType format = DType::kF32;
+  std::uint32_t rows = 0;
+  std::uint32_t cols = 0;
+  std::uint32_t row_chunks = 0;
+  std::uint32_t row_blocks = 0;
+  std::unique_ptr<Buffer> quants;
+  std::unique_ptr<Buffer> scales;  // null where the format has none
+};
+
+/// "q8_0" and the like: what the names of the format's kernels end in.
+[[nodiscard]] std::string kernel_suffix(DType format);
+
+/// Columns of a 16-byte chunk.
+[[nodiscard]] std::uint32_t chunk_cols(DType format) noexcept;
+
+/// Repacks matrices and moves them to a device.
+struct MatrixPacker {
+  Device& device;
+  ThreadPool& pool;
+  bool exact;  ///< see packed_format()
+
+  /// One matrix of the rows of `parts`, all of the same shape, in turn: row i of the first, of the second, ….
+  [[nodiscard]] DeviceMatrix in_turn(std::span<const MatrixView> parts) const;
+  [[nodiscard]] DeviceMatrix one(const MatrixView& matrix) const { return in_turn({&matrix, 1}); }
+  /// Matrices of the rows of `parts` one after the other: parts that are neighbours and share a packed format
+  /// become one. All have the same columns.
+  [[nodiscard]] std::vector<DeviceMatrix> stacked(std::span<const MatrixView> parts) const;
+
+ private:
+  struct RowSource {
+    const MatrixView* matrix;
+    std::int64_t row;
+  };
+  [[nodiscard]] DeviceMatrix pack(DType format, std::span<const RowSource> rows) const;
+};
+
+}  // namespace lattice::gpu

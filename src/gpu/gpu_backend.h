@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+
+#include "gpu/decode_step.h"
+#include "gpu/device.h"
+#include "gpu/gpu_state.h"
+#include "model/backend.h"
+#include "model/weights.h"
+#include "support/progress.h"
+
+namespace lattice::gpu {
+
+struct GpuOptions {
+  bool exact = false;  ///< weights of formats that the kernels have not become F32 rather than F16
+  KvFormat kv = KvFormat::kF32;
+  GemvShape gemv;
+  Progress progress;  ///< of the repacking at load
+};
+
+/// The forward pass on a device: recorded once, replayed for every token, of a prompt too. Repacks the
+/// matrices, so `weights` need not outlive the call. Throws Error(kUsage) for dimensions that the kernels are
+/// not written for.
+[[nodiscard]] std::unique_ptr<Backend> make_gpu_backend(std::unique_ptr<Device> device, const Config& config,
+                                                        const Weights& weights,
+                                                        const GpuOptions& options = {});
+
+/// Dispatches of a decode step at `position`, with the output head.
+[[nodiscard]] std::size_t dispatches_per_token(const Backend& backend, std::int64_t position);
+
+}  // namespace lattice::gpu

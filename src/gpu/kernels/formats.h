@@ -1,0 +1,141 @@
+#pragma once
+
+#include <metal_stdlib>
+
+using namespace metal;
+
+// Weight formats as the device keeps them: a row's quants lie together, in chunks of 16 bytes that one lane
+// loads at once; its scales stand in an array of their own. A format tells how many columns a chunk holds and
+// how to multiply them. Rows are padded with zeros to whole chunks, and so are the vectors that meet them.
+//
+//   kCols                    columns of a chunk
+//   kHasOffset               whether dot() needs Σ x over the chunk
+//   load(quants, scales, c)  chunk c of a row, with its scale
+//   dot(chunk, x, x_sum)     Σ w·x over the chunk
+//   unpack(chunk, out)       the chunk's weights
+
+namespace lattice_gpu {
+
+/// A chunk in registers, as it was loaded.
+struct Chunk {
+  uint4 bits;
+  float scale;
+};
+
+struct FormatF32 {
+  static constant constexpr const uint kCols = 4;
+  static constant constexpr const bool kHasOffset = false;
+
+  static Chunk load(device const uint4* quants, device const half*, uint c) { return {quants[c], 1.0f}; }
+  static void unpack(Chunk chunk, thread float* out) {
+    const float4 w = as_type<float4>(chunk.bits);
+    for (uint i = 0; i < 4; ++i) out[i] = w[i];
+  }
+  static float dot(Chunk chunk, thread const float* x, float) {
+    const float4 w = as_type<float4>(chunk.bits);
+    return w.x * x[0] + w.y * x[1] + w.z * x[2] + w.w * x[3];
+  }
+};
+
+struct FormatF16 {
+  static constant constexpr const uint kCols = 8;
+  static constant constexpr const bool kHasOffset = false;
+
+  static Chunk load(device const uint4* quants, device const half*, uint c) { return {quants[c], 1.0f}; }
+  static void unpack(Chunk chunk, thread float* out) {
+    for (uint i = 0; i < 4; ++i) {
+      const half2 w = as_type<half2>(chunk.bits[i]);
+      out[2 * i] = float(w.x);
+      out[2 * i + 1] = float(w.y);
+    }
+  }
+  static float dot(Chunk chunk, thread const float* x, float) {
+    float sum = 0;
+    for (uint i = 0; i < 4; ++i) {
+      const half2 w = as_type<half2>(chunk.bits[i]);
+      sum += float(w.x) * x[2 * i] + float(w.y) * x[2 * i + 1];
+    }
+    return sum;
+  }
+};
+
+/// bfloat16 is the upper half of a float: no type of that name is needed, which older Macs' compilers lack.
+struct FormatBF16 {
+  static constant constexpr const uint kCols = 8;
+  static constant constexpr const bool kHasOffset = false;
+
+  static Chunk load(device const uint4* quants, device const half*, uint c) { return {quants[c], 1.0f}; }
+  static void unpack(Chunk chunk, thread float* out) {
+    for (uint i = 0; i < 4; ++i) {
+      out[2 * i] = as_type<float>(chunk.bits[i] << 16);
+      out[2 * i + 1] = as_type<float>(chunk.bits[i] & 0xffff0000u);
+    }
+  }
+  static float dot(Chunk chunk, thread const float* x, float) {
+    float sum = 0;
+    for (uint i = 0; i < 4; ++i) {
+      sum += as_type<float>(chunk.bits[i] << 16) * x[2 * i];
+      sum += as_type<float>(chunk.bits[i] & 0xffff0000u) * x[2 * i + 1];
+    }
+    return sum;
+  }
+};
+
+/// ggml's Q8_0, its 32 bytes in two chunks: w = scale · q.
+struct FormatQ8_0 {
+  static constant constexpr const uint kCols = 16;
+  static constant constexpr const bool kHasOffset = false;
+
+  static Chunk load(device const uint4* quants, device const half* scales, uint c) {
+    return {quants[c], float(scales[c / 2])};
+  }
+  static void unpack(Chunk chunk, thread float* out) {
+    for (uint i = 0; i < 4; ++i) {
+      const char4 q = as_type<char4>(chunk.bits[i]);
+      for (uint j = 0; j < 4; ++j) out[4 * i + j] = chunk.scale * float(q[j]);
+    }
+  }
+  static float dot(Chunk chunk, thread const float* x, float) {
+    float sum = 0;
+    for (uint i = 0; i < 4; ++i) {
+      const char4 q = as_type<char4>(chunk.bits[i]);
+      sum += float(q.x) * x[4 * i] + float(q.y) * x[4 * i + 1] + float(q.z) * x[4 * i + 2] +
+             float(q.w) * x[4 * i + 3];
+    }
+    return chunk.scale * sum;
+  }
+};
+
+/// ggml's Q4_0, one block a chunk: w = scale · (q − 8), byte j with element j in its low nibble and j + 16 in
+/// its high one. The offset is taken off once a chunk: Σ (q − 8)·x = Σ q·x − 8·Σ x.
+struct FormatQ4_0 {
+  static constant constexpr const uint kCols = 32;
+  static constant constexpr const bool kHasOffset = true;
+
+  static Chunk load(device const uint4* quants, device const half* scales, uint c) {
+    return {quants[c], float(scales[c])};
+  }
+  static void unpack(Chunk chunk, thread float* out) {
+    for (uint i = 0; i < 4; ++i) {
+      const uchar4 low = as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu);
+      const uchar4 high = as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu);
+      for (uint j = 0; j < 4; ++j) {
+        out[4 * i + j] = chunk.scale * (float(low[j]) - 8.0f);
+        out[16 + 4 * i + j] = chunk.scale * (float(high[j]) - 8.0f);
+      }
+    }
+  }
+  static float dot(Chunk chunk, thread const float* x, float x_sum) {
+    float sum = -8.0f * x_sum;
+    for (uint i = 0; i < 4; ++i) {
+      const uchar4 low = as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu);
+      const uchar4 high = as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu);
+      for (uint j = 0; j < 4; ++j) {
+        sum += float(low[j]) * x[4 * i + j] + float(high[j]) * x[16 + 4 * i + j];
+      }
+    }
+    return chunk.scale * sum;
+  }
+};
+
+}  // namespace lattice_gpu

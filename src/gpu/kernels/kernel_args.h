@@ -1,0 +1,79 @@
+#pragma once
+
+// What host and kernels agree on: the arguments of each kernel, one struct a kernel, and the indices of the
+// function constants. Included by C++ and by Metal Shading Language alike, so only 32-bit members.
+
+#ifdef __METAL_VERSION__
+#include <metal_stdlib>
+#define LATTICE_UINT uint
+#define LATTICE_INT int
+#else
+#include <cstdint>
+#define LATTICE_UINT std::uint32_t
+#define LATTICE_INT std::int32_t
+#endif
+
+namespace lattice_gpu {
+
+/// A decode step's own data, in device memory, so that the step is recorded once and replayed for every
+/// token.
+struct StepState {
+  LATTICE_INT token;     // the input
+  LATTICE_INT position;  // its index in the sequence
+};
+
+struct EmbedArgs {
+  LATTICE_UINT cols;        // hidden_size
+  LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants
+  LATTICE_UINT row_blocks;  // scales of a row
+  LATTICE_UINT vocab_size;  // a token beyond it reads row 0: the host checks what it feeds
+};
+
+struct GemvArgs {
+  LATTICE_UINT rows;        // of the matrix
+  LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
+  LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
+  LATTICE_UINT cols;        // without padding: the count that the norm divides by
+  float epsilon;            // of the norm
+};
+
+struct GdnArgs {
+  LATTICE_UINT k_heads;
+  LATTICE_UINT v_heads;
+  LATTICE_UINT head_dim;     // of K and V heads
+  LATTICE_UINT conv_kernel;  // taps
+  LATTICE_UINT tiled;        // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
+  LATTICE_UINT z_offset;     // of z, b and a in a token's projections, in floats
+  LATTICE_UINT b_offset;
+  LATTICE_UINT a_offset;
+  float epsilon;  // of the gated norm
+};
+
+struct AttentionArgs {
+  LATTICE_UINT heads;
+  LATTICE_UINT kv_heads;
+  LATTICE_UINT head_dim;
+  LATTICE_UINT rotary_dim;
+  LATTICE_UINT capacity;  // tokens that the cache holds
+  LATTICE_UINT k_offset;  // of k and v in a token's projections, in floats
+  LATTICE_UINT v_offset;
+  LATTICE_UINT parts;  // threadgroups that share out the keys of a KV head
+  float epsilon;       // of the q and k norms
+  float scale;         // 1/√head_dim
+};
+
+// Function constants.
+#define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8
+#define LATTICE_FC_SPLIT 1       // simdgroups that share a row's columns
+#define LATTICE_FC_SIMDGROUPS 2  // of a threadgroup
+#define LATTICE_FC_UNROLL 3      // steps whose loads are issued together: 1, 2 or 4
+#define LATTICE_FC_NORM 4        // RMSNorm of the input, folded in
+#define LATTICE_FC_EPILOGUE 5    // one of the GemvEpilogues
+#define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
+#define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
+
+#define LATTICE_EPILOGUE_STORE 0   // y = W x
+#define LATTICE_EPILOGUE_ADD 1     // y += W x
+#define LATTICE_EPILOGUE_SWIGLU 2  // rows in pairs: y[i] = silu(row 2i) · row 2i+1
+
+}  // namespace lattice_gpu

@@ -1,0 +1,170 @@
+#include "gpu/kernel_run.h"
+#include "gpu/kernels/kernel_args.h"
+#include "gpu/rotary_tables.h"
+#include "support/float16.h"
+
+namespace lattice::gpu {
+namespace {
+
+using lattice_gpu::AttentionArgs;
+using lattice_gpu::StepState;
+
+struct Shape {
+  std::uint32_t heads;
+  std::uint32_t kv_heads;
+  std::uint32_t head_dim;
+  std::uint32_t rotary_dim;
+  std::uint32_t parts;
+  std::uint32_t simdgroups;
+  bool half;
+  std::int32_t position;
+};
+
+constexpr double kTheta = 1e6;
+constexpr float kEpsilon = 1e-6f;
+
+/// RMSNorm and rotary embedding of one head.
+std::vector<double> norm_and_rotate(std::span<const float> in, const std::vector<float>& weight,
+                                    std::uint32_t rotary_dim, std::int32_t position) {
+  double squares = 0;
+  for (const float x : in) squares += double{x} * x;
+  const double factor = 1 / std::sqrt(squares / static_cast<double>(in.size()) + kEpsilon);
+  std::vector<double> out;
+  for (std::size_t i = 0; i < in.size(); ++i) out.push_back(in[i] * factor * weight[i]);
+  for (std::size_t i = 0; i < rotary_dim / 2; ++i) {
+    const double angle = position * std::pow(kTheta, -2.0 * static_cast<double>(i) / rotary_dim);
+    const double x = out[i], y = out[i + rotary_dim / 2];
+    out[i] = x * std::cos(angle) - y * std::sin(angle);
+    out[i + rotary_dim / 2] = y * std::cos(angle) + x * std::sin(angle);
+  }
+  return out;
+}
+
+std::vector<float> rounded(std::vector<float> values, bool half) {
+  if (half) {
+    for (float& x : values) x = f16_to_f32(f32_to_f16(x));
+  }
+  return values;
+}
+
+std::unique_ptr<Buffer> upload_cache(Device& device, const std::vector<float>& values, bool half) {
+  if (!half) return upload(device, values);
+  std::vector<std::uint16_t> bits;
+  for (const float x : values) bits.push_back(f32_to_f16(x));
+  return upload(device, bits);
+}
+
+void run_attention(SoftDevice& device, const Shape& shape) {
+  Random random;
+  SCOPED_TRACE(testing::Message() << shape.heads << '/' << shape.kv_heads << " heads of " << shape.head_dim
+                                  << ", " << shape.parts << " parts, position " << shape.position << ", half "
+                                  << shape.half << ", seed " << random.seed());
+  const std::size_t dim = shape.head_dim;
+  const std::size_t capacity = static_cast<std::size_t>(shape.position) + 3;
+  const std::size_t group = shape.heads / shape.kv_heads;
+  const std::size_t k_offset = 2 * shape.heads * dim, v_offset = k_offset + shape.kv_heads * dim;
+  const auto projections = random.floats(v_offset + shape.kv_heads * dim, 2.0f);
+  const auto q_norm = random.floats(dim, 2.0f), k_norm = random.floats(dim, 2.0f);
+  std::vector<float> keys = rounded(random.floats(shape.kv_heads * capacity * dim), shape.half);
+  std::vector<float> values = rounded(random.floats(shape.kv_heads * capacity * dim), shape.half);
+
+  Config config;
+  config.rotary_dim = shape.rotary_dim;
+  config.rope_theta = kTheta;
+  config.max_position_embeddings = 2048;
+  const RotaryTables tables(config);
+  const AttentionArgs args{.heads = shape.heads,
+                           .kv_heads = shape.kv_heads,
+                           .head_dim = shape.head_dim,
+                           .rotary_dim = shape.rotary_dim,
+                           .capacity = static_cast<std::uint32_t>(capacity),
+                           .k_offset = static_cast<std::uint32_t>(k_offset),
+                           .v_offset = static_cast<std::uint32_t>(v_offset),
+                           .parts = shape.parts,
+                           .epsilon = kEpsilon,
+                           .scale = 1 / std::sqrt(static_cast<float>(dim))};
+  const auto step = upload(device, std::vector<StepState>{{0, shape.position}});
+  const auto in = upload(device, projections), q_weight = upload(device, q_norm),
+             k_weight = upload(device, k_norm), low = upload(device, tables.low),
+             high = upload(device, tables.high);
+  const auto key_cache = upload_cache(device, keys, shape.half),
+             value_cache = upload_cache(device, values, shape.half);
+  const auto out = device.allocate(shape.heads * dim * sizeof(float));
+  const auto partial = device.allocate(shape.heads * shape.parts * (dim + 2) * sizeof(float));
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+                                        {LATTICE_FC_GROUP, static_cast<std::uint32_t>(group)},
+                                        {LATTICE_FC_LANE_DIMS, shape.head_dim / 32}};
+  const auto commands = device.new_commands();
+  commands->dispatch(
+      device.kernel(shape.half ? "attention_decode_f16" : "attention_decode_f32", constants),
+      {*step, *in, *q_weight, *k_weight, *low, *high, *key_cache, *value_cache, *out, *partial, args},
+      {shape.parts, shape.kv_heads}, shape.simdgroups * 32);
+  commands->barrier();
+  if (shape.parts > 1) {
+    commands->dispatch(device.kernel("attention_merge", constants), {*in, *partial, *out, args},
+                       {shape.heads}, 32);
+  }
+  device.submit(*commands);
+
+  std::vector<double> expected;
+  const auto span = std::span<const float>(projections);
+  for (std::size_t head = 0; head < shape.heads; ++head) {
+    const std::size_t kv_head = head / group;
+    const auto q =
+        norm_and_rotate(span.subspan(head * 2 * dim, dim), q_norm, shape.rotary_dim, shape.position);
+    const auto own = norm_and_rotate(span.subspan(k_offset + kv_head * dim, dim), k_norm, shape.rotary_dim,
+                                     shape.position);
+    const std::size_t first = (kv_head * capacity + static_cast<std::size_t>(shape.position)) * dim;
+    for (std::size_t i = 0; i < dim; ++i) {
+      keys[first + i] = static_cast<float>(own[i]);
+      values[first + i] = projections[v_offset + kv_head * dim + i];
+    }
+    double total = 0;
+    std::vector<double> sum(dim);
+    for (std::size_t p = 0; p <= static_cast<std::size_t>(shape.position); ++p) {
+      const std::size_t row = (kv_head * capacity + p) * dim;
+      double score = 0;
+      for (std::size_t i = 0; i < dim; ++i) score += q[i] * keys[row + i];
+      const double weight = std::exp(score / std::sqrt(static_cast<double>(dim)));
+      total += weight;
+      for (std::size_t i = 0; i < dim; ++i) sum[i] += weight * values[row + i];
+    }
+    for (std::size_t i = 0; i < dim; ++i) {
+      expected.push_back(sum[i] / total * sigmoid(projections[head * 2 * dim + dim + i]));
+    }
+  }
+  expect_near(download(*out), expected, shape.half ? 2e-3 : 2e-5);
+  if (!shape.half) {  // the cache has the token's own row, and nothing else has changed
+    expect_near(download(*key_cache), std::vector<double>(keys.begin(), keys.end()), 2e-5);
+    expect_near(download(*value_cache), std::vector<double>(values.begin(), values.end()), 0);
+  }
+}
+
+TEST(AttentionDecode, HoldsForHeadSizesGroupsAndPositions) {
+  for (const std::int32_t position : {0, 1, 31, 70}) {
+    run_attention(fast_device(), {1, 1, 32, 8, 1, 1, false, position});
+    run_attention(fast_device(), {6, 2, 64, 64, 1, 3, false, position});
+    run_attention(fast_device(), {8, 1, 256, 64, 1, 4, false, position});
+    run_attention(fast_device(), {4, 2, 96, 24, 1, 8, true, position});
+  }
+}
+
+TEST(AttentionDecode, HoldsForEveryNumberOfParts) {
+  for (const std::uint32_t parts : {2u, 3u, 8u}) {  // more than there are blocks of keys, too
+    for (const std::int32_t position : {0, 32, 63, 64, 300}) {
+      run_attention(fast_device(), {4, 2, 64, 16, parts, 2, false, position});
+    }
+    run_attention(fast_device(), {3, 3, 128, 32, parts, 4, true, 200});
+  }
+}
+
+TEST(AttentionDecode, HasNoFindingInCheckingMode) {
+  const std::size_t before = checking_device().findings().size();
+  run_attention(checking_device(), {4, 2, 32, 8, 1, 3, false, 0});
+  run_attention(checking_device(), {3, 1, 64, 32, 1, 2, true, 40});
+  run_attention(checking_device(), {4, 2, 32, 8, 4, 2, false, 70});
+  expect_no_finding(checking_device(), before);
+}
+
+}  // namespace
+}  // namespace lattice::gpu
