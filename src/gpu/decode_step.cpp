@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
 
 namespace lattice::gpu {
@@ -31,13 +31,6 @@ std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
 
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
-}
-
-std::int64_t linear_projections(const Config& config) {
-  return config.conv_dim() + config.linear_v_dim() + 2 * config.linear_v_heads;
-}
-std::int64_t full_projections(const Config& config) {
-  return 2 * config.q_dim() + 2 * config.kv_dim();
 }
 
 }  // namespace
@@ -139,17 +132,7 @@ void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix
 
 void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
                        const GpuState::LayerMemory& memory) const {
-  const std::int64_t z = config_.conv_dim();
-  const std::int64_t b = z + config_.linear_v_dim();
-  const GdnArgs args{.k_heads = narrow(config_.linear_k_heads),
-                     .v_heads = narrow(config_.linear_v_heads),
-                     .head_dim = narrow(config_.linear_head_dim),
-                     .conv_kernel = narrow(config_.conv_kernel),
-                     .tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
-                     .z_offset = narrow(z),
-                     .b_offset = narrow(b),
-                     .a_offset = narrow(b + config_.linear_v_heads),
-                     .epsilon = static_cast<float>(config_.rms_norm_eps)};
+  const GdnArgs args = gdn_args(config_);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {*work_.step, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
@@ -162,16 +145,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
 
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
                        std::int64_t capacity, std::uint32_t parts) const {
-  const AttentionArgs args{.heads = narrow(config_.attention_heads),
-                           .kv_heads = narrow(config_.kv_heads),
-                           .head_dim = narrow(config_.head_dim),
-                           .rotary_dim = narrow(config_.rotary_dim),
-                           .capacity = narrow(capacity),
-                           .k_offset = narrow(2 * config_.q_dim()),
-                           .v_offset = narrow(2 * config_.q_dim() + config_.kv_dim()),
-                           .parts = parts,
-                           .epsilon = static_cast<float>(config_.rms_norm_eps),
-                           .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  const AttentionArgs args = attention_args(config_, capacity, parts);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};
