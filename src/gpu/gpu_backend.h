@@ -20,9 +20,9 @@ struct GpuOptions {
   Progress progress;  ///< of the repacking at load
 };
 
-/// The forward pass on a device: a decode step recorded once and replayed for every token, and prompts in pieces
-/// (prefill_step.h). Repacks the matrices, so `weights` need not outlive the call. Throws Error(kUsage) for dimensions that the kernels are
-/// not written for.
+/// The forward pass on a device: a decode step recorded once and replayed for every token, and prompts in
+/// pieces (prefill_step.h). Repacks the matrices, so `weights` need not outlive the call. Throws
+/// Error(kUsage) for dimensions that the kernels are not written for.
 [[nodiscard]] std::unique_ptr<Backend> make_gpu_backend(std::unique_ptr<Device> device, const Config& config,
                                                         const Weights& weights,
                                                         const GpuOptions& options = {});

@@ -7,7 +7,8 @@
 
 namespace lattice::gpu {
 
-/// Floats of a token's projections: [qkv | z | b | a] of a linear layer, [per head query | gate][k][v] of a full one.
+/// Floats of a token's projections: [qkv | z | b | a] of a linear layer, [per head query | gate][k][v] of a
+/// full one.
 [[nodiscard]] std::int64_t linear_projections(const Config& config) noexcept;
 [[nodiscard]] std::int64_t full_projections(const Config& config) noexcept;
 

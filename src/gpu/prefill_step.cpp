@@ -81,7 +81,8 @@ PrefillWorkspace::PrefillWorkspace(Device& device, const Config& config)
       projections(floats(device, kPrefillRows, projections_stride)),
       mixed(floats(device, kPrefillRows, mixed_stride)),
       activated(floats(device, kPrefillRows, activated_stride)),
-      convolved(floats(device, kPrefillRows, (2 * config.linear_k_heads + config.linear_v_heads) * padded_dim)),
+      convolved(
+          floats(device, kPrefillRows, (2 * config.linear_k_heads + config.linear_v_heads) * padded_dim)),
       gates(floats(device, kPrefillRows, 2 * config.linear_v_heads)),
       scaled(floats(device, kPrefillRows, 4 * config.linear_v_heads * padded_dim)),
       scores(floats(device, kPrefillRows, config.linear_v_heads * LATTICE_GDN_CHUNK)),
@@ -133,13 +134,12 @@ std::unique_ptr<Commands> PrefillRecorder::head(std::uint32_t first, const Buffe
 
 void PrefillRecorder::embed(const Piece& piece) const {
   const DeviceMatrix& matrix = weights_.embedding();
-  const EmbedPromptArgs args{
-      {narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.rows}, work_.hidden_stride};
-  piece.commands.dispatch(
-      device_.kernel("embed_prompt_" + kernel_suffix(matrix.format), {}),
-      {*work_.span, *work_.tokens, *matrix.quants, matrix.scales != nullptr ? *matrix.scales : *decode_.none,
-       *work_.hidden, args},
-      {ceil_div(matrix.row_chunks, kSimdWidth), piece.rows}, kSimdWidth);
+  const EmbedPromptArgs args{{narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.rows},
+                             work_.hidden_stride};
+  piece.commands.dispatch(device_.kernel("embed_prompt_" + kernel_suffix(matrix.format), {}),
+                          {*work_.span, *work_.tokens, *matrix.quants,
+                           matrix.scales != nullptr ? *matrix.scales : *decode_.none, *work_.hidden, args},
+                          {ceil_div(matrix.row_chunks, kSimdWidth), piece.rows}, kSimdWidth);
 }
 
 void PrefillRecorder::norm(const Piece& piece, const Buffer& weight) const {
@@ -179,11 +179,12 @@ void PrefillRecorder::mix(const Piece& piece, const GpuLinearMixer& mixer,
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kRowSimdgroups}};
   const std::uint32_t heads = 2 * args.heads.k_heads + args.heads.v_heads;
   commands.dispatch(device_.kernel("gdn_convolve", constants),
-                    {*work_.span, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias, *memory.ring,
-                     *work_.convolved, *work_.gates, args},
+                    {*work_.span, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
+                     *memory.ring, *work_.convolved, *work_.gates, args},
                     {ceil_div(heads, kRowSimdgroups), piece.rows}, kRowSimdgroups * kSimdWidth);
   commands.barrier();
-  commands.dispatch(device_.kernel("gdn_keep", constants), {*work_.span, *work_.projections, *memory.ring, args},
+  commands.dispatch(device_.kernel("gdn_keep", constants),
+                    {*work_.span, *work_.projections, *memory.ring, args},
                     {ceil_div(narrow(config_.conv_dim()), kSimdWidth), args.heads.conv_kernel}, kSimdWidth);
   commands.dispatch(
       device_.kernel("gdn_chunks", {}),
@@ -218,10 +219,10 @@ void PrefillRecorder::mix(const Piece& piece, const GpuFullMixer& mixer, const G
   piece.commands.barrier();
   const FunctionConstant of_tiles[] = {{LATTICE_FC_SIMDGROUPS, kAttentionSimdgroups},
                                        {LATTICE_FC_LANE_DIMS, args.heads.head_dim / kSimdWidth}};
-  piece.commands.dispatch(
-      device_.kernel("attention_prefill" + suffix, of_tiles),
-      {*work_.span, *work_.projections, *memory.keys, *memory.values, *work_.mixed, args},
-      {ceil_div(piece.rows, kAttentionTokens), args.heads.heads}, kAttentionSimdgroups * kSimdWidth);
+  piece.commands.dispatch(device_.kernel("attention_prefill" + suffix, of_tiles),
+                          {*work_.span, *work_.projections, *memory.keys, *memory.values, *work_.mixed, args},
+                          {ceil_div(piece.rows, kAttentionTokens), args.heads.heads},
+                          kAttentionSimdgroups * kSimdWidth);
   piece.commands.barrier();
   project_out(piece, mixer.out);
 }

@@ -13,12 +13,12 @@ namespace lattice::gpu {
 // A prompt goes through the layers in pieces of up to kPrefillRows tokens: matrices times many vectors, flash
 // attention over the cache, the delta rule in chunks.
 //
-// What is recorded. Where a piece begins and how many tokens it has stands in device memory (PromptSpan), where the
-// kernels read it: attention walks as many keys as there are, the delta rule as many chunks. Only grids are fixed when
-// Commands are recorded, for a number of rows that prefill_rows() rounds up to one of four; the threadgroups past the
-// last token end at once, which costs less than a launch. So a sequence has at most four recordings, made when first
-// wanted, and every full piece of a long prompt replays the same one: a CUDA graph is never rebuilt, whatever the
-// lengths of prompts.
+// What is recorded. Where a piece begins and how many tokens it has stands in device memory (PromptSpan),
+// where the kernels read it: attention walks as many keys as there are, the delta rule as many chunks. Only
+// grids are fixed when Commands are recorded, for a number of rows that prefill_rows() rounds up to one of
+// four; the threadgroups past the last token end at once, which costs less than a launch. So a sequence has
+// at most four recordings, made when first wanted, and every full piece of a long prompt replays the same
+// one: a CUDA graph is never rebuilt, whatever the lengths of prompts.
 
 inline constexpr std::int64_t kPrefillRows = 512;  ///< a power of two, a multiple of a delta-rule chunk
 /// Fewer tokens than this go through the decode step one by one: a piece works on whole tiles.
@@ -49,8 +49,8 @@ struct Gemm {
   std::uint32_t first = 0;     ///< the token that y begins with
 };
 
-/// Appends a GEMM's dispatch for up to `rows` tokens from gemm.first on. `span` is the piece's PromptSpan; `none` is
-/// bound where a parameter has no buffer.
+/// Appends a GEMM's dispatch for up to `rows` tokens from gemm.first on. `span` is the piece's PromptSpan;
+/// `none` is bound where a parameter has no buffer.
 void record_gemm(Device& device, Commands& commands, const Gemm& gemm, const GemmShape& shape,
                  std::uint32_t rows, const Buffer& span, const Buffer& none);
 
@@ -92,12 +92,13 @@ class PrefillRecorder {
         kv_(kv),
         shape_(shape) {}
 
-  /// From PrefillWorkspace::tokens to the residual stream behind the last layer, for pieces of up to `rows` tokens. Leaves the
-  /// last token's row in Workspace::hidden, where the decode step's output head finds it.
+  /// From PrefillWorkspace::tokens to the residual stream behind the last layer, for pieces of up to `rows`
+  /// tokens. Leaves the last token's row in Workspace::hidden, where the decode step's output head finds it.
   [[nodiscard]] std::unique_ptr<Commands> layers(const GpuState& state, std::uint32_t rows) const;
   /// The final norm of every row: PrefillWorkspace::hidden → normed.
   [[nodiscard]] std::unique_ptr<Commands> final_norm() const;
-  /// Logits of up to kLogitRows tokens from `first` on: PrefillWorkspace::normed → logits [kLogitRows, vocab_size].
+  /// Logits of up to kLogitRows tokens from `first` on: PrefillWorkspace::normed → logits [kLogitRows,
+  /// vocab_size].
   [[nodiscard]] std::unique_ptr<Commands> head(std::uint32_t first, const Buffer& logits) const;
 
  private:

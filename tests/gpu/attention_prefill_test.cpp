@@ -18,7 +18,8 @@ struct Shape {
   bool half;
 };
 
-/// A layer's cache and the numbers that do not change from piece to piece, on a device and as the reference has them.
+/// A layer's cache and the numbers that do not change from piece to piece, on a device and as the reference
+/// has them.
 class Run {
  public:
   Run(SoftDevice& device, const Shape& shape, std::uint32_t capacity)
@@ -64,19 +65,19 @@ class Run {
                                      .scale = 1 / std::sqrt(static_cast<float>(dim_))},
                                     static_cast<std::uint32_t>(stride()),
                                     static_cast<std::uint32_t>(out_stride())};
-    const auto span = upload(
-        device_, std::vector<PromptSpan>{{static_cast<std::int32_t>(position_), static_cast<std::int32_t>(tokens)}});
+    const auto span = upload(device_, std::vector<PromptSpan>{{static_cast<std::int32_t>(position_),
+                                                               static_cast<std::int32_t>(tokens)}});
     const auto in = upload(device_, projections);
     const auto out = upload(device_, std::vector<float>(rows * out_stride(), 7.0f));
     const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape_.simdgroups},
                                           {LATTICE_FC_LANE_DIMS, shape_.head_dim / 32}};
     const std::string suffix = shape_.half ? "_f16" : "_f32";
     const auto commands = device_.new_commands();
-    commands->dispatch(
-        device_.kernel("attention_prepare" + suffix, constants),
-        {*span, *in, *q_weight_, *k_weight_, *low_, *high_, *key_cache_, *value_cache_, args},
-        {(shape_.heads + shape_.kv_heads + shape_.simdgroups - 1) / shape_.simdgroups, static_cast<std::uint32_t>(rows)},
-        shape_.simdgroups * 32);
+    commands->dispatch(device_.kernel("attention_prepare" + suffix, constants),
+                       {*span, *in, *q_weight_, *k_weight_, *low_, *high_, *key_cache_, *value_cache_, args},
+                       {(shape_.heads + shape_.kv_heads + shape_.simdgroups - 1) / shape_.simdgroups,
+                        static_cast<std::uint32_t>(rows)},
+                       shape_.simdgroups * 32);
     commands->barrier();
     commands->dispatch(device_.kernel("attention_prefill" + suffix, constants),
                        {*span, *in, *key_cache_, *value_cache_, *out, args},
@@ -87,7 +88,8 @@ class Run {
     for (std::size_t t = 0; t < tokens; ++t) {
       const auto row = std::span<const float>(projections).subspan(t * stride(), stride());
       append(row);
-      for (std::size_t head = 0; head < shape_.heads; ++head) attend(row, head, &expected[t * out_stride() + head * dim_]);
+      for (std::size_t head = 0; head < shape_.heads; ++head)
+        attend(row, head, &expected[t * out_stride() + head * dim_]);
       ++position_;
     }
     // Half a unit in the last place of a half, 5e-4, of keys up to about 4 in size and of values up to 2.

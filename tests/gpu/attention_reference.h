@@ -16,7 +16,7 @@ inline constexpr float kEpsilon = 1e-6f;
 
 /// RMSNorm and rotary embedding of one head.
 inline std::vector<double> norm_and_rotate(std::span<const float> in, const std::vector<float>& weight,
-                                    std::uint32_t rotary_dim, std::int32_t position) {
+                                           std::uint32_t rotary_dim, std::int32_t position) {
   double squares = 0;
   for (const float x : in) squares += double{x} * x;
   const double factor = 1 / std::sqrt(squares / static_cast<double>(in.size()) + kEpsilon);

@@ -21,7 +21,8 @@ TEST(DecodeStep, HasNoFindingInCheckingMode) {
   expect_no_finding(device, 0);
 }
 
-/// 70 tokens, a whole chunk of the delta rule and a part of one, with the logits of each; then the fewest that make a piece, from where they end.
+/// 70 tokens, a whole chunk of the delta rule and a part of one, with the logits of each; then the fewest
+/// that make a piece, from where they end.
 TEST(Prefill, HasNoFindingInCheckingMode) {
   const golden::Case one = golden::find_case("base");
   const golden::LoadedModel model = golden::load_model(one.model);

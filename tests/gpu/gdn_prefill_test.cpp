@@ -12,8 +12,8 @@ using lattice_gpu::PromptSpan;
 
 constexpr std::uint32_t kRows = 2 * LATTICE_GDN_CHUNK;  // that are recorded
 
-/// Feeds pieces of a sequence, one after another through the same recording, and holds every token to the reference, and the state
-/// behind them.
+/// Feeds pieces of a sequence, one after another through the same recording, and holds every token to the
+/// reference, and the state behind them.
 void run_pieces(SoftDevice& device, const GdnShape& shape, const std::vector<std::int32_t>& pieces,
                 float slowest_decay = 1.0f) {
   Random random;
@@ -65,20 +65,23 @@ void run_pieces(SoftDevice& device, const GdnShape& shape, const std::vector<std
   const std::uint32_t threads = shape.simdgroups * 32;
   const auto groups = [&](std::uint32_t heads) { return (heads + shape.simdgroups - 1) / shape.simdgroups; };
   const auto commands = device.new_commands();
-  commands->dispatch(device.kernel("gdn_convolve", constants),
-                     {*span, *projections, *taps_buffer, *decay_buffer, *bias_buffer, *ring, *convolved, *gates, args},
-                     {groups(2 * shape.k_heads + shape.v_heads), kRows}, threads);
+  commands->dispatch(
+      device.kernel("gdn_convolve", constants),
+      {*span, *projections, *taps_buffer, *decay_buffer, *bias_buffer, *ring, *convolved, *gates, args},
+      {groups(2 * shape.k_heads + shape.v_heads), kRows}, threads);
   commands->barrier();
   commands->dispatch(device.kernel("gdn_keep", constants), {*span, *projections, *ring, args},
                      {(z + 31) / 32, shape.taps}, 32);
-  commands->dispatch(device.kernel("gdn_chunks", {}), {*span, *convolved, *gates, *scaled, *scores, *decays, args},
+  commands->dispatch(device.kernel("gdn_chunks", {}),
+                     {*span, *convolved, *gates, *scaled, *scores, *decays, args},
                      {kRows / LATTICE_GDN_CHUNK, shape.v_heads}, 128);
   commands->barrier();
   commands->dispatch(device.kernel("gdn_scan", {}), {*span, *scaled, *scores, *decays, *state, args},
                      {(shape.head_dim + 15) / 16, shape.v_heads}, 128);
   commands->barrier();
-  commands->dispatch(device.kernel("gdn_gate", constants), {*span, *projections, *norm_buffer, *scaled, *out, args},
-                     {groups(shape.v_heads), kRows}, threads);
+  commands->dispatch(device.kernel("gdn_gate", constants),
+                     {*span, *projections, *norm_buffer, *scaled, *out, args}, {groups(shape.v_heads), kRows},
+                     threads);
 
   std::int32_t position = 0;
   for (const std::int32_t tokens : pieces) {
@@ -93,7 +96,8 @@ void run_pieces(SoftDevice& device, const GdnShape& shape, const std::vector<std
     for (std::int32_t t = 0; t < tokens; ++t) {
       const auto row = input.begin() + t * static_cast<std::ptrdiff_t>(args.stride);
       const std::vector<double> token = reference.step({row, row + projected});
-      std::copy(token.begin(), token.end(), expected.begin() + t * static_cast<std::ptrdiff_t>(args.out_stride));
+      std::copy(token.begin(), token.end(),
+                expected.begin() + t * static_cast<std::ptrdiff_t>(args.out_stride));
     }
     expect_near(download(*out), expected, 1e-4);
     expect_near(download(*state), reference.state(), 2e-5);

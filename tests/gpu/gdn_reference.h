@@ -23,7 +23,7 @@ struct GdnShape {
 class GdnReference {
  public:
   GdnReference(const GdnShape& shape, std::vector<float> taps, std::vector<float> decay_rate,
-            std::vector<float> dt_bias, std::vector<float> norm, float epsilon)
+               std::vector<float> dt_bias, std::vector<float> norm, float epsilon)
       : shape_(shape),
         taps_(std::move(taps)),
         decay_rate_(std::move(decay_rate)),

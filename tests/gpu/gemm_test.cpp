@@ -42,7 +42,8 @@ void run_gemm(SoftDevice& device, const Shape& shape) {
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % x_stride < cols ? x[i] : 0.0f;
   const bool swiglu = shape.epilogue == LATTICE_EPILOGUE_SWIGLU;
   const auto outputs = static_cast<std::size_t>(swiglu ? shape.rows / 2 : shape.rows);
-  const std::size_t y_stride = outputs + 3;  // what stands between the rows, and behind them, must stay as it is
+  const std::size_t y_stride =
+      outputs + 3;  // what stands between the rows, and behind them, must stay as it is
   const std::size_t results = tokens - shape.first;
   const std::vector<float> before = random.floats((results + 1) * y_stride);
 
@@ -77,8 +78,8 @@ void run_gemm(SoftDevice& device, const Shape& shape) {
       }
     }
   }
-  // A float sum of n products below 1 in size, random in sign, is off by about n · 2⁻²⁴ at worst, and by a few √n · 2⁻²⁴
-  // in practice: 2e-6 for 1056.
+  // A float sum of n products below 1 in size, random in sign, is off by about n · 2⁻²⁴ at worst, and by a
+  // few √n · 2⁻²⁴ in practice: 2e-6 for 1056.
   expect_near(download(*y_buffer), expected, 1e-5);
 }
 

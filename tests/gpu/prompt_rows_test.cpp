@@ -21,11 +21,13 @@ void run_norm(SoftDevice& device, std::uint32_t cols, std::int32_t tokens) {
   const auto weight = random.floats(cols);
   const auto span = upload(device, std::vector<PromptSpan>{{0, tokens}});
   const auto in = upload(device, x), weights = upload_vector(device, weight);
-  const auto out = upload(device, std::vector<float>(x.size(), 7.0f)), last = device.allocate(cols * sizeof(float));
+  const auto out = upload(device, std::vector<float>(x.size(), 7.0f)),
+             last = device.allocate(cols * sizeof(float));
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, 2}};
   const RowsArgs args{cols, stride, stride, kEpsilon};
   const auto commands = device.new_commands();
-  commands->dispatch(device.kernel("rms_norm", constants), {*span, *in, *weights, *out, args}, {kRows / 2}, 64);
+  commands->dispatch(device.kernel("rms_norm", constants), {*span, *in, *weights, *out, args}, {kRows / 2},
+                     64);
   commands->dispatch(device.kernel("last_row", {}), {*span, *in, *last, args}, {(cols + 31) / 32}, 32);
   device.submit(*commands);
 
@@ -62,7 +64,8 @@ void run_embed(SoftDevice& device, DType type, std::int64_t cols, const std::vec
   const auto ids = upload(device, tokens);
   const auto hidden = upload(device, std::vector<float>(std::size_t{kRows} * stride, 7.0f));
   const auto none = device.allocate(16);
-  const lattice_gpu::EmbedPromptArgs args{{matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.rows}, stride};
+  const lattice_gpu::EmbedPromptArgs args{{matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.rows},
+                                          stride};
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel("embed_prompt_" + kernel_suffix(type), {}),

@@ -64,8 +64,8 @@ struct AttentionArgs {
 
 // What follows is for prompts: many tokens at once.
 
-/// The piece of a prompt that is being fed, in device memory, so that what was recorded for one piece serves every
-/// other: the kernels' grids are for as many rows as were recorded, and those past `tokens` do nothing.
+/// The piece of a prompt that is being fed, in device memory, so that what was recorded for one piece serves
+/// every other: the kernels' grids are for as many rows as were recorded, and those past `tokens` do nothing.
 struct PromptSpan {
   LATTICE_INT position;  // of the first token, in the sequence
   LATTICE_INT tokens;
@@ -96,7 +96,7 @@ struct GdnPrefillArgs {
   GdnArgs heads;
   LATTICE_UINT stride;      // floats from one token's projections to the next
   LATTICE_UINT out_stride;  // and of the output
-  LATTICE_UINT rows;        // tokens that the arrays between the kernels have room for: a multiple of the chunk
+  LATTICE_UINT rows;  // tokens that the arrays between the kernels have room for: a multiple of the chunk
   LATTICE_UINT padded_dim;  // head_dim, rounded up to a multiple of 8
 };
 
@@ -117,7 +117,8 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_EPILOGUE 5    // one of the GemvEpilogues
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
-#define LATTICE_FC_TILE_TOKENS 16  // of a GEMM's tile: a multiple of 8 · SIMD_TOKENS, at most 32 times it and 64
+#define LATTICE_FC_TILE_TOKENS \
+  16  // of a GEMM's tile: a multiple of 8 · SIMD_TOKENS, at most 32 times it and 64
 #define LATTICE_FC_TILE_ROWS 17    // likewise, of SIMD_ROWS
 #define LATTICE_FC_SIMD_TOKENS 18  // simdgroups side by side along a tile's tokens
 #define LATTICE_FC_SIMD_ROWS 19    // and along its rows

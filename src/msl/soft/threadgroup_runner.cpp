@@ -31,8 +31,8 @@ ThreadgroupRunner::ThreadgroupRunner() : arena_(new std::byte[kArenaBytes]) {}
 ThreadgroupRunner::~ThreadgroupRunner() = default;
 
 const soft::Runtime& ThreadgroupRunner::runtime() noexcept {
-  static const soft::Runtime runtime = {on_threadgroup_barrier, on_simdgroup_barrier, on_collect,
-                                        on_threadgroup_variable, on_lane, on_access};
+  static const soft::Runtime runtime = {
+      on_threadgroup_barrier, on_simdgroup_barrier, on_collect, on_threadgroup_variable, on_lane, on_access};
   return runtime;
 }
 
