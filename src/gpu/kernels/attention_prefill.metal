@@ -109,6 +109,7 @@ template <typename KvType>
   const uint kv_head = head / (args.heads.heads / args.heads.kv_heads);
   const ulong cache = ulong(kv_head) * args.heads.capacity * kDim;
   const uint first_token = first_of_group + simdgroup * 8;
+  const bool idle = first_token >= tokens;  // a simdgroup without tokens, which only helps with the slabs
   const uint count = uint(span.position) + min(tokens, first_of_group + 8 * kSimdgroups);  // keys that any row sees
   device const float* queries = projections + ulong(first_token) * args.stride + head * 2 * kDim;
 
@@ -131,7 +132,7 @@ template <typename KvType>
       threadgroup_barrier(mem_flags::mem_threadgroup);  // the slab before is done with
       load_slab(keys + cache, first_key, count, first_dim, thread_index, slab_vectors);
       threadgroup_barrier(mem_flags::mem_threadgroup);
-      for (uint d = 0; d < min(kSlab, kDim - first_dim); d += 8) {
+      for (uint d = 0; d < (idle ? 0 : min(kSlab, kDim - first_dim)); d += 8) {
         simdgroup_float8x8 query;
         simdgroup_load(query, queries + first_dim + d, args.stride);
 #pragma unroll
@@ -142,37 +143,39 @@ template <typename KvType>
         }
       }
     }
+    if (!idle) {
 #pragma unroll
-    for (uint j = 0; j < kKeys / 8; ++j) simdgroup_store(products[j], scores + j * 8, kScoreStride);
-    simdgroup_barrier(mem_flags::mem_threadgroup);
+      for (uint j = 0; j < kKeys / 8; ++j) simdgroup_store(products[j], scores + j * 8, kScoreStride);
+      simdgroup_barrier(mem_flags::mem_threadgroup);
 
-    threadgroup float* own = scores + row * kScoreStride + lane % 4 * 8;
-    const uint own_key = first_key + lane % 4 * 8;
-    float largest = maximum;
-    for (uint i = 0; i < 8; ++i) {
-      if (own_key + i < row_keys) largest = max(largest, own[i]);
-    }
-    largest = quad_max(largest);
-    float sum = 0;
-    for (uint i = 0; i < 8; ++i) {
-      const float weight = own_key + i < row_keys ? precise::exp(own[i] - largest) : 0.0f;
-      own[i] = weight;
-      sum += weight;
-    }
-    const float fade = largest == maximum ? 1.0f : precise::exp(maximum - largest);
-    total = total * fade + quad_sum(sum);
-    maximum = largest;
-    if (lane % 4 == 0) diagonal[row * 9] = fade;
-    simdgroup_barrier(mem_flags::mem_threadgroup);
+      threadgroup float* own = scores + row * kScoreStride + lane % 4 * 8;
+      const uint own_key = first_key + lane % 4 * 8;
+      float largest = maximum;
+      for (uint i = 0; i < 8; ++i) {
+        if (own_key + i < row_keys) largest = max(largest, own[i]);
+      }
+      largest = quad_max(largest);
+      float sum = 0;
+      for (uint i = 0; i < 8; ++i) {
+        const float weight = own_key + i < row_keys ? precise::exp(own[i] - largest) : 0.0f;
+        own[i] = weight;
+        sum += weight;
+      }
+      const float fade = largest == maximum ? 1.0f : precise::exp(maximum - largest);
+      total = total * fade + quad_sum(sum);
+      maximum = largest;
+      if (lane % 4 == 0) diagonal[row * 9] = fade;
+      simdgroup_barrier(mem_flags::mem_threadgroup);
 
-    if (simd_any(fade != 1.0f)) {
-      simdgroup_float8x8 fades;
-      simdgroup_load(fades, diagonal, 8);
+      if (simd_any(fade != 1.0f)) {
+        simdgroup_float8x8 fades;
+        simdgroup_load(fades, diagonal, 8);
 #pragma unroll
-      for (uint i = 0; i < kDim / 8; ++i) {
-        simdgroup_float8x8 faded;
-        simdgroup_multiply(faded, fades, outputs[i]);
-        outputs[i] = faded;
+        for (uint i = 0; i < kDim / 8; ++i) {
+          simdgroup_float8x8 faded;
+          simdgroup_multiply(faded, fades, outputs[i]);
+          outputs[i] = faded;
+        }
       }
     }
 #pragma unroll
@@ -182,6 +185,7 @@ template <typename KvType>
       threadgroup_barrier(mem_flags::mem_threadgroup);
 #pragma unroll
       for (uint j = 0; j < kKeys / 8; ++j) {
+        if (idle) continue;
         simdgroup_float8x8 weights;
         simdgroup_load(weights, scores + j * 8, kScoreStride);
 #pragma unroll
@@ -195,6 +199,7 @@ template <typename KvType>
     }
   }
 
+  if (idle) return;
 #pragma unroll
   for (uint first_dim = 0; first_dim < kDim; first_dim += kKeys) {  // the output takes the scores' place
     simdgroup_barrier(mem_flags::mem_threadgroup);

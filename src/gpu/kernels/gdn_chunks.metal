@@ -38,15 +38,21 @@ inline uint own_block(uint simdgroup, uint turn) {
   return turn == 0 ? simdgroup : kBlocks - 1 - simdgroup;
 }
 
+/// Blocks of a chunk that have tokens. What would be behind them is neither made nor read.
+inline uint blocks_of(device const PromptSpan& span, uint chunk) {
+  return (min(uint(span.tokens) - chunk * kChunk, kChunk) + 7) / 8;
+}
+
 inline uint k_head_of(uint head, constant GdnArgs& args) {
   return args.tiled != 0 ? head % args.k_heads : head / (args.v_heads / args.k_heads);
 }
 
 /// The blocks on and below the diagonal of a bᵀ → out, for a and b [N, padded].
-inline void multiply_rows(device const float* a, device const float* b, uint padded, uint simdgroup,
+inline void multiply_rows(device const float* a, device const float* b, uint padded, uint blocks, uint simdgroup,
                           threadgroup float* out) {
   for (uint turn = 0; turn < 2; ++turn) {
     const uint block = own_block(simdgroup, turn);
+    if (block >= blocks) continue;
     simdgroup_float8x8 sums[kBlocks];
 #pragma unroll
     for (uint j = 0; j < kBlocks; ++j) sums[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
@@ -70,25 +76,25 @@ inline void multiply_rows(device const float* a, device const float* b, uint pad
 
 /// m holds −L. Makes T = (I + L)⁻¹ of it, by blocks of 8: T's block (i, j) takes the place of block (j, i), which L does not use; its
 /// diagonal blocks take L's. Block forward substitution: T_ij = −T_ii Σ_{j ≤ k < i} L_ik T_kj.
-inline void invert(threadgroup float* m, uint thread_index, uint simdgroup) {
+inline void invert(threadgroup float* m, uint blocks, uint thread_index, uint simdgroup) {
   const uint corner = thread_index / 8 * 8 * (kStride + 1);  // of a diagonal block, a thread a column
   const uint column = thread_index % 8;
   float x[8];
-  if (thread_index < kChunk) {
+  if (thread_index < blocks * 8) {
     for (uint r = 0; r < 8; ++r) {
       x[r] = r == column ? 1.0f : 0.0f;
       for (uint k = 0; k < r; ++k) x[r] += m[corner + r * kStride + k] * x[k];
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (thread_index < kChunk) {
+  if (thread_index < blocks * 8) {
     for (uint r = 0; r < 8; ++r) m[corner + r * kStride + column] = x[r];
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   for (uint turn = 0; turn < 2; ++turn) {
     const uint j = own_block(simdgroup, turn);  // a column of blocks, which needs no other column
-    for (uint i = j + 1; i < kBlocks; ++i) {
+    for (uint i = j + 1; i < blocks; ++i) {
       simdgroup_float8x8 left;
       simdgroup_float8x8 right;
       simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
@@ -106,20 +112,21 @@ inline void invert(threadgroup float* m, uint thread_index, uint simdgroup) {
 }
 
 /// Scales T's columns, as invert() leaves T.
-inline void scale_columns(threadgroup float* m, threadgroup const float* factors, uint thread_index) {
-  for (uint i = thread_index; i < kChunk * kChunk; i += kThreads) {
+inline void scale_columns(threadgroup float* m, threadgroup const float* factors, uint blocks, uint thread_index) {
+  for (uint i = thread_index; i < blocks * 8 * kChunk; i += kThreads) {
     const uint block_row = i / kChunk / 8;  // of where it stands, so its block's column in T
     const uint at = i % kChunk;
-    if (block_row <= at / 8) m[i / kChunk * kStride + at] *= factors[block_row * 8 + at % 8];
+    if (block_row <= at / 8 && at < blocks * 8) m[i / kChunk * kStride + at] *= factors[block_row * 8 + at % 8];
   }
 }
 
 /// T x → out, for x and out [N, padded].
-inline void multiply_triangle(threadgroup const float* m, device const float* x, uint padded, uint simdgroup,
+inline void multiply_triangle(threadgroup const float* m, device const float* x, uint padded, uint blocks, uint simdgroup,
                               device float* out) {
   constexpr uint kTogether = 4;
   for (uint turn = 0; turn < 2; ++turn) {
     const uint block = own_block(simdgroup, turn);
+    if (block >= blocks) continue;
     for (uint first = 0; first < padded; first += 8 * kTogether) {
       simdgroup_float8x8 sums[kTogether];
 #pragma unroll
@@ -161,6 +168,7 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
   const uint head = place.y;
   if (chunk * kChunk >= uint(span.tokens)) return;
   const uint padded = args.padded_dim;
+  const uint blocks = blocks_of(span, chunk);
   const uint first = chunk * kChunk;
   const uint k_head = k_head_of(head, args.heads);
   const ulong head_size = ulong(args.rows) * padded;
@@ -185,36 +193,36 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
     }
     if (lane == 0) decays[head * (args.rows / kChunk) + chunk] = precise::exp(before);
   }
-  multiply_rows(q, k, padded, simdgroup, m);
+  multiply_rows(q, k, padded, blocks, simdgroup, m);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   device float* a = scores + (ulong(head) * args.rows + first) * kChunk;
-  for (uint i = thread_index; i < kChunk * kChunk; i += kThreads) {
+  for (uint i = thread_index; i < blocks * 8 * kChunk; i += kThreads) {
     const uint row = i / kChunk;
     const uint col = i % kChunk;
     a[i] = col <= row ? m[row * kStride + col] * precise::exp(c[row] - c[col]) : 0.0f;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  multiply_rows(k, k, padded, simdgroup, m);
+  multiply_rows(k, k, padded, blocks, simdgroup, m);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = thread_index; i < kChunk * kChunk; i += kThreads) {
+  for (uint i = thread_index; i < blocks * 8 * kChunk; i += kThreads) {
     const uint row = i / kChunk;
     const uint col = i % kChunk;
     threadgroup float& entry = m[row * kStride + col];
     entry = col < row ? -beta[row] * entry * precise::exp(c[row] - c[col]) : 0.0f;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  invert(m, thread_index, simdgroup);
+  invert(m, blocks, thread_index, simdgroup);
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
-  scale_columns(m, beta, thread_index);
+  scale_columns(m, beta, blocks, thread_index);
   for (uint i = thread_index; i < kChunk; i += kThreads) factors[i] = -precise::exp(c[i]);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  multiply_triangle(m, v, padded, simdgroup, u);
+  multiply_triangle(m, v, padded, blocks, simdgroup, u);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  scale_columns(m, factors, thread_index);
+  scale_columns(m, factors, blocks, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  multiply_triangle(m, k, padded, simdgroup, w);
-  for (uint i = thread_index; i < kChunk * padded; i += kThreads) {
+  multiply_triangle(m, k, padded, blocks, simdgroup, w);
+  for (uint i = thread_index; i < blocks * 8 * padded; i += kThreads) {
     const uint row = i / padded;
     q_scaled[i] = q[i] * precise::exp(c[row]);
     k_scaled[i] = k[i] * precise::exp(c[kChunk - 1] - c[row]);
@@ -251,6 +259,7 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
     device const float* q = w + head_size;
     device const float* k = q + head_size;
     device const float* a = scores + (ulong(head) * args.rows + chunk * kChunk) * kChunk;
+    const uint blocks = blocks_of(span, chunk);
 
     simdgroup_float8x8 values[2][2];  // [block of tokens][block of channels]
     simdgroup_float8x8 outputs[2][2];
@@ -261,7 +270,8 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
         outputs[t][h] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
         values[t][h] = outputs[t][h];
         const uint channel = first_channel + h * 8;
-        if (channel < padded) simdgroup_load(values[t][h], u + own_block(simdgroup, t) * 8 * padded + channel, padded);
+        const uint block = own_block(simdgroup, t);
+        if (channel < padded && block < blocks) simdgroup_load(values[t][h], u + block * 8 * padded + channel, padded);
       }
     }
     for (uint d = 0; d < padded; d += 8) {
@@ -272,11 +282,13 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
       }
 #pragma unroll
       for (uint t = 0; t < 2; ++t) {
+        const uint block = own_block(simdgroup, t);
+        if (block >= blocks) continue;
         simdgroup_float8x8 rows;
-        simdgroup_load(rows, w + own_block(simdgroup, t) * 8 * padded + d, padded);
+        simdgroup_load(rows, w + block * 8 * padded + d, padded);
 #pragma unroll
         for (uint h = 0; h < 2; ++h) simdgroup_multiply_accumulate(values[t][h], rows, columns[h], values[t][h]);
-        simdgroup_load(rows, q + own_block(simdgroup, t) * 8 * padded + d, padded);
+        simdgroup_load(rows, q + block * 8 * padded + d, padded);
 #pragma unroll
         for (uint h = 0; h < 2; ++h) simdgroup_multiply_accumulate(outputs[t][h], rows, columns[h], outputs[t][h]);
       }
@@ -295,6 +307,7 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
 #pragma unroll
     for (uint t = 0; t < 2; ++t) {
       const uint block = own_block(simdgroup, t);
+      if (block >= blocks) continue;
       for (uint j = 0; j <= block; ++j) {
         simdgroup_float8x8 weights;
         simdgroup_load(weights, a + block * 8 * kChunk + j * 8, kChunk);
@@ -317,7 +330,7 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
       threadgroup float* entries = s + tile % 2 * 8 * kStateStride + tile / 2 * 8;
       simdgroup_float8x8 sum;
       simdgroup_load(sum, entries, kStateStride);
-      for (uint j = 0; j < kBlocks; ++j) {
+      for (uint j = 0; j < blocks; ++j) {
         simdgroup_float8x8 value;
         simdgroup_float8x8 key;
         simdgroup_load(value, fresh + j * 8 * kSliceStride + tile % 2 * 8, kSliceStride, ulong2(0, 0), true);

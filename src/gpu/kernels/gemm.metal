@@ -141,20 +141,18 @@ template <typename Format>
     }
 #pragma unroll
     for (uint k = 0; k < kTileCols; k += 8) {
-      simdgroup_float8x8 left[4];
       simdgroup_float8x8 right[4];
-#pragma unroll
-      for (uint i = 0; i < across; ++i) {
-        simdgroup_load(left[i], token_tile + (own_token + 8 * i) * kStride + k, kStride);
-      }
 #pragma unroll
       for (uint j = 0; j < along; ++j) {  // stored [row][column]: transposed on the way
         simdgroup_load(right[j], weight_tile + (own_row + 8 * j) * kStride + k, kStride, ulong2(0, 0), true);
       }
 #pragma unroll
       for (uint i = 0; i < across; ++i) {
+        if (first_token + own_token + 8 * i >= tokens_end) continue;  // a short prompt costs what it has
+        simdgroup_float8x8 left;
+        simdgroup_load(left, token_tile + (own_token + 8 * i) * kStride + k, kStride);
 #pragma unroll
-        for (uint j = 0; j < along; ++j) simdgroup_multiply_accumulate(sums[i][j], left[i], right[j], sums[i][j]);
+        for (uint j = 0; j < along; ++j) simdgroup_multiply_accumulate(sums[i][j], left, right[j], sums[i][j]);
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
