@@ -26,7 +26,7 @@ struct simdgroup_matrix {
 template <class T, int C = 8, int R = 8>
 simdgroup_matrix<T, C, R> make_filled_simdgroup_matrix(identity_t<T> value) {
   simdgroup_matrix<T, C, R> out;
-  out.tile.load(0, [value](uint, uint) { return value; });
+  out.tile.fill(value);
   return out;
 }
 template <class T, int C = 8, int R = 8>

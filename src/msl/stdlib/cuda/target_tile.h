@@ -21,6 +21,11 @@ struct Tile {
   bool has_below;       // whether `below` is up to date
   bool as_apple_has_it;  // whether `elements` lie as in tile_layout.h, because thread_elements() was asked for
 
+  /// An accumulator begins like this, and goes on without `below`: so the flags stay what they are from step to step.
+  LATTICE_MSL_INLINE void fill(T value) {
+    elements = metal::vec<T, 2>(value);
+    has_below = as_apple_has_it = false;
+  }
   /// Takes f(row, column) for the elements that the lane holds.
   template <class F> LATTICE_MSL_INLINE void load(unsigned, F f) {
     const unsigned row = current_lane() / 4, column = current_lane() % 4 * 2;
@@ -54,7 +59,7 @@ struct Tile {
     const unsigned column = current_lane() / 4, row = current_lane() % 4 * 2;
     const metal::vec<T, 2> upper = from_lane(0xffffffffu, own, row * 4 + column / 2);
     const metal::vec<T, 2> lower = from_lane(0xffffffffu, own, (row + 1) * 4 + column / 2);
-    return metal::vec<T, 2>(upper[column % 2], lower[column % 2]);
+    return column % 2 == 0 ? metal::vec<T, 2>(upper[0], lower[0]) : metal::vec<T, 2>(upper[1], lower[1]);
   }
 };
 

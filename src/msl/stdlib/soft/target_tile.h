@@ -23,6 +23,7 @@ template <class T>
 struct Tile {
   metal::vec<T, 2> elements;
 
+  void fill(T value) { elements = metal::vec<T, 2>(value); }
   /// Takes f(row, column) for the elements that the lane holds.
   template <class F> void load(unsigned lane, F f) {
     for (unsigned i = 0; i < 2; ++i) elements[i] = f(tile::row(lane), tile::column(lane) + i);
