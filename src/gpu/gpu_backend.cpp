@@ -64,7 +64,11 @@ class GpuBackend final : public Backend {
       const std::int64_t taken = count < kMinPrefill ? 1 : std::min(count, kPrefillRows);
       const Logits wanted = which == Logits::kLast && taken < count ? Logits::kNone : which;
       const auto piece = tokens.first(static_cast<std::size_t>(taken));
-      taken == 1 ? decode(own, piece.front(), wanted, out) : prefill(own, piece, wanted, out);
+      if (taken == 1) {
+        decode(own, piece.front(), wanted, out);
+      } else {
+        prefill(own, piece, wanted, out);
+      }
       own.advance(taken);
       tokens = tokens.subspan(piece.size());
       out = out.subspan(piece.size() * stride);

@@ -58,7 +58,7 @@ void record_gemm(Device& device, Commands& commands, const Gemm& gemm, const Gem
 struct PrefillWorkspace {
   PrefillWorkspace(Device& device, const Config& config);
 
-  /// Floats from one token's row to the next; rows are padded with zeros that nothing writes.
+  /// Floats from one token's row to the next. What a row has behind its values meets weights that are zero.
   std::uint32_t hidden_stride;
   std::uint32_t projections_stride;
   std::uint32_t mixed_stride;
