@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
@@ -16,18 +17,9 @@ using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 using lattice_gpu::StepState;
 
-constexpr std::uint32_t kSimdWidth = 32;
 constexpr std::uint32_t kMaxParts = 32;        // beyond it, parts grow
 constexpr std::int64_t kKeysPerPart = 256;     // fewer are not worth the merge
 constexpr std::uint32_t kMixerSimdgroups = 4;  // of a threadgroup of gdn_step and attention_decode
-
-std::uint32_t narrow(std::int64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
-  return (a + b - 1) / b;
-}
 
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));

@@ -2,15 +2,9 @@
 
 #include <cmath>
 
+#include "gpu/grid.h"
+
 namespace lattice::gpu {
-namespace {
-
-std::uint32_t narrow(std::int64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-
-}  // namespace
-
 std::int64_t linear_projections(const Config& config) noexcept {
   return config.conv_dim() + config.linear_v_dim() + 2 * config.linear_v_heads;
 }

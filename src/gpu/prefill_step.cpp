@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
 
@@ -16,7 +17,6 @@ using lattice_gpu::GemmArgs;
 using lattice_gpu::PromptSpan;
 using lattice_gpu::RowsArgs;
 
-constexpr std::uint32_t kSimdWidth = 32;
 constexpr std::uint32_t kRowSimdgroups = 4;        // of kernels that give a simdgroup a row or a head
 constexpr std::uint32_t kAttentionSimdgroups = 4;  // of attention_prefill, each with 8 tokens
 constexpr std::uint32_t kDeltaThreads = 128;       // of gdn_chunks and gdn_scan
@@ -24,14 +24,6 @@ constexpr std::uint32_t kDeltaSlice = 16;          // value channels of a thread
 constexpr std::uint32_t kAttentionTokens = 8 * kAttentionSimdgroups;
 
 static_assert(kPrefillRows % LATTICE_GDN_CHUNK == 0 && kPrefillRows % kAttentionTokens == 0);
-
-std::uint32_t narrow(std::int64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
-  return (a + b - 1) / b;
-}
 
 std::uint32_t stride_of(std::int64_t cols) {
   return static_cast<std::uint32_t>(padded_floats(cols));

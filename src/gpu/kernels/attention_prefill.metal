@@ -45,6 +45,32 @@ void load_slab(device const KvType* rows, uint first_key, uint count, uint first
   }
 }
 
+/// The running softmax of a row of scores, which four lanes share.
+struct RowSoftmax {
+  float maximum;
+  float total;
+};
+
+/// Takes 8 scores of a row's 32 in, of keys first_key … + 8, of which those from `count` on are not the row's to see: they become
+/// weights, relative to the new maximum. Returns what that makes of all weights before. In all lanes of a simdgroup.
+inline float take_in(threadgroup float* scores, uint first_key, uint count, thread RowSoftmax& softmax) {
+  float largest = softmax.maximum;
+  for (uint i = 0; i < 8; ++i) {
+    if (first_key + i < count) largest = max(largest, scores[i]);
+  }
+  largest = quad_max(largest);
+  float sum = 0;
+  for (uint i = 0; i < 8; ++i) {
+    const float weight = first_key + i < count ? precise::exp(scores[i] - largest) : 0.0f;
+    scores[i] = weight;
+    sum += weight;
+  }
+  const float fade = largest == softmax.maximum ? 1.0f : precise::exp(softmax.maximum - largest);
+  softmax.total = softmax.total * fade + quad_sum(sum);
+  softmax.maximum = largest;
+  return fade;
+}
+
 }  // namespace lattice_gpu
 
 /// projections [tokens, stride], each [per head query | gate][k][v]: queries become normed, rotated and scaled; keys and values
@@ -116,8 +142,7 @@ template <typename KvType>
   // Four lanes share a row of scores, each with 8 of its keys.
   const uint row = lane / 4;
   const uint row_keys = first_token + row < tokens ? uint(span.position) + first_token + row + 1 : 0;
-  float maximum = -INFINITY;
-  float total = 0;
+  RowSoftmax softmax = {-INFINITY, 0.0f};
   for (uint i = lane; i < 64; i += 32) diagonal[i] = 0;
 
   simdgroup_float8x8 outputs[kMaxHeadDim / 8];
@@ -148,22 +173,8 @@ template <typename KvType>
       for (uint j = 0; j < kKeys / 8; ++j) simdgroup_store(products[j], scores + j * 8, kScoreStride);
       simdgroup_barrier(mem_flags::mem_threadgroup);
 
-      threadgroup float* own = scores + row * kScoreStride + lane % 4 * 8;
-      const uint own_key = first_key + lane % 4 * 8;
-      float largest = maximum;
-      for (uint i = 0; i < 8; ++i) {
-        if (own_key + i < row_keys) largest = max(largest, own[i]);
-      }
-      largest = quad_max(largest);
-      float sum = 0;
-      for (uint i = 0; i < 8; ++i) {
-        const float weight = own_key + i < row_keys ? precise::exp(own[i] - largest) : 0.0f;
-        own[i] = weight;
-        sum += weight;
-      }
-      const float fade = largest == maximum ? 1.0f : precise::exp(maximum - largest);
-      total = total * fade + quad_sum(sum);
-      maximum = largest;
+      const uint own = lane % 4 * 8;
+      const float fade = take_in(scores + row * kScoreStride + own, first_key + own, row_keys, softmax);
       if (lane % 4 == 0) diagonal[row * 9] = fade;
       simdgroup_barrier(mem_flags::mem_threadgroup);
 
@@ -207,7 +218,7 @@ template <typename KvType>
     for (uint j = 0; j < kKeys / 8; ++j) simdgroup_store(outputs[first_dim / 8 + j], scores + j * 8, kScoreStride);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint r = 0; r < 8; ++r) {
-      const float row_total = simd_broadcast(total, ushort(r * 4));
+      const float row_total = simd_broadcast(softmax.total, ushort(r * 4));
       if (first_token + r >= tokens) continue;
       const float gate = queries[ulong(r) * args.stride + kDim + first_dim + lane];
       out[ulong(first_token + r) * args.out_stride + head * kDim + first_dim + lane] =

@@ -150,6 +150,24 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
   }
 }
 
+/// s += Vᵀ k, for V [N, 16] and k [N, padded].
+inline void add_products(threadgroup float* s, threadgroup const float* fresh, device const float* k, uint padded,
+                         uint blocks, uint simdgroup) {
+  for (uint tile = simdgroup; tile < 2 * (padded / 8); tile += kSimdgroups) {
+    threadgroup float* entries = s + tile % 2 * 8 * kStateStride + tile / 2 * 8;
+    simdgroup_float8x8 sum;
+    simdgroup_load(sum, entries, kStateStride);
+    for (uint j = 0; j < blocks; ++j) {
+      simdgroup_float8x8 value;
+      simdgroup_float8x8 key;
+      simdgroup_load(value, fresh + j * 8 * kSliceStride + tile % 2 * 8, kSliceStride, ulong2(0, 0), true);
+      simdgroup_load(key, k + j * 8 * padded + tile / 2 * 8, padded);
+      simdgroup_multiply_accumulate(sum, value, key, sum);
+    }
+    simdgroup_store(sum, entries, kStateStride);
+  }
+}
+
 }  // namespace lattice_gpu
 
 /// convolved, gates → scaled, scores, decays. Threadgroups: (⌈tokens / N⌉, v_heads) of 128 threads.
@@ -326,19 +344,7 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
-    for (uint tile = simdgroup; tile < 2 * (padded / 8); tile += kSimdgroups) {
-      threadgroup float* entries = s + tile % 2 * 8 * kStateStride + tile / 2 * 8;
-      simdgroup_float8x8 sum;
-      simdgroup_load(sum, entries, kStateStride);
-      for (uint j = 0; j < blocks; ++j) {
-        simdgroup_float8x8 value;
-        simdgroup_float8x8 key;
-        simdgroup_load(value, fresh + j * 8 * kSliceStride + tile % 2 * 8, kSliceStride, ulong2(0, 0), true);
-        simdgroup_load(key, k + j * 8 * padded + tile / 2 * 8, padded);
-        simdgroup_multiply_accumulate(sum, value, key, sum);
-      }
-      simdgroup_store(sum, entries, kStateStride);
-    }
+    add_products(s, fresh, k, padded, blocks, simdgroup);
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
 
