@@ -5,6 +5,7 @@
 #include "gpu/grid.h"
 
 namespace lattice::gpu {
+
 std::int64_t linear_projections(const Config& config) noexcept {
   return config.conv_dim() + config.linear_v_dim() + 2 * config.linear_v_heads;
 }
