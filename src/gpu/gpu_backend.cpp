@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/token_stream.h"
 #include "support/fail.h"
 #include "support/thread_pool.h"
 
@@ -58,8 +59,8 @@ class GpuBackend final : public Backend {
     const auto vocab = static_cast<std::size_t>(config_.vocab_size);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const lattice_gpu::StepState step{tokens[i], static_cast<std::int32_t>(own.position())};
-      work_.step->upload(std::span(&step, 1));
-      device_->submit(step_of(own));
+      own.step_state().upload(std::span(&step, 1));
+      device_->submit(recorder_.step_at(own, own.position()));
       const bool last = i + 1 == tokens.size();
       if (which == Logits::kAll || (which == Logits::kLast && last)) {
         device_->submit(*head_);
@@ -71,19 +72,23 @@ class GpuBackend final : public Backend {
     device_->wait();
   }
 
+  [[nodiscard]] bool has_streams() const noexcept override { return config_.vocab_size <= kMostDrawableIds; }
+  [[nodiscard]] std::unique_ptr<TokenStream> stream(State& state, std::int32_t first,
+                                                    const DrawOptions& options) override {
+    if (!has_streams()) return nullptr;
+    auto& own = dynamic_cast<GpuState&>(state);
+    check_forward(*this, own, {&first, 1}, Logits::kNone, {});
+    return std::make_unique<GpuTokenStream>(*device_, config_, recorder_, work_, *head_, own, first, options);
+  }
+
+  [[nodiscard]] std::int64_t phases() const noexcept override { return device_->submitted().phases; }
+  [[nodiscard]] std::int64_t dispatches() const noexcept override { return device_->submitted().dispatches; }
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
     return recorder_.layers(state, attention_parts(position))->dispatches() + head_->dispatches();
   }
 
  private:
-  const Commands& step_of(GpuState& state) {
-    const std::uint32_t parts = attention_parts(state.position());
-    std::unique_ptr<Commands>& step = state.step(parts);
-    if (step == nullptr) step = recorder_.layers(state, parts);
-    return *step;
-  }
-
   const Config config_;
   const std::unique_ptr<Device> device_;
   const std::unique_ptr<GpuWeights> weights_;
