@@ -42,7 +42,8 @@ inline uint last_bin(device const SamplingArgs& sampling, device const uint* his
       }
     }
   }
-  if (sampling.min_p > 0) {
+  // Of top-k's tokens top-p needs to know what they weigh, so that those below min-p count then.
+  if (sampling.min_p > 0 && !(sampling.top_k != 0 && sampling.top_p < 1.0f)) {
     end = min(end, bin_of(-precise::log(sampling.min_p)) + 1);  // one more, for the logarithm's rounding
   }
   return min(simd_min(end), uint(LATTICE_BINS - 1));

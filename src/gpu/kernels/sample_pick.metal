@@ -291,7 +291,7 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
       break;
     }
   }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
+  threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);  // all have read the position
   if (thread_index != 0) return;
   uint at = atomic_load_explicit(&winner, memory_order_relaxed);
   // Where rounding took the random part beyond the last sum, the last candidate it is.
