@@ -84,22 +84,22 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  layers(*commands, state, parts);
+  record_layers(*commands, state, parts);
   return commands;
 }
 
 std::unique_ptr<Commands> StepRecorder::head() const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  head(*commands);
+  record_head(*commands);
   return commands;
 }
 
 std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint32_t parts,
                                                      bool is_greedy) const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  layers(*commands, state, parts);
+  record_layers(*commands, state, parts);
   commands->barrier();
-  head(*commands);
+  record_head(*commands);
   commands->barrier();
   record_sampling(device_, *commands, *work_.logits, work_.sampling, state, is_greedy);
   return commands;
@@ -119,7 +119,7 @@ const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t posi
   return *step;
 }
 
-void StepRecorder::layers(Commands& commands, const GpuState& state, std::uint32_t parts) const {
+void StepRecorder::record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const {
   embed(commands, state);
   for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
     const GpuLayer& layer = weights_.layers[i];
@@ -137,7 +137,7 @@ void StepRecorder::layers(Commands& commands, const GpuState& state, std::uint32
   }
 }
 
-void StepRecorder::head(Commands& commands) const {
+void StepRecorder::record_head(Commands& commands) const {
   gemv(commands, {.matrix = weights_.head,
                   .x = *work_.hidden,
                   .norm = weights_.final_norm.get(),

@@ -75,8 +75,8 @@ class StepRecorder {
   [[nodiscard]] const Commands& drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const;
 
  private:
-  void layers(Commands& commands, const GpuState& state, std::uint32_t parts) const;
-  void head(Commands& commands) const;
+  void record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const;
+  void record_head(Commands& commands) const;
   void embed(Commands& commands, const GpuState& state) const;
   void project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices, const Buffer& norm) const;
   void mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
