@@ -16,10 +16,9 @@ namespace lattice::gpu {
 /// device never waits for the host.
 ///
 /// Where a text ends, a few steps have then gone too far, and a linear layer's memory does not tell what it
-/// was before. So it is copied every kInterval steps (a hundredth of the weights' bytes or less, once in
-/// eight steps), and settle() goes back to the last good copy and repeats from there, with the same kernels
-/// and to the same bits. Most texts end a session or are followed by a long prompt: settling costs at most
-/// kInterval + kAhead steps, and only if somebody goes on.
+/// was before. So it is copied every kInterval steps, and settle() goes back to the last good copy and
+/// repeats from there, at most kInterval steps, with the same kernels and to the same bits.
+/// docs/architecture.md says what else was thought of.
 class GpuTokenStream final : public TokenStream {
  public:
   GpuTokenStream(Device& device, const Config& config, const StepRecorder& recorder, const Workspace& work,

@@ -1,5 +1,5 @@
-// The candidates: the tokens of every bin down to the one in which top-k or top-p ends. Often a few dozen, and all that the
-// last kernel has to look at.
+// The candidates: the tokens of every bin down to the one in which top-k or top-p ends. Often a few dozen, and all that
+// the last kernel has to look at.
 
 #include <metal_stdlib>
 
@@ -91,7 +91,7 @@ inline uint last_bin(device const SamplingArgs& sampling, device const uint* his
     const float logit = id < last ? logits[id] : -INFINITY;
     const bool takes = id < last && bin_of(distance_of(logit, peak, sampling)) <= end;
     const uint place = simd_prefix_exclusive_sum(takes ? 1u : 0u);
-    if (takes) candidates[at + place] = {logit, id};
+    if (takes) candidates[at + place] = Candidate{logit, id};
     at += simd_sum(takes ? 1u : 0u);
   }
 }

@@ -10,9 +10,10 @@ using namespace lattice_gpu;
 
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 
-/// logits [ids] → histogram [LATTICE_BINS], which is added to, and weights [slices]: Σ weight of each slice. A token adds 1 to
-/// its bin where top-k is set. Otherwise it adds its weight over that of the bin's beginning, in units of LATTICE_BIN_UNIT and
-/// rounded down: integers, so that the order of additions does not show. Threadgroups: slices, of SIMDGROUPS · 32 threads.
+/// logits [ids] → histogram [LATTICE_BINS], which is added to, and weights [slices]: Σ weight of each slice. A token
+/// adds 1 to its bin where top-k is set. Otherwise it adds its weight over that of the bin's beginning, in units of
+/// LATTICE_BIN_UNIT and rounded down: integers, so that the order of additions does not show. Threadgroups: slices, of
+/// SIMDGROUPS · 32 threads.
 [[kernel, max_total_threads_per_threadgroup(1024)]] void sample_histogram(
     device const float* logits [[buffer(0)]], device const SamplingArgs& sampling [[buffer(1)]],
     device const Peak* peaks [[buffer(2)]], device atomic_uint* histogram [[buffer(3)]],

@@ -14,7 +14,7 @@ namespace lattice_gpu {
 
 /// The repetition penalty counts prompt and generated tokens, the others generated ones alone (generate/penalties.h).
 inline float penalised(float logit, uint seen, device const SamplingArgs& sampling) {
-  if (seen == 0 || is_damaged(logit) || logit == -INFINITY) return logit;
+  if (seen == 0 || !is_finite(logit)) return logit;
   float out = logit > 0 ? logit / sampling.repetition : logit * sampling.repetition;
   const uint generated = seen & ~LATTICE_SEEN_IN_PROMPT;
   if (generated != 0) out -= sampling.presence + sampling.frequency * float(generated);
@@ -24,8 +24,8 @@ inline float penalised(float logit, uint seen, device const SamplingArgs& sampli
 
 }  // namespace lattice_gpu
 
-/// logits [ids], which become penalised → peaks [slices]; clears histogram [LATTICE_BINS]. seen [ids] says what is known of
-/// each id (LATTICE_SEEN_IN_PROMPT). Threadgroups: slices, of SIMDGROUPS · 32 threads.
+/// logits [ids], which become penalised → peaks [slices]; clears histogram [LATTICE_BINS]. seen [ids] says what is
+/// known of each id (LATTICE_SEEN_IN_PROMPT). Threadgroups: slices, of SIMDGROUPS · 32 threads.
 [[kernel, max_total_threads_per_threadgroup(1024)]] void sample_peaks(
     device float* logits [[buffer(0)]], device const uint* seen [[buffer(1)]],
     device const SamplingArgs& sampling [[buffer(2)]], device Peak* peaks [[buffer(3)]],

@@ -1,8 +1,8 @@
 // The draw: top-k, top-p and min-p among the candidates, and a token by a random number.
 //
-// All three filters keep the likeliest tokens down to some last one, the cut. Up to kMaxRanked candidates, every thread counts
-// for some of them how many are likelier, and how heavy those are together: that decides top-k and top-p with nothing sorted. Of
-// more, the cut is found by bisection.
+// All three filters keep the likeliest tokens down to some last one, the cut. Up to kMaxRanked candidates, every thread
+// counts for some of them how many are likelier, and how heavy those are together: that decides top-k and top-p with
+// nothing sorted. Of more, the cut is found by bisection.
 
 #include <metal_stdlib>
 
@@ -85,7 +85,7 @@ struct Ranked {
 };
 
 /// Counts and weighs what is likelier than candidate i.
-inline void rank(uint i, uint count, threadgroup Ranked* ranked) {
+inline void rank_candidate(uint i, uint count, threadgroup Ranked* ranked) {
   constexpr uint kRun = 32;  // summed apart, to round less
   const float logit = ranked[i].candidate.logit;
   uint place = 0;
@@ -120,7 +120,7 @@ inline Cut cut_by_rank(Draw draw, device const Candidate* candidates, threadgrou
   const uint top_k = sampling.top_k != 0 ? sampling.top_k : draw.count;
   float in_top_k = 0;
   for (uint i = team.thread_index; i < draw.count; i += threads) {
-    rank(i, draw.count, ranked);
+    rank_candidate(i, draw.count, ranked);
     if (ranked[i].rank < top_k) in_top_k += ranked[i].weight;
   }
   const float total = sampling.top_k != 0 ? team_sum(in_top_k, team) : draw.all;
@@ -133,7 +133,7 @@ inline Cut cut_by_rank(Draw draw, device const Candidate* candidates, threadgrou
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const uint last = atomic_load_explicit(&last_rank, memory_order_relaxed);
   for (uint i = team.thread_index; i < draw.count; i += threads) {
-    if (ranked[i].rank == last) cut = {order_of(ranked[i].candidate.logit), ranked[i].candidate.id};
+    if (ranked[i].rank == last) cut = Cut{order_of(ranked[i].candidate.logit), ranked[i].candidate.id};
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   return cut;
@@ -151,8 +151,9 @@ inline float measure(Cut cut, bool counts, Draw draw, device const Candidate* ca
   return team_sum(sum, team);
 }
 
-/// The earliest cut down to which the candidates measure at least `wanted`: first its logit, then, among the tokens that have
-/// it, its id. Sums of the same tree with more terms are never smaller, so that the bisection is sound in floats.
+/// The earliest cut down to which the candidates measure at least `wanted`: first its logit, then, among the tokens
+/// that have it, its id. Sums of the same tree with more terms are never smaller, so that the bisection is sound in
+/// floats.
 inline Cut bisect(float wanted, bool counts, Draw draw, device const Candidate* candidates,
                   threadgroup const uint* offsets, device const SamplingArgs& sampling, constant SliceArgs& args,
                   Team team) {
@@ -197,15 +198,15 @@ inline Cut cut_by_bisection(Draw draw, device const Candidate* candidates, threa
 
 /// Philox4x32-10 (generate/philox.h): the first word for this position of the seed's stream, as a number in [0, 1].
 inline float uniform_at(uint seed_low, uint seed_high, uint position) {
-  uint4 counter = {position, 0, 0, 0};
-  uint2 key = {seed_low, seed_high};
+  uint4 counter = uint4(position, 0, 0, 0);
+  uint2 key = uint2(seed_low, seed_high);
   for (uint round = 0; round < 10; ++round) {
-    counter = {mulhi(0xcd9e8d57u, counter[2]) ^ counter[1] ^ key[0], 0xcd9e8d57u * counter[2],
-               mulhi(0xd2511f53u, counter[0]) ^ counter[3] ^ key[1], 0xd2511f53u * counter[0]};
+    counter = uint4(mulhi(0xcd9e8d57u, counter.z) ^ counter.y ^ key.x, 0xcd9e8d57u * counter.z,
+                    mulhi(0xd2511f53u, counter.x) ^ counter.w ^ key.y, 0xd2511f53u * counter.x);
     key += uint2(0x9e3779b9u, 0xbb67ae85u);
   }
   constexpr float kUnit = 1.0f / 4294967296.0f;
-  return float(counter[0]) * kUnit;
+  return float(counter.x) * kUnit;
 }
 
 /// A candidate's weight, or 0 where a filter drops it.
@@ -218,8 +219,8 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
 
 }  // namespace lattice_gpu
 
-/// candidates of every slice, found [slices] of each → the step's token, ring [args.drawn] and seen [ids]. weights [slices]
-/// are those of all tokens. One threadgroup of SIMDGROUPS · 32 threads; at most kMaxSlices slices.
+/// candidates of every slice, found [slices] of each → the step's token, ring [args.drawn] and seen [ids]. weights
+/// [slices] are those of all tokens. One threadgroup of SIMDGROUPS · 32 threads; at most kMaxSlices slices.
 [[kernel, max_total_threads_per_threadgroup(1024)]] void sample_pick(
     device StepState& step [[buffer(0)]], device const float* logits [[buffer(1)]], device uint* seen [[buffer(2)]],
     device DrawnToken* ring [[buffer(3)]], device const SamplingArgs& sampling [[buffer(4)]],
@@ -268,8 +269,8 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
               : cut_by_bisection(draw, candidates, offsets, sampling, args, team);
   }
 
-  // Every thread adds up a run of the candidates, which by id come one after the other, and then looks whether the random part
-  // of the whole ends in its run.
+  // Every thread adds up a run of the candidates, which by id come one after the other, and then looks whether the
+  // random part of the whole ends in its run.
   const uint threads = kSimdgroups * 32;
   const uint run = (draw.count + threads - 1) / threads;
   const uint first = min(thread_index * run, draw.count);
@@ -297,5 +298,5 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
   // Where rounding took the random part beyond the last sum, the last candidate it is.
   if (at == LATTICE_NO_ID) at = atomic_load_explicit(&heaviest, memory_order_relaxed) - 1;
   const Candidate candidate = candidate_at(at, candidates, offsets, args);
-  leave_token({int(candidate.id), candidate.logit}, step, seen, ring, sampling, args);
+  leave_token(DrawnToken{int(candidate.id), candidate.logit}, step, seen, ring, sampling, args);
 }

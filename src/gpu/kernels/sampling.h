@@ -6,8 +6,9 @@
 
 using namespace metal;
 
-// What the sampling kernels share. They do what the host's Sampler does (generate/sampler.h): penalties, temperature,
-// top-k, top-p, min-p, in that order, ties to the lower id, the same random number at the same position.
+// What the sampling kernels share. They do what the host's Sampler does (generate/sampler.h): penalties,
+// temperature, top-k, top-p, min-p, in that order, ties to the lower id, the same random number at the same
+// position.
 
 namespace lattice_gpu {
 
@@ -17,6 +18,10 @@ constant constexpr uint kMaxSimdgroups = 32;
 inline bool is_damaged(float x) {
   const uint bits = as_type<uint>(x);
   return bits == 0x7f800000u || (bits & 0x7fffffffu) > 0x7f800000u;
+}
+
+inline bool is_finite(float x) {
+  return (as_type<uint>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
 /// An order of unsigned integers for logits: larger for larger ones, equal for −0 and 0.
