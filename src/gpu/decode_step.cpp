@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
 
 namespace lattice::gpu {
@@ -15,28 +16,12 @@ using lattice_gpu::EmbedArgs;
 using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 
-constexpr std::uint32_t kSimdWidth = 32;
 constexpr std::uint32_t kMaxParts = 32;        // beyond it, parts grow
 constexpr std::int64_t kKeysPerPart = 256;     // fewer are not worth the merge
 constexpr std::uint32_t kMixerSimdgroups = 4;  // of a threadgroup of gdn_step and attention_decode
 
-std::uint32_t narrow(std::int64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
-  return (a + b - 1) / b;
-}
-
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
-}
-
-std::int64_t linear_projections(const Config& config) {
-  return config.conv_dim() + config.linear_v_dim() + 2 * config.linear_v_heads;
-}
-std::int64_t full_projections(const Config& config) {
-  return 2 * config.q_dim() + 2 * config.kv_dim();
 }
 
 }  // namespace
@@ -171,17 +156,7 @@ void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix
 
 void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory) const {
-  const std::int64_t z = config_.conv_dim();
-  const std::int64_t b = z + config_.linear_v_dim();
-  const GdnArgs args{.k_heads = narrow(config_.linear_k_heads),
-                     .v_heads = narrow(config_.linear_v_heads),
-                     .head_dim = narrow(config_.linear_head_dim),
-                     .conv_kernel = narrow(config_.conv_kernel),
-                     .tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
-                     .z_offset = narrow(z),
-                     .b_offset = narrow(b),
-                     .a_offset = narrow(b + config_.linear_v_heads),
-                     .epsilon = static_cast<float>(config_.rms_norm_eps)};
+  const GdnArgs args = gdn_args(config_);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {state.step_state(), *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
@@ -194,16 +169,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
 
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory, std::uint32_t parts) const {
-  const AttentionArgs args{.heads = narrow(config_.attention_heads),
-                           .kv_heads = narrow(config_.kv_heads),
-                           .head_dim = narrow(config_.head_dim),
-                           .rotary_dim = narrow(config_.rotary_dim),
-                           .capacity = narrow(state.capacity()),
-                           .k_offset = narrow(2 * config_.q_dim()),
-                           .v_offset = narrow(2 * config_.q_dim() + config_.kv_dim()),
-                           .parts = parts,
-                           .epsilon = static_cast<float>(config_.rms_norm_eps),
-                           .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  const AttentionArgs args = attention_args(config_, state.capacity(), parts);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};

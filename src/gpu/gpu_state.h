@@ -33,13 +33,12 @@ struct DrawMemory {
 
   std::unique_ptr<Buffer> sampling;  // SamplingArgs
   std::unique_ptr<Buffer> seen;      // [vocab_size], words as DrawOptions::seen has them
-  std::unique_ptr<Buffer>
-      drawn;  // [kDrawnTokens]: what the step at position p drew is DrawnToken p % kDrawnTokens
+  std::unique_ptr<Buffer> drawn;     // [kDrawnTokens] DrawnToken: by position % kDrawnTokens
 };
 /// More than steps are ever ahead of the host.
 inline constexpr std::uint32_t kDrawnTokens = 64;
 
-/// One sequence in device memory, and the decode steps that were recorded for its buffers. Must not outlive
+/// One sequence in device memory, and what was recorded for its buffers. Must not outlive
 /// the backend that made it.
 class GpuState final : public State {
  public:
@@ -63,7 +62,7 @@ class GpuState final : public State {
   [[nodiscard]] Buffer& step_state() const noexcept { return *step_state_; }
   /// Made when it is first asked for.
   [[nodiscard]] DrawMemory& draw_memory();
-  void advance() noexcept { ++position_; }
+  void advance(std::int64_t tokens = 1) noexcept { position_ += tokens; }
 
   /// Queues a copy of what cannot be rolled back, the linear layers' memory, to one of kCopies places.
   void save(std::size_t place);
@@ -77,6 +76,8 @@ class GpuState final : public State {
   [[nodiscard]] std::unique_ptr<Commands>& drawing_step(std::uint32_t parts, bool is_greedy) {
     return drawing_steps_[{parts, is_greedy}];
   }
+  /// The same for a prompt's piece, by the rows that it is recorded for.
+  [[nodiscard]] std::unique_ptr<Commands>& piece(std::uint32_t rows) { return pieces_[rows]; }
 
  private:
   struct Copy {
@@ -97,6 +98,7 @@ class GpuState final : public State {
   std::array<Copy, kCopies> copies_;
   std::map<std::uint32_t, std::unique_ptr<Commands>> steps_;
   std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> drawing_steps_;
+  std::map<std::uint32_t, std::unique_ptr<Commands>> pieces_;
 };
 
 }  // namespace lattice::gpu
