@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
 
 namespace lattice::gpu {
@@ -16,7 +17,7 @@ void record_copy(Device& device, Commands& commands, const Argument& from, const
   // More than fill any device: each thread then copies several vectors.
   constexpr std::uint32_t kMostGroups = 1024;
   const lattice_gpu::CopyArgs args{static_cast<std::uint32_t>(bytes / 16)};
-  const std::uint32_t groups = std::min(kMostGroups, (args.vectors + kThreads - 1) / kThreads);
+  const std::uint32_t groups = std::min(kMostGroups, ceil_div(args.vectors, kThreads));
   commands.dispatch(device.kernel("copy", {}), {from, to, args}, {groups}, kThreads);
 }
 

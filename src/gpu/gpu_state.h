@@ -72,12 +72,12 @@ class GpuState final : public State {
 
   /// The step recorded for so many parts of the keys; null before it is recorded.
   [[nodiscard]] std::unique_ptr<Commands>& step(std::uint32_t parts) { return steps_[parts]; }
-  /// The same with output head and the draw of the next token.
+  /// The same for a prompt's piece, by the rows that it is recorded for.
+  [[nodiscard]] std::unique_ptr<Commands>& piece(std::uint32_t rows) { return pieces_[rows]; }
+  /// A step with output head and the draw of the next token.
   [[nodiscard]] std::unique_ptr<Commands>& drawing_step(std::uint32_t parts, bool is_greedy) {
     return drawing_steps_[{parts, is_greedy}];
   }
-  /// The same for a prompt's piece, by the rows that it is recorded for.
-  [[nodiscard]] std::unique_ptr<Commands>& piece(std::uint32_t rows) { return pieces_[rows]; }
 
  private:
   struct Copy {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
 
 namespace lattice::gpu {
@@ -12,14 +13,9 @@ using lattice_gpu::Peak;
 using lattice_gpu::SamplingArgs;
 using lattice_gpu::SliceArgs;
 
-constexpr std::uint32_t kSimdWidth = 32;
 constexpr std::uint32_t kSimdgroups = 8;        // of a threadgroup
 constexpr std::uint32_t kLeastSliceIds = 1024;  // fewer are not worth a threadgroup
 constexpr std::uint32_t kMostSlices = 128;      // about as many as large devices have cores
-
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
-  return (a + b - 1) / b;
-}
 
 }  // namespace
 
