@@ -156,7 +156,17 @@ void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix
 
 void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory) const {
-  const GdnArgs args = gdn_args(config_);
+  const std::int64_t z = config_.conv_dim();
+  const std::int64_t b = z + config_.linear_v_dim();
+  const GdnArgs args{.k_heads = narrow(config_.linear_k_heads),
+                     .v_heads = narrow(config_.linear_v_heads),
+                     .head_dim = narrow(config_.linear_head_dim),
+                     .conv_kernel = narrow(config_.conv_kernel),
+                     .tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
+                     .z_offset = narrow(z),
+                     .b_offset = narrow(b),
+                     .a_offset = narrow(b + config_.linear_v_heads),
+                     .epsilon = static_cast<float>(config_.rms_norm_eps)};
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {state.step_state(), *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,

@@ -14,20 +14,6 @@ std::int64_t full_projections(const Config& config) noexcept {
   return 2 * config.q_dim() + 2 * config.kv_dim();
 }
 
-lattice_gpu::GdnArgs gdn_args(const Config& config) noexcept {
-  const std::int64_t z = config.conv_dim();
-  const std::int64_t b = z + config.linear_v_dim();
-  return {.k_heads = narrow(config.linear_k_heads),
-          .v_heads = narrow(config.linear_v_heads),
-          .head_dim = narrow(config.linear_head_dim),
-          .conv_kernel = narrow(config.conv_kernel),
-          .tiled = config.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
-          .z_offset = narrow(z),
-          .b_offset = narrow(b),
-          .a_offset = narrow(b + config.linear_v_heads),
-          .epsilon = static_cast<float>(config.rms_norm_eps)};
-}
-
 lattice_gpu::AttentionArgs attention_args(const Config& config, std::int64_t capacity,
                                           std::uint32_t parts) noexcept {
   return {.heads = narrow(config.attention_heads),

@@ -12,8 +12,7 @@ namespace lattice::gpu {
 [[nodiscard]] std::int64_t linear_projections(const Config& config) noexcept;
 [[nodiscard]] std::int64_t full_projections(const Config& config) noexcept;
 
-/// What a mixer's kernels are told of the model, in a decode step and in a prompt.
-[[nodiscard]] lattice_gpu::GdnArgs gdn_args(const Config& config) noexcept;
+/// What attention's kernels are told of the model, in a decode step and in a prompt.
 [[nodiscard]] lattice_gpu::AttentionArgs attention_args(const Config& config, std::int64_t capacity,
                                                         std::uint32_t parts) noexcept;
 

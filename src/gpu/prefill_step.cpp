@@ -163,13 +163,23 @@ void PrefillRecorder::mix(const Piece& piece, const GpuLinearMixer& mixer,
                           const GpuState::LayerMemory& memory) const {
   project_in(piece, mixer.in);
   Commands& commands = piece.commands;
-  const GdnPrefillArgs args{.heads = gdn_args(config_),
+  const std::int64_t z = config_.conv_dim();
+  const std::int64_t b = z + config_.linear_v_dim();
+  const GdnPrefillArgs args{.k_heads = narrow(config_.linear_k_heads),
+                            .v_heads = narrow(config_.linear_v_heads),
+                            .head_dim = narrow(config_.linear_head_dim),
+                            .conv_kernel = narrow(config_.conv_kernel),
+                            .tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
+                            .z_offset = narrow(z),
+                            .b_offset = narrow(b),
+                            .a_offset = narrow(b + config_.linear_v_heads),
+                            .epsilon = static_cast<float>(config_.rms_norm_eps),
                             .stride = work_.projections_stride,
                             .out_stride = work_.mixed_stride,
                             .rows = kPrefillRows,
                             .padded_dim = work_.padded_dim};
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kRowSimdgroups}};
-  const std::uint32_t heads = 2 * args.heads.k_heads + args.heads.v_heads;
+  const std::uint32_t heads = 2 * args.k_heads + args.v_heads;
   commands.dispatch(device_.kernel("gdn_convolve", constants),
                     {*work_.span, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *memory.ring, *work_.convolved, *work_.gates, args},
@@ -177,19 +187,19 @@ void PrefillRecorder::mix(const Piece& piece, const GpuLinearMixer& mixer,
   commands.barrier();
   commands.dispatch(device_.kernel("gdn_keep", constants),
                     {*work_.span, *work_.projections, *memory.ring, args},
-                    {ceil_div(narrow(config_.conv_dim()), kSimdWidth), args.heads.conv_kernel}, kSimdWidth);
+                    {ceil_div(narrow(config_.conv_dim()), kSimdWidth), args.conv_kernel}, kSimdWidth);
   commands.dispatch(
       device_.kernel("gdn_chunks", {}),
       {*work_.span, *work_.convolved, *work_.gates, *work_.scaled, *work_.scores, *work_.decays, args},
-      {piece.rows / LATTICE_GDN_CHUNK, args.heads.v_heads}, kDeltaThreads);
+      {piece.rows / LATTICE_GDN_CHUNK, args.v_heads}, kDeltaThreads);
   commands.barrier();
   commands.dispatch(device_.kernel("gdn_scan", {}),
                     {*work_.span, *work_.scaled, *work_.scores, *work_.decays, *memory.delta, args},
-                    {ceil_div(args.heads.head_dim, kDeltaSlice), args.heads.v_heads}, kDeltaThreads);
+                    {ceil_div(args.head_dim, kDeltaSlice), args.v_heads}, kDeltaThreads);
   commands.barrier();
   commands.dispatch(device_.kernel("gdn_gate", constants),
                     {*work_.span, *work_.projections, *mixer.norm, *work_.scaled, *work_.mixed, args},
-                    {ceil_div(args.heads.v_heads, kRowSimdgroups), piece.rows}, kRowSimdgroups * kSimdWidth);
+                    {ceil_div(args.v_heads, kRowSimdgroups), piece.rows}, kRowSimdgroups * kSimdWidth);
   commands.barrier();
   project_out(piece, mixer.out);
 }

@@ -33,19 +33,19 @@ void run_pieces(SoftDevice& device, const GdnShape& shape, const std::vector<std
   const std::uint32_t b = z + shape.v_heads * shape.head_dim;
   const std::uint32_t projected = b + 2 * shape.v_heads;
   const std::uint32_t padded = (shape.head_dim + 7) / 8 * 8;
-  const GdnPrefillArgs args{{.k_heads = shape.k_heads,
-                             .v_heads = shape.v_heads,
-                             .head_dim = shape.head_dim,
-                             .conv_kernel = shape.taps,
-                             .tiled = shape.tiled ? 1u : 0u,
-                             .z_offset = z,
-                             .b_offset = b,
-                             .a_offset = b + shape.v_heads,
-                             .epsilon = kEpsilon},
-                            projected + 1,
-                            shape.v_heads * shape.head_dim + 2,
-                            kRows,
-                            padded};
+  const GdnPrefillArgs args{.k_heads = shape.k_heads,
+                            .v_heads = shape.v_heads,
+                            .head_dim = shape.head_dim,
+                            .conv_kernel = shape.taps,
+                            .tiled = shape.tiled ? 1u : 0u,
+                            .z_offset = z,
+                            .b_offset = b,
+                            .a_offset = b + shape.v_heads,
+                            .epsilon = kEpsilon,
+                            .stride = projected + 1,
+                            .out_stride = shape.v_heads * shape.head_dim + 2,
+                            .rows = kRows,
+                            .padded_dim = padded};
   const auto span = device.allocate(sizeof(PromptSpan));
   const auto projections = device.allocate(std::size_t{kRows} * args.stride * sizeof(float));
   const auto taps_buffer = upload(device, taps), decay_buffer = upload(device, decay_rate),

@@ -43,7 +43,7 @@ inline uint blocks_of(device const PromptSpan& span, uint chunk) {
   return (min(uint(span.tokens) - chunk * kChunk, kChunk) + 7) / 8;
 }
 
-inline uint k_head_of(uint head, constant GdnArgs& args) {
+inline uint k_head_of(uint head, constant GdnPrefillArgs& args) {
   return args.tiled != 0 ? head % args.k_heads : head / (args.v_heads / args.k_heads);
 }
 
@@ -188,12 +188,12 @@ inline void add_products(threadgroup float* s, threadgroup const float* fresh, d
   const uint padded = args.padded_dim;
   const uint blocks = blocks_of(span, chunk);
   const uint first = chunk * kChunk;
-  const uint k_head = k_head_of(head, args.heads);
+  const uint k_head = k_head_of(head, args);
   const ulong head_size = ulong(args.rows) * padded;
   const uint at = first * padded;
   device const float* q = convolved + k_head * head_size + at;
-  device const float* k = convolved + (args.heads.k_heads + k_head) * head_size + at;
-  device const float* v = convolved + (2 * args.heads.k_heads + head) * head_size + at;
+  device const float* k = convolved + (args.k_heads + k_head) * head_size + at;
+  device const float* v = convolved + (2 * args.k_heads + head) * head_size + at;
   device float* u = scaled + head * 4 * head_size + at;
   device float* w = u + head_size;
   device float* q_scaled = w + head_size;
@@ -201,7 +201,7 @@ inline void add_products(threadgroup float* s, threadgroup const float* fresh, d
 
   if (simdgroup == 0) {
     device const float* own_beta = gates + head * args.rows + first;
-    device const float* log_decay = own_beta + args.heads.v_heads * args.rows;
+    device const float* log_decay = own_beta + args.v_heads * args.rows;
     float before = 0;
     for (uint i = lane; i < kChunk; i += 32) {
       const float sum = before + simd_prefix_inclusive_sum(log_decay[i]);
@@ -258,7 +258,7 @@ inline void add_products(threadgroup float* s, threadgroup const float* fresh, d
   threadgroup float s[kSlice * kStateStride];          // [value channel][k], zero where there is none
   threadgroup float fresh[kChunk * kSliceStride];      // V, [token][value channel]
 
-  const uint dim = args.heads.head_dim;
+  const uint dim = args.head_dim;
   const uint padded = args.padded_dim;
   const uint head = place.y;
   const uint first_channel = place.x * kSlice;

@@ -25,7 +25,7 @@ namespace lattice_gpu {
 /// p in row p % taps; before the sequence's start there are none.
 inline float convolve(device const PromptSpan& span, device const float* projections, device const float* taps,
                       device const float* ring, constant GdnPrefillArgs& args, uint channels, uint channel, uint token) {
-  const uint kernel_size = args.heads.conv_kernel;
+  const uint kernel_size = args.conv_kernel;
   const uint position = uint(span.position) + token;
   float sum = 0;
   for (uint j = 0; j < kernel_size; ++j) {
@@ -49,9 +49,9 @@ inline float convolve(device const PromptSpan& span, device const float* project
                              constant GdnPrefillArgs& args [[buffer(8)]], uint2 place [[threadgroup_position_in_grid]],
                              uint simdgroup [[simdgroup_index_in_threadgroup]],
                              uint lane [[thread_index_in_simdgroup]]) {
-  const uint dim = args.heads.head_dim;
-  const uint k_heads = args.heads.k_heads;
-  const uint v_heads = args.heads.v_heads;
+  const uint dim = args.head_dim;
+  const uint k_heads = args.k_heads;
+  const uint v_heads = args.v_heads;
   const uint head = place.x * kSimdgroups + simdgroup;
   const uint token = place.y;
   if (head >= 2 * k_heads + v_heads) return;
@@ -80,9 +80,9 @@ inline float convolve(device const PromptSpan& span, device const float* project
     device const float* row = projections + ulong(token) * args.stride;
     device float* beta = gates + v_head * args.rows + token;
     device float* log_decay = beta + v_heads * args.rows;
-    *beta = real ? sigmoid(row[args.heads.b_offset + v_head]) : 0.0f;
+    *beta = real ? sigmoid(row[args.b_offset + v_head]) : 0.0f;
     *log_decay =
-        real ? decay_rate[v_head] * softplus(row[args.heads.a_offset + v_head] + dt_bias[v_head]) : 0.0f;
+        real ? decay_rate[v_head] * softplus(row[args.a_offset + v_head] + dt_bias[v_head]) : 0.0f;
   }
 }
 
@@ -90,11 +90,11 @@ inline float convolve(device const PromptSpan& span, device const float* project
 [[kernel]] void gdn_keep(device const PromptSpan& span [[buffer(0)]], device const float* projections [[buffer(1)]],
                          device float* ring [[buffer(2)]], constant GdnPrefillArgs& args [[buffer(3)]],
                          uint2 place [[thread_position_in_grid]]) {
-  const uint channels = (2 * args.heads.k_heads + args.heads.v_heads) * args.heads.head_dim;
+  const uint channels = (2 * args.k_heads + args.v_heads) * args.head_dim;
   const uint tokens = uint(span.tokens);
-  if (place.x >= channels || place.y >= min(args.heads.conv_kernel, tokens)) return;
+  if (place.x >= channels || place.y >= min(args.conv_kernel, tokens)) return;
   const uint token = tokens - 1 - place.y;
-  ring[(uint(span.position) + token) % args.heads.conv_kernel * channels + place.x] =
+  ring[(uint(span.position) + token) % args.conv_kernel * channels + place.x] =
       projections[ulong(token) * args.stride + place.x];
 }
 
@@ -105,15 +105,15 @@ inline float convolve(device const PromptSpan& span, device const float* project
                          device float* out [[buffer(4)]], constant GdnPrefillArgs& args [[buffer(5)]],
                          uint2 place [[threadgroup_position_in_grid]],
                          uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  const uint dim = args.heads.head_dim;
+  const uint dim = args.head_dim;
   const uint head = place.x * kSimdgroups + simdgroup;
   const uint token = place.y;
-  if (head >= args.heads.v_heads || token >= uint(span.tokens)) return;
+  if (head >= args.v_heads || token >= uint(span.tokens)) return;
   device const float* o = scaled + (ulong(head) * 4 * args.rows + token) * args.padded_dim;
-  device const float* z = projections + ulong(token) * args.stride + args.heads.z_offset + head * dim;
+  device const float* z = projections + ulong(token) * args.stride + args.z_offset + head * dim;
   float squares = 0;
   for (uint i = lane; i < dim; i += 32) squares += o[i] * o[i];
-  const float factor = precise::rsqrt(simd_sum(squares) / float(dim) + args.heads.epsilon);
+  const float factor = precise::rsqrt(simd_sum(squares) / float(dim) + args.epsilon);
   for (uint i = lane; i < dim; i += 32) {
     out[ulong(token) * args.out_stride + head * dim + i] = o[i] * factor * norm[i] * silu(z[i]);
   }

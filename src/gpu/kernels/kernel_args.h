@@ -149,7 +149,15 @@ struct GemmArgs {
 };
 
 struct GdnPrefillArgs {
-  GdnArgs heads;
+  LATTICE_UINT k_heads;
+  LATTICE_UINT v_heads;
+  LATTICE_UINT head_dim;
+  LATTICE_UINT conv_kernel;
+  LATTICE_UINT tiled;  // as in GdnArgs
+  LATTICE_UINT z_offset;
+  LATTICE_UINT b_offset;
+  LATTICE_UINT a_offset;
+  float epsilon;            // of the gated norm
   LATTICE_UINT stride;      // floats from one token's projections to the next
   LATTICE_UINT out_stride;  // and of the output
   LATTICE_UINT rows;  // tokens that the arrays between the kernels have room for: a multiple of the chunk
