@@ -37,8 +37,8 @@ struct ReadBandwidth::Impl {
     });
   }
 
+  ThreadPool pool;  // aligned to cache lines, so it stands first
   const cpu::Kernels& kernels = cpu::kernels_of(cpu::choose_isa(std::nullopt));
-  ThreadPool pool;
   cpu::AlignedMemory memory{kBytes};
   std::vector<std::uint64_t> sums;
 };

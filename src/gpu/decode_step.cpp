@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
 
 namespace lattice::gpu {
@@ -16,28 +17,12 @@ using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 using lattice_gpu::StepState;
 
-constexpr std::uint32_t kSimdWidth = 32;
 constexpr std::uint32_t kMaxParts = 32;        // beyond it, parts grow
 constexpr std::int64_t kKeysPerPart = 256;     // fewer are not worth the merge
 constexpr std::uint32_t kMixerSimdgroups = 4;  // of a threadgroup of gdn_step and attention_decode
 
-std::uint32_t narrow(std::int64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
-  return (a + b - 1) / b;
-}
-
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
-}
-
-std::int64_t linear_projections(const Config& config) {
-  return config.conv_dim() + config.linear_v_dim() + 2 * config.linear_v_heads;
-}
-std::int64_t full_projections(const Config& config) {
-  return 2 * config.q_dim() + 2 * config.kv_dim();
 }
 
 }  // namespace
@@ -162,16 +147,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
 
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
                        std::int64_t capacity, std::uint32_t parts) const {
-  const AttentionArgs args{.heads = narrow(config_.attention_heads),
-                           .kv_heads = narrow(config_.kv_heads),
-                           .head_dim = narrow(config_.head_dim),
-                           .rotary_dim = narrow(config_.rotary_dim),
-                           .capacity = narrow(capacity),
-                           .k_offset = narrow(2 * config_.q_dim()),
-                           .v_offset = narrow(2 * config_.q_dim() + config_.kv_dim()),
-                           .parts = parts,
-                           .epsilon = static_cast<float>(config_.rms_norm_eps),
-                           .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  const AttentionArgs args = attention_args(config_, capacity, parts);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};
