@@ -6,6 +6,7 @@
 
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/rotary_tables.h"
+#include "support/fail.h"
 
 namespace lattice::gpu {
 namespace {
@@ -17,9 +18,16 @@ using lattice_gpu::GemvArgs;
 using lattice_gpu::StepState;
 
 constexpr std::uint32_t kSimdWidth = 32;
-constexpr std::uint32_t kMaxParts = 32;        // beyond it, parts grow
-constexpr std::int64_t kKeysPerPart = 256;     // fewer are not worth the merge
-constexpr std::uint32_t kMixerSimdgroups = 4;  // of a threadgroup of gdn_step and attention_decode
+
+/// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a head
+/// of 128 is in registers at once, and that a core has its share of keys in flight.
+struct MixerSimdgroups {
+  std::uint32_t gdn;
+  std::uint32_t attention;
+};
+MixerSimdgroups mixer_simdgroups(const Device& device) {
+  return device.cores() == 0 ? MixerSimdgroups{4, 4} : MixerSimdgroups{16, 8};
+}
 
 std::uint32_t narrow(std::int64_t value) {
   return static_cast<std::uint32_t>(value);
@@ -43,11 +51,12 @@ std::int64_t full_projections(const Config& config) {
 }  // namespace
 
 Workspace::Workspace(Device& device, const Config& config)
-    : step(device.allocate(sizeof(StepState))),
+    : sharing(KeySharing::of(device.cores(), config.kv_heads)),
+      step(device.allocate(sizeof(StepState))),
       hidden(floats(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
       mixed(floats(device, std::max(config.linear_v_dim(), config.q_dim()))),
-      partial(floats(device, config.attention_heads * kMaxParts * (config.head_dim + 2))),
+      partial(floats(device, config.attention_heads * sharing.most_parts * (config.head_dim + 2))),
       activated(floats(device, config.intermediate_size)),
       logits(floats(device, config.vocab_size)),
       none(floats(device, 1)) {
@@ -56,19 +65,49 @@ Workspace::Workspace(Device& device, const Config& config)
   high_angles = upload_vector(device, tables.high);
 }
 
-std::uint32_t attention_parts(std::int64_t position) noexcept {
-  const std::int64_t wanted = position / kKeysPerPart + 1;
+KeySharing KeySharing::of(std::uint32_t cores, std::int64_t kv_heads) noexcept {
+  if (cores == 0) return {};
+  constexpr std::int64_t kKeys = 128;
+  const std::uint32_t heads = std::max(1u, narrow(kv_heads));
+  return {std::bit_floor(std::max(1u, 2 * cores / heads)), kKeys};
+}
+
+std::uint32_t KeySharing::parts(std::int64_t position) const noexcept {
+  const std::int64_t wanted = position / keys + 1;
   // Powers of two, so that few different steps are recorded as a sequence grows.
-  return std::min(kMaxParts, std::bit_ceil(narrow(std::min<std::int64_t>(wanted, kMaxParts))));
+  return std::min(most_parts, std::bit_ceil(narrow(std::min<std::int64_t>(wanted, most_parts))));
+}
+
+bool fits_stage(const GemvShape& shape, DType format) noexcept {
+  return shape.split * shape.unroll * kSimdWidth * chunk_cols(format) <= LATTICE_STAGE_COLS;
+}
+
+GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
+  if (cores == 0) return {};
+  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
+  const auto threadgroups = [&] { return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups); };
+  while (shape.split < shape.simdgroups && threadgroups() < cores &&
+         2 * shape.split * kSimdWidth <= matrix.row_chunks) {
+    shape.split *= 2;
+  }
+  while (shape.unroll < 4 && shape.unroll * shape.split * kSimdWidth < matrix.row_chunks) shape.unroll *= 2;
+  while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
+  return shape;
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none) {
   const DeviceMatrix& matrix = gemv.matrix;
+  if (!fits_stage(shape, matrix.format)) {
+    fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
+               shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
+  }
   const FunctionConstant constants[] = {{LATTICE_FC_ROWS, shape.rows},
                                         {LATTICE_FC_SPLIT, shape.split},
                                         {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
                                         {LATTICE_FC_UNROLL, shape.unroll},
+                                        {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
+                                        {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u},
                                         {LATTICE_FC_NORM, gemv.norm != nullptr ? 1u : 0u},
                                         {LATTICE_FC_EPILOGUE, gemv.epilogue}};
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
@@ -85,32 +124,48 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  embed(*commands);
-  for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
-    const GpuLayer& layer = weights_.layers[i];
-    commands->barrier();
-    if (const auto* linear = std::get_if<GpuLinearMixer>(&layer.mixer)) {
-      project_in(*commands, linear->in, *layer.mixer_norm);
-      mix(*commands, *linear, state.layer(i));
-    } else {
-      const auto& full = std::get<GpuFullMixer>(layer.mixer);
-      project_in(*commands, full.in, *layer.mixer_norm);
-      mix(*commands, full, state.layer(i), state.capacity(), parts);
-    }
-    commands->barrier();
-    mlp(*commands, layer);
-  }
+  record_layers(*commands, state, parts);
   return commands;
 }
 
 std::unique_ptr<Commands> StepRecorder::head() const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  gemv(*commands, {.matrix = weights_.head,
-                   .x = *work_.hidden,
-                   .norm = weights_.final_norm.get(),
-                   .y = *work_.logits,
-                   .epsilon = static_cast<float>(config_.rms_norm_eps)});
+  record_head(*commands);
   return commands;
+}
+
+std::unique_ptr<Commands> StepRecorder::step(const GpuState& state, std::uint32_t parts) const {
+  std::unique_ptr<Commands> commands = device_.new_commands();
+  record_layers(*commands, state, parts);
+  commands->barrier();
+  record_head(*commands);
+  return commands;
+}
+
+void StepRecorder::record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const {
+  embed(commands);
+  for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
+    const GpuLayer& layer = weights_.layers[i];
+    commands.barrier();
+    if (const auto* linear = std::get_if<GpuLinearMixer>(&layer.mixer)) {
+      project_in(commands, linear->in, *layer.mixer_norm);
+      mix(commands, *linear, state.layer(i));
+    } else {
+      const auto& full = std::get<GpuFullMixer>(layer.mixer);
+      project_in(commands, full.in, *layer.mixer_norm);
+      mix(commands, full, state.layer(i), state.capacity(), parts);
+    }
+    commands.barrier();
+    mlp(commands, layer);
+  }
+}
+
+void StepRecorder::record_head(Commands& commands) const {
+  gemv(commands, {.matrix = weights_.head,
+                  .x = *work_.hidden,
+                  .norm = weights_.final_norm.get(),
+                  .y = *work_.logits,
+                  .epsilon = static_cast<float>(config_.rms_norm_eps)});
 }
 
 void StepRecorder::embed(Commands& commands) const {
@@ -150,11 +205,13 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
                      .b_offset = narrow(b),
                      .a_offset = narrow(b + config_.linear_v_heads),
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups}};
+  const std::uint32_t simdgroups = mixer_simdgroups(device_).gdn;
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
+                                        {LATTICE_FC_VECTORS, args.head_dim / 4}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {*work_.step, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, args},
-                    {args.v_heads}, kMixerSimdgroups * kSimdWidth);
+                    {args.v_heads}, simdgroups * kSimdWidth);
   commands.barrier();
   gemv(commands,
        {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
@@ -172,18 +229,20 @@ void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuS
                            .parts = parts,
                            .epsilon = static_cast<float>(config_.rms_norm_eps),
                            .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups},
+  const std::uint32_t simdgroups = mixer_simdgroups(device_).attention;
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};
   commands.dispatch(
       device_.kernel(kv_ == KvFormat::kF16 ? "attention_decode_f16" : "attention_decode_f32", constants),
       {*work_.step, *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles, *work_.high_angles,
        *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
-      {parts, args.kv_heads}, kMixerSimdgroups * kSimdWidth);
+      {parts, args.kv_heads}, simdgroups * kSimdWidth);
   commands.barrier();
   if (parts > 1) {
     commands.dispatch(device_.kernel("attention_merge", constants),
-                      {*work_.projections, *work_.partial, *work_.mixed, args}, {args.heads}, kSimdWidth);
+                      {*work_.projections, *work_.partial, *work_.mixed, args}, {args.heads},
+                      simdgroups * kSimdWidth);
     commands.barrier();
   }
   gemv(commands,

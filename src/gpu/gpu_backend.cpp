@@ -37,8 +37,7 @@ class GpuBackend final : public Backend {
         weights_(load(*device_, config_, weights, options)),
         work_(*device_, config_),
         kv_(options.kv),
-        recorder_(*device_, config_, *weights_, work_, kv_, options.gemv),
-        head_(recorder_.head()) {}
+        recorder_(*device_, config_, *weights_, work_, kv_, options.gemv) {}
 
   [[nodiscard]] std::string description() const override { return device_->description(); }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
@@ -59,11 +58,10 @@ class GpuBackend final : public Backend {
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const lattice_gpu::StepState step{tokens[i], static_cast<std::int32_t>(own.position())};
       work_.step->upload(std::span(&step, 1));
-      device_->submit(step_of(own));
       const bool last = i + 1 == tokens.size();
-      if (which == Logits::kAll || (which == Logits::kLast && last)) {
-        device_->submit(*head_);
-        device_->wait();
+      const bool with_head = which == Logits::kAll || (which == Logits::kLast && last);
+      device_->submit(step_of(own, with_head));
+      if (with_head) {
         work_.logits->download(out.subspan(which == Logits::kAll ? i * vocab : 0, vocab));
       }
       own.advance();
@@ -73,14 +71,14 @@ class GpuBackend final : public Backend {
 
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
-    return recorder_.layers(state, attention_parts(position))->dispatches() + head_->dispatches();
+    return recorder_.step(state, work_.sharing.parts(position))->dispatches();
   }
 
  private:
-  const Commands& step_of(GpuState& state) {
-    const std::uint32_t parts = attention_parts(state.position());
-    std::unique_ptr<Commands>& step = state.step(parts);
-    if (step == nullptr) step = recorder_.layers(state, parts);
+  const Commands& step_of(GpuState& state, bool with_head) {
+    const std::uint32_t parts = work_.sharing.parts(state.position());
+    std::unique_ptr<Commands>& step = state.step(parts, with_head);
+    if (step == nullptr) step = with_head ? recorder_.step(state, parts) : recorder_.layers(state, parts);
     return *step;
   }
 
@@ -90,7 +88,6 @@ class GpuBackend final : public Backend {
   const Workspace work_;
   const KvFormat kv_;
   const StepRecorder recorder_;
-  const std::unique_ptr<Commands> head_;
 };
 
 }  // namespace

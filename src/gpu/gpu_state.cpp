@@ -1,5 +1,11 @@
 #include "gpu/gpu_state.h"
 
+#include <algorithm>
+
+#include "support/fail.h"
+#include "support/float16.h"
+#include "support/random.h"
+
 namespace lattice::gpu {
 namespace {
 
@@ -9,6 +15,40 @@ void copy(const Buffer& from, Buffer& to, std::size_t offset, std::size_t bytes)
   from.download(offset, through);
   to.upload(offset, through);
 }
+
+// The sizes that activations and the delta rule's matrices have in trained models, about.
+constexpr float kMadeUpInput = 1.0f;
+constexpr float kMadeUpDelta = 0.05f;
+
+/// Random numbers in [−size, size), as many as one would notice repeating, to fill buffers of any length with.
+class MadeUpBytes {
+ public:
+  MadeUpBytes(float size, KvFormat format, std::uint64_t seed) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const float value = size * (2 * random_unit(seed, i) - 1);
+      const std::uint16_t half = f32_to_f16(value);
+      const auto* from = format == KvFormat::kF16 ? reinterpret_cast<const std::byte*>(&half)
+                                                  : reinterpret_cast<const std::byte*>(&value);
+      bytes_.insert(bytes_.end(), from, from + kv_bytes(format));
+    }
+  }
+
+  /// Fills `buffer`; different `place`s begin at different numbers.
+  void fill(Buffer& buffer, std::uint64_t place) const {
+    constexpr std::uint64_t kStep = 4096 * sizeof(float);
+    std::size_t from = place * kStep % bytes_.size();
+    for (std::size_t done = 0; done < buffer.bytes();) {
+      const std::size_t count = std::min(bytes_.size() - from, buffer.bytes() - done);
+      buffer.upload(done, std::span(bytes_).subspan(from, count));
+      done += count;
+      from = 0;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kCount = std::size_t{3} << 20;  // no power of two, as rows and heads are
+  std::vector<std::byte> bytes_;
+};
 
 }  // namespace
 
@@ -36,6 +76,27 @@ void GpuState::reset() {
     if (memory.delta != nullptr) memory.delta->clear();
   }
   position_ = 0;
+}
+
+bool GpuState::make_up(std::int64_t position, std::uint64_t seed) {
+  if (position < 0 || position > capacity_) {
+    fail_usage("a state of {} tokens cannot be put at position {}", capacity_, position);
+  }
+  const MadeUpBytes inputs(kMadeUpInput, KvFormat::kF32, seed);
+  const MadeUpBytes keys(kMadeUpInput, kv_, seed);
+  const MadeUpBytes deltas(kMadeUpDelta, KvFormat::kF32, seed);
+  std::uint64_t place = 0;  // every buffer begins at another
+  for (const LayerMemory& memory : layers_) {
+    if (memory.delta != nullptr) {
+      inputs.fill(*memory.ring, place++);
+      deltas.fill(*memory.delta, place++);
+    } else {
+      keys.fill(*memory.keys, place++);
+      keys.fill(*memory.values, place++);
+    }
+  }
+  position_ = position;
+  return true;
 }
 
 std::unique_ptr<State> GpuState::clone() const {

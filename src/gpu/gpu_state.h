@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "gpu/device.h"
@@ -35,11 +36,15 @@ class GpuState final : public State {
   [[nodiscard]] std::int64_t capacity() const noexcept override { return capacity_; }
   void reset() override;
   [[nodiscard]] std::unique_ptr<State> clone() const override;
+  bool make_up(std::int64_t position, std::uint64_t seed) override;
 
   [[nodiscard]] const LayerMemory& layer(std::size_t index) const noexcept { return layers_[index]; }
   void advance() noexcept { ++position_; }
-  /// The step recorded for so many parts of the keys; null before it is recorded.
-  [[nodiscard]] std::unique_ptr<Commands>& step(std::uint32_t parts) { return steps_[parts]; }
+  /// The step recorded for so many parts of the keys, with the output head or without; null before it is
+  /// recorded.
+  [[nodiscard]] std::unique_ptr<Commands>& step(std::uint32_t parts, bool with_head) {
+    return steps_[{parts, with_head}];
+  }
 
  private:
   Device& device_;
@@ -48,7 +53,7 @@ class GpuState final : public State {
   KvFormat kv_;
   std::int64_t position_ = 0;
   std::vector<LayerMemory> layers_;
-  std::map<std::uint32_t, std::unique_ptr<Commands>> steps_;
+  std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> steps_;
 };
 
 }  // namespace lattice::gpu

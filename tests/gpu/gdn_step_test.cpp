@@ -129,7 +129,8 @@ void run_steps(SoftDevice& device, const Shape& shape, std::int32_t tokens) {
   const auto ring = upload(device, random.floats(channels * shape.taps, 100.0f));
   const auto state = device.allocate(reference.state().size() * sizeof(float));
   const auto out = device.allocate(std::size_t{shape.v_heads} * shape.head_dim * sizeof(float));
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups}};
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+                                        {LATTICE_FC_VECTORS, shape.head_dim / 4}};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("gdn_step", constants),
                      {*step, *projections, *taps_buffer, *decay_buffer, *bias_buffer, *norm_buffer, *ring,

@@ -66,11 +66,18 @@ struct AttentionArgs {
 #define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8
 #define LATTICE_FC_SPLIT 1       // simdgroups that share a row's columns
 #define LATTICE_FC_SIMDGROUPS 2  // of a threadgroup
-#define LATTICE_FC_UNROLL 3      // steps whose loads are issued together: 1, 2 or 4
+#define LATTICE_FC_UNROLL 3      // chunks of a row that a lane loads together: 1, 2 or 4
 #define LATTICE_FC_NORM 4        // RMSNorm of the input, folded in
 #define LATTICE_FC_EPILOGUE 5    // one of the GemvEpilogues
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
+#define LATTICE_FC_VECTORS 8     // linear_head_dim / 4: 1 to 64
+#define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
+#define LATTICE_FC_PREFETCH 10   // 1: the rest of a row is asked for before the input is there
+
+// Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load together,
+// which therefore is SPLIT · UNROLL · 32 chunks at most.
+#define LATTICE_STAGE_COLS 4096
 
 #define LATTICE_EPILOGUE_STORE 0   // y = W x
 #define LATTICE_EPILOGUE_ADD 1     // y += W x
