@@ -87,12 +87,24 @@ GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
   GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
   const auto threadgroups = [&] { return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups); };
   while (shape.split < shape.simdgroups && threadgroups() < cores &&
-         2 * shape.split * kSimdWidth <= matrix.row_chunks) {
+         2 * shape.split * kSimdWidth <= matrix.row_chunks &&
+         2 * shape.split * kSimdWidth * chunk_cols(matrix.format) <= LATTICE_STAGE_COLS) {
     shape.split *= 2;
   }
   while (shape.unroll < 4 && shape.unroll * shape.split * kSimdWidth < matrix.row_chunks) shape.unroll *= 2;
   while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
   return shape;
+}
+
+std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, std::uint32_t epilogue) {
+  return {{LATTICE_FC_ROWS, shape.rows},
+          {LATTICE_FC_SPLIT, shape.split},
+          {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+          {LATTICE_FC_UNROLL, shape.unroll},
+          {LATTICE_FC_NORM, norm ? 1u : 0u},
+          {LATTICE_FC_EPILOGUE, epilogue},
+          {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
+          {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u}};
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
@@ -102,14 +114,7 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
     fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
-  const FunctionConstant constants[] = {{LATTICE_FC_ROWS, shape.rows},
-                                        {LATTICE_FC_SPLIT, shape.split},
-                                        {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
-                                        {LATTICE_FC_UNROLL, shape.unroll},
-                                        {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
-                                        {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u},
-                                        {LATTICE_FC_NORM, gemv.norm != nullptr ? 1u : 0u},
-                                        {LATTICE_FC_EPILOGUE, gemv.epilogue}};
+  const std::vector<FunctionConstant> constants = gemv_constants(shape, gemv.norm != nullptr, gemv.epilogue);
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
   const std::uint32_t rows_a_group = shape.rows * (shape.simdgroups / shape.split);
   commands.dispatch(device.kernel("gemv_" + kernel_suffix(matrix.format), constants),

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "gpu/device.h"
 #include "gpu/gpu_state.h"
@@ -29,6 +30,10 @@ struct GemvShape {
 
 /// In the place of choose_gemv_shape(), to find what it should return.
 using GemvChooser = std::function<GemvShape(const DeviceMatrix& matrix)>;
+
+/// The function constants of a GEMV.
+[[nodiscard]] std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm,
+                                                           std::uint32_t epilogue);
 
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {
