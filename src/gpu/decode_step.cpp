@@ -201,22 +201,21 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
                        const GpuState::LayerMemory& memory) const {
   const std::int64_t z = config_.conv_dim();
   const std::int64_t b = z + config_.linear_v_dim();
-  const GdnArgs args{.k_heads = narrow(config_.linear_k_heads),
-                     .v_heads = narrow(config_.linear_v_heads),
-                     .head_dim = narrow(config_.linear_head_dim),
-                     .conv_kernel = narrow(config_.conv_kernel),
-                     .tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
+  const GdnArgs args{.tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
                      .z_offset = narrow(z),
                      .b_offset = narrow(b),
                      .a_offset = narrow(b + config_.linear_v_heads),
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
   const std::uint32_t simdgroups = mixer_simdgroups(device_).gdn;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
-                                        {LATTICE_FC_VECTORS, args.head_dim / 4}};
+                                        {LATTICE_FC_VECTORS, narrow(config_.linear_head_dim) / 4},
+                                        {LATTICE_FC_TAPS, narrow(config_.conv_kernel)},
+                                        {LATTICE_FC_K_HEADS, narrow(config_.linear_k_heads)},
+                                        {LATTICE_FC_V_HEADS, narrow(config_.linear_v_heads)}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {*work_.step, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, args},
-                    {args.v_heads}, simdgroups * kSimdWidth);
+                    {narrow(config_.linear_v_heads)}, simdgroups * kSimdWidth);
   commands.barrier();
   gemv(commands,
        {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});

@@ -47,6 +47,14 @@ cuda::CompiledKernel compile(const cuda::KernelCompiler& with, std::string_view 
   return with.compile({found.file->cuda, found.place, constants});
 }
 
+std::vector<FunctionConstant> gdn_constants(std::uint32_t simdgroups, std::uint32_t vectors) {
+  return {{LATTICE_FC_SIMDGROUPS, simdgroups},
+          {LATTICE_FC_VECTORS, vectors},
+          {LATTICE_FC_TAPS, 4},
+          {LATTICE_FC_K_HEADS, 16},
+          {LATTICE_FC_V_HEADS, 32}};
+}
+
 class CudaCompiler : public testing::Test {
  protected:
   void SetUp() override {
@@ -78,7 +86,7 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
 TEST_F(CudaCompiler, TakesTheMixersForEveryReleasedShape) {
   for (const cuda::Capability capability : {cuda::Capability{8, 0}, cuda::Capability{9, 0}}) {
     const cuda::KernelCompiler with = compiler(capability);
-    EXPECT_EQ(compile(with, "gdn_step", {{LATTICE_FC_SIMDGROUPS, 16}, {LATTICE_FC_VECTORS, 32}}).waits,
+    EXPECT_EQ(compile(with, "gdn_step", gdn_constants(16, 32)).waits,
               capability.major >= 9);
     for (const std::uint32_t group : {4u, 6u}) {
       const std::vector<FunctionConstant> constants = {
@@ -99,7 +107,7 @@ TEST_F(CudaCompiler, KeepsWhatItCompiled) {
   const auto folder =
       std::filesystem::temp_directory_path() / ("lattice-kernels-" + std::to_string(getpid()));
   const cuda::CubinCache cache{folder};
-  const std::vector<FunctionConstant> constants = {{LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_VECTORS, 4}};
+  const std::vector<FunctionConstant> constants = gdn_constants(8, 4);
   const auto fresh = compile(compiler({9, 0}, cache), "gdn_step", constants);
   const auto kept = compile(compiler({9, 0}, cache), "gdn_step", constants);
   EXPECT_FALSE(fresh.is_cached);
@@ -107,8 +115,7 @@ TEST_F(CudaCompiler, KeepsWhatItCompiled) {
   EXPECT_EQ(kept.image, fresh.image);
   EXPECT_EQ(kept.waits, fresh.waits);
   EXPECT_FALSE(compile(compiler({8, 0}, cache), "gdn_step", constants).is_cached);
-  EXPECT_FALSE(compile(compiler({9, 0}, cache), "gdn_step", {{LATTICE_FC_SIMDGROUPS, 4}, {LATTICE_FC_VECTORS, 4}})
-                   .is_cached);
+  EXPECT_FALSE(compile(compiler({9, 0}, cache), "gdn_step", gdn_constants(4, 4)).is_cached);
   std::filesystem::remove_all(folder);
 }
 

@@ -86,7 +86,8 @@ Session::Session(const Driver& driver, DeviceOrdinal device) : driver_(driver), 
   check(driver, driver.context_retain(&context_, device), "opening the device");
   try {
     constexpr unsigned kNonBlocking = 1;  // apart from whatever else the process does on the device
-    check(use(), driver.stream_create(&stream_, kNonBlocking), "opening the device");
+    (void)use();
+    check(driver, driver.stream_create(&stream_, kNonBlocking), "opening the device");
   } catch (...) {
     (void)driver.context_release(device);
     throw;

@@ -199,6 +199,7 @@ CompiledKernel KernelCompiler::compile(const KernelSource& source) const {
   std::erase_if(options, [](const std::string& option) { return option.starts_with("--gpu-architecture="); });
   options.push_back(architecture_);
   options.emplace_back("-DLATTICE_WHOLE_THREADGROUPS");
+  options.emplace_back("--prec-div=false");  // as Metal's compiler has it by default
   options.push_back(fmt::format("-DLATTICE_KERNEL={}", source.kernel));
   for (const FunctionConstant& constant : source.constants) {
     options.push_back(fmt::format("-DLATTICE_FC_{}={}u", constant.index, constant.value));

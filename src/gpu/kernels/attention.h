@@ -2,6 +2,7 @@
 
 #include <metal_stdlib>
 
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
@@ -29,7 +30,7 @@ inline void norm_and_rotate(device const float* in, device const float* weight, 
                             threadgroup float* out) {
   float squares = 0;
   for (uint i = lane; i < args.head_dim; i += 32) squares += in[i] * in[i];
-  const float factor = precise::rsqrt(simd_sum(squares) / float(args.head_dim) + args.epsilon);
+  const float factor = precise::rsqrt(lattice_simd_sum(squares) / float(args.head_dim) + args.epsilon);
   const uint pairs = args.rotary_dim / 2;
   for (uint i = lane; i < args.head_dim; i += 32) {
     const float x = in[i] * factor * weight[i];

@@ -143,7 +143,7 @@ template <typename KvType>
       float maximum = softmax[g].maximum;
 #pragma unroll
       for (uint n = 0; n < kKeys; ++n) {
-        scores[n] = simd_sum(scores[n]) * args.scale;
+        scores[n] = lattice_simd_sum(scores[n]) * args.scale;
         if (block + n >= range.last) scores[n] = -INFINITY;
         maximum = max(maximum, scores[n]);
       }

@@ -18,6 +18,9 @@ using namespace lattice_gpu;
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 
 constant uint kVectors [[function_constant(LATTICE_FC_VECTORS)]];
+constant uint kTaps [[function_constant(LATTICE_FC_TAPS)]];
+constant uint kKeyHeads [[function_constant(LATTICE_FC_K_HEADS)]];  // constants, since divisions by them are costly
+constant uint kValueHeads [[function_constant(LATTICE_FC_V_HEADS)]];
 
 constant constexpr uint kMaxHeadDim = 256;
 constant constexpr float kL2Epsilon = 1e-6f;  // Hugging Face's l2norm, inside the sum
@@ -29,12 +32,13 @@ namespace lattice_gpu {
 /// What the tokens before add to the causal convolution of one channel. The ring holds the last inputs, that of position p in
 /// row p % taps; a token's own input comes from the projections.
 inline float convolve_history(device const float* taps, device const float* ring, uint channel, uint channels,
-                              uint kernel_size, uint position) {
+                              uint position) {
   float sum = 0;
-  for (uint j = 0; j + 1 < kernel_size; ++j) {
-    const uint back = kernel_size - 1 - j;
+#pragma unroll
+  for (uint j = 0; j + 1 < kTaps; ++j) {
+    const uint back = kTaps - 1 - j;
     if (position >= back) {
-      sum += taps[j * channels + channel] * ring[((position - back) % kernel_size) * channels + channel];
+      sum += taps[j * channels + channel] * ring[((position - back) % kTaps) * channels + channel];
     }
   }
   return sum;
@@ -44,13 +48,13 @@ inline float convolve_history(device const float* taps, device const float* ring
 inline float simd_squares(threadgroup const float* values, uint n, uint lane) {
   float sum = 0;
   for (uint i = lane; i < n; i += 32) sum += values[i] * values[i];
-  return simd_sum(sum);
+  return lattice_simd_sum(sum);
 }
 
 /// The sum over the four lanes of a row, in each of them.
 inline float row_sum(float x) {
-  x += simd_shuffle_xor(x, 1);
-  return x + simd_shuffle_xor(x, 2);
+  x += lattice_simd_shuffle_xor(x, 1);
+  return x + lattice_simd_shuffle_xor(x, 2);
 }
 
 /// A lane's vectors of one row: `part`, `part` + 4, ….
@@ -81,13 +85,13 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   lattice_allow_next();
   const uint dim = kVectors * 4;
   const uint threads = kSimdgroups * 32;
-  const uint per_k_head = args.v_heads / args.k_heads;
-  const uint k_head = args.tiled != 0 ? head % args.k_heads : head / per_k_head;
-  const bool owns_k_head = (args.tiled != 0 ? head / args.k_heads : head % per_k_head) == 0;
-  const uint k_dim = args.k_heads * dim;
-  const uint channels = 2 * k_dim + args.v_heads * dim;
+  const uint per_k_head = kValueHeads / kKeyHeads;
+  const uint k_head = args.tiled != 0 ? head % kKeyHeads : head / per_k_head;
+  const bool owns_k_head = (args.tiled != 0 ? head / kKeyHeads : head % per_k_head) == 0;
+  const uint k_dim = kKeyHeads * dim;
+  const uint channels = 2 * k_dim + kValueHeads * dim;
   const uint position = uint(step.position);
-  const uint slot = (position % args.conv_kernel) * channels;
+  const uint slot = (position % kTaps) * channels;
 
   const uint teams = threads / kRowLanes;
   const uint team = thread_index / kRowLanes;
@@ -100,8 +104,8 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   const uint first_channel[3] = {k_head * dim, k_dim + k_head * dim, 2 * k_dim + head * dim};
   for (uint i = thread_index; i < 3 * dim; i += threads) {
     const uint channel = (i < dim ? first_channel[0] : i < 2 * dim ? first_channel[1] : first_channel[2]) + i % dim;
-    qkv[i] = convolve_history(taps, ring, channel, channels, args.conv_kernel, position);
-    own_taps[i] = taps[(args.conv_kernel - 1) * channels + channel];
+    qkv[i] = convolve_history(taps, ring, channel, channels, position);
+    own_taps[i] = taps[(kTaps - 1) * channels + channel];
   }
   const float rate = decay_rate[head];
   const float bias = dt_bias[head];
@@ -122,15 +126,23 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
 
   threadgroup const float4* q_vectors = inputs;
   threadgroup const float4* k_vectors = inputs + kVectors;
+  float qq = 0;
+  float kk = 0;
+  float kq = 0;
+  for (uint i = lane; i < kVectors; i += 32) {  // in every simdgroup, which costs less than to meet once more
+    qq += dot(q_vectors[i], q_vectors[i]);
+    kk += dot(k_vectors[i], k_vectors[i]);
+    kq += dot(k_vectors[i], q_vectors[i]);
+  }
+  const float q_norm = precise::rsqrt(lattice_simd_sum(qq) + kL2Epsilon) * precise::rsqrt(float(dim));
+  const float k_norm = precise::rsqrt(lattice_simd_sum(kk) + kL2Epsilon);
+  kq = lattice_simd_sum(kq) * q_norm * k_norm;
   for (uint first = 0; first < dim; first += teams) {
     const uint row = first + team;
     const bool active = row < dim;  // every lane takes part in the sums
     if (active && first > 0) load_row(rows + row * kVectors, part, s);
     float predicted = 0;
     float read = 0;
-    float qq = 0;
-    float kk = 0;
-    float kq = 0;
 #pragma unroll
     for (uint i = 0; i * kRowLanes < kVectors; ++i) {
       const uint v = i * kRowLanes + part;
@@ -138,15 +150,9 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
       const float4 q = v < kVectors ? q_vectors[v] : float4(0.0f);
       predicted += dot(s[i], k);
       read += dot(s[i], q);
-      qq += dot(q, q);
-      kk += dot(k, k);
-      kq += dot(k, q);
     }
-    const float q_norm = precise::rsqrt(row_sum(qq) + kL2Epsilon) * precise::rsqrt(float(dim));
-    const float k_norm = precise::rsqrt(row_sum(kk) + kL2Epsilon);
     predicted = row_sum(predicted) * k_norm;
     read = row_sum(read) * q_norm;
-    kq = row_sum(kq) * q_norm * k_norm;
     if (!active) continue;
     const float u = beta * (qkv[2 * dim + row] - decay * predicted);
 #pragma unroll

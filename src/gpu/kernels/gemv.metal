@@ -34,6 +34,10 @@ constant constexpr uint kMaxUnroll = 4;
 constant constexpr uint kMaxSimdgroups = 16;
 constant constexpr uint kMaxChunkVectors = 8;  // float4s of x that meet one chunk
 constant constexpr uint kStageVectors = LATTICE_STAGE_COLS / 4;
+constant constexpr uint kMaxStageLoads = kStageVectors / 32;
+
+constant uint kThreads = max(kSimdgroups, 1u) * 32;  // no zero to divide by, even where nothing is set yet
+constant uint kStageLoads = (kStageVectors + kThreads - 1) / kThreads;  // of a thread, to fill the stage
 
 namespace lattice_gpu {
 
@@ -84,8 +88,13 @@ inline void multiply_tile(thread const Tile& tile, threadgroup const float4* sta
 #pragma unroll
       for (uint j = 0; j < 4; ++j) input[4 * i + j] = v[j];
     }
+    float input_sum = 0;
+    if (Format::kHasOffset) {
 #pragma unroll
-    for (uint r = 0; r < kRows; ++r) sums[r] += Format::dot(tile.chunks[u][r], input);
+      for (uint i = 0; i < Format::kCols; ++i) input_sum += input[i];
+    }
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) sums[r] += Format::dot(tile.chunks[u][r], input, input_sum);
   }
 }
 
@@ -96,21 +105,27 @@ inline float fill_stage(device const float* x, device const float* norm, threadg
                         uint padded, uint thread_index) {
   constexpr uint kVectors = Format::kCols / 4;
   float squares = 0;
-  for (uint i = thread_index; i < padded * kVectors; i += kSimdgroups * 32) {
-    float4 v = 0.0f;
-    if (i < count * kVectors) {
-      v = reinterpret_cast<device const float4*>(x)[first * kVectors + i];
-      if (kNorm) {
-        squares += dot(v, v);
-        v *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
-      }
+  float4 values[kMaxStageLoads];  // all asked for before the first is used
+#pragma unroll
+  for (uint n = 0; n < kStageLoads; ++n) {
+    const uint i = thread_index + n * kThreads;
+    values[n] = i < count * kVectors ? reinterpret_cast<device const float4*>(x)[first * kVectors + i] : float4(0.0f);
+  }
+#pragma unroll
+  for (uint n = 0; n < kStageLoads; ++n) {
+    const uint i = thread_index + n * kThreads;
+    if (i >= padded * kVectors) break;
+    if (kNorm && i < count * kVectors) {
+      squares += dot(values[n], values[n]);
+      values[n] *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
     }
-    stage[stage_index<Format>(i / kVectors, i % kVectors)] = v;
+    stage[stage_index<Format>(i / kVectors, i % kVectors)] = values[n];
   }
   return squares;
 }
 
-inline void write_rows(device float* y, constant GemvArgs& args, uint first_row, thread const float* sums) {
+inline void write_rows(device float* y, constant GemvArgs& args, uint first_row, thread const float* before,
+                       thread const float* sums) {
   if (kEpilogue == LATTICE_EPILOGUE_SWIGLU) {
 #pragma unroll
     for (uint r = 0; r + 1 < kRows; r += 2) {
@@ -121,11 +136,7 @@ inline void write_rows(device float* y, constant GemvArgs& args, uint first_row,
 #pragma unroll
   for (uint r = 0; r < kRows; ++r) {
     if (first_row + r >= args.rows) break;
-    if (kEpilogue == LATTICE_EPILOGUE_ADD) {
-      y[first_row + r] += sums[r];
-    } else {
-      y[first_row + r] = sums[r];
-    }
+    y[first_row + r] = before[r] + sums[r];  // zeros before, without LATTICE_EPILOGUE_ADD
   }
 }
 
@@ -161,8 +172,15 @@ template <typename Format>
   if (kPrefetch && member == 0 && lane < kRows && lane <= rows.last && tile_chunks < args.row_chunks) {
     lattice_prefetch(rows.quants + lane * args.row_chunks + tile_chunks, (args.row_chunks - tile_chunks) * 16);
   }
+  if (kNorm && group == 0 && thread_index == 0) lattice_prefetch(norm, args.row_chunks * Format::kCols * 4);
   lattice_wait_for_inputs();
 
+  const bool writes = member == 0 && lane == 0 && first_row < args.rows;
+  float before[kMaxRows] = {};
+  if (kEpilogue == LATTICE_EPILOGUE_ADD && writes) {
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) before[r] = y[min(first_row + r, args.rows - 1)];
+  }
   float sums[kMaxRows] = {};
   float squares = 0;
   for (uint first = 0; first < args.row_chunks; first += stage_chunks) {
@@ -186,8 +204,8 @@ template <typename Format>
     }
   }
 #pragma unroll
-  for (uint r = 0; r < kRows; ++r) sums[r] = simd_sum(sums[r]);
-  if (kNorm) squares = simd_sum(squares);
+  for (uint r = 0; r < kRows; ++r) sums[r] = lattice_simd_sum(sums[r]);
+  if (kNorm) squares = lattice_simd_sum(squares);
 
   if (kNorm || kSplit > 1) {
     if (lane == 0) {
@@ -197,7 +215,7 @@ template <typename Format>
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
-  if (member != 0 || lane != 0 || first_row >= args.rows) return;
+  if (!writes) return;
   for (uint m = 1; m < kSplit; ++m) {
 #pragma unroll
     for (uint r = 0; r < kRows; ++r) sums[r] += partial[(simdgroup + m) * kMaxRows + r];
@@ -209,7 +227,7 @@ template <typename Format>
 #pragma unroll
     for (uint r = 0; r < kRows; ++r) sums[r] *= factor;
   }
-  write_rows(y, args, first_row, sums);
+  write_rows(y, args, first_row, before, sums);
 }
 
 #define LATTICE_GEMV(name, format)                                                                                \

@@ -38,10 +38,6 @@ struct GemvArgs {
 };
 
 struct GdnArgs {
-  LATTICE_UINT k_heads;
-  LATTICE_UINT v_heads;
-  LATTICE_UINT head_dim;     // of K and V heads
-  LATTICE_UINT conv_kernel;  // taps
   LATTICE_UINT tiled;        // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
   LATTICE_UINT z_offset;     // of z, b and a in a token's projections, in floats
   LATTICE_UINT b_offset;
@@ -72,6 +68,9 @@ struct AttentionArgs {
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
 #define LATTICE_FC_VECTORS 8     // linear_head_dim / 4: 1 to 64
+#define LATTICE_FC_TAPS 11       // of the causal convolution
+#define LATTICE_FC_K_HEADS 12    // of a linear layer
+#define LATTICE_FC_V_HEADS 13
 #define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
 #define LATTICE_FC_PREFETCH 10   // 1: the rest of a row is asked for before the input is there
 

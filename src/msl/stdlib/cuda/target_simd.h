@@ -43,6 +43,14 @@ LATTICE_MSL_INLINE T from_xor_lane(const T& value, unsigned step) {
   }
 }
 
+// For stdlib/hints.h: what needs no look at which lanes are active.
+#define LATTICE_MSL_WHOLE_SIMDGROUPS
+LATTICE_MSL_INLINE float whole_simd_shuffle_xor(float x, unsigned mask) { return from_xor_lane(x, mask); }
+LATTICE_MSL_INLINE float whole_simd_sum(float x) {
+  for (unsigned step = 16; step > 0; step /= 2) x += from_xor_lane(x, step);
+  return x;
+}
+
 template <class Op, Scope S, class T>
 LATTICE_MSL_INLINE T reduce(const T& value, const char*) {
   const unsigned active = __activemask();
