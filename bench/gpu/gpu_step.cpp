@@ -25,7 +25,6 @@
 #include "gpu/decode_step.h"
 #include "gpu/kernel_table.h"
 #include "gpu/kernels/kernel_args.h"
-#include "quant/linear_row.h"
 
 namespace lattice::gpu {
 namespace {
@@ -40,16 +39,15 @@ MatrixKind kind_of(const DeviceMatrix& matrix) {
 /// Shapes worth a try: from 2 to 16 chunks of 16 bytes in flight a lane.
 std::vector<GemvShape> candidates(DType format) {
   std::vector<GemvShape> out;
-  for (const std::uint32_t rows : {2u, 4u, 8u}) {
+  for (const std::uint32_t rows : {1u, 2u, 4u, 8u}) {
     for (const auto& [split, simdgroups] :
-         {std::pair(1u, 4u), std::pair(4u, 4u), std::pair(1u, 8u), std::pair(2u, 8u), std::pair(4u, 8u),
-          std::pair(1u, 16u), std::pair(4u, 16u)}) {
+         {std::pair(1u, 4u), std::pair(2u, 4u), std::pair(4u, 4u), std::pair(1u, 8u), std::pair(2u, 8u),
+          std::pair(4u, 8u), std::pair(8u, 8u), std::pair(1u, 16u), std::pair(4u, 16u)}) {
       for (const std::uint32_t unroll : {1u, 2u, 4u}) {
         for (const bool ahead : {false, true}) {
-          GemvShape shape{rows, split, simdgroups, unroll, ahead};
-          shape.digits = has_block_scales(format);
+          const GemvShape shape{rows, split, simdgroups, unroll, ahead};
           const std::uint32_t chunks = rows * unroll * (ahead ? 2 : 1);
-          if (chunks >= 4 && chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
+          if (chunks >= 2 && chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
         }
       }
     }
@@ -58,8 +56,8 @@ std::vector<GemvShape> candidates(DType format) {
 }
 
 std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} prefetch {} digits {}", shape.rows,
-                     shape.split, shape.simdgroups, shape.unroll, shape.ahead, shape.prefetch, shape.digits);
+  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} prefetch {}", shape.rows, shape.split,
+                     shape.simdgroups, shape.unroll, shape.ahead, shape.prefetch);
 }
 
 /// A model of random weights on the device, and the shapes that its step is recorded with.
@@ -90,13 +88,13 @@ class Subject {
     const auto step = recorder.step(state_, work_.sharing.parts(context_));
     double best = 1e9;
     int steps = 1;
-    for (int run = 0; run < 4; ++run) {
+    for (int run = 0; run < 6; ++run) {
       const auto start = Clock::now();
       for (int i = 0; i < steps; ++i) device_.submit(*step);
       device_.wait();
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
-      if (run > 0) best = std::min(best, seconds);
-      steps = std::clamp(static_cast<int>(0.006 / seconds), 3, 100);
+      if (run > 1) best = std::min(best, seconds);
+      steps = std::clamp(static_cast<int>(0.015 / seconds), 3, 100);
     }
     dispatches_ = step->dispatches();
     return best;
@@ -146,9 +144,6 @@ class Subject {
       GemvShape prefetching = kept;
       prefetching.prefetch = true;
       attempt(prefetching);
-      GemvShape floating = kept;
-      floating.digits = false;
-      if (kept.digits) attempt(floating);
       chosen_[kind] = kept;
       std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
       fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6, text(kept));

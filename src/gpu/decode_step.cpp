@@ -6,7 +6,6 @@
 
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/rotary_tables.h"
-#include "quant/linear_row.h"
 #include "support/fail.h"
 
 namespace lattice::gpu {
@@ -30,10 +29,6 @@ MixerSimdgroups mixer_simdgroups(const Device& device) {
   return device.cores() == 0 ? MixerSimdgroups{4, 4} : MixerSimdgroups{16, 8};
 }
 
-// Chunks of 16 bytes of the next matrix that are brought into cache ahead: 8 MB, what memory delivers in a phase, and a
-// fraction of any cache that this helps.
-constexpr std::uint32_t kNextChunks = 512 * 1024;
-
 std::uint32_t narrow(std::int64_t value) {
   return static_cast<std::uint32_t>(value);
 }
@@ -51,11 +46,6 @@ std::int64_t linear_projections(const Config& config) {
 }
 std::int64_t full_projections(const Config& config) {
   return 2 * config.q_dim() + 2 * config.kv_dim();
-}
-
-/// The matrix that a layer reads first.
-const DeviceMatrix& first_of(const GpuLayer& layer) {
-  return std::visit([](const auto& mixer) -> const DeviceMatrix& { return mixer.in.front(); }, layer.mixer);
 }
 
 }  // namespace
@@ -103,7 +93,6 @@ GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
   }
   while (shape.unroll < 4 && shape.unroll * shape.split * kSimdWidth < matrix.row_chunks) shape.unroll *= 2;
   while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
-  shape.digits = has_block_scales(matrix.format);
   return shape;
 }
 
@@ -115,8 +104,7 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, 
           {LATTICE_FC_NORM, norm ? 1u : 0u},
           {LATTICE_FC_EPILOGUE, epilogue},
           {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
-          {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u},
-          {LATTICE_FC_DIGITS, shape.digits ? 1u : 0u}};
+          {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u}};
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
@@ -127,24 +115,16 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
   const std::vector<FunctionConstant> constants = gemv_constants(shape, gemv.norm != nullptr, gemv.epilogue);
+  const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
   const std::uint32_t rows_a_group = shape.rows * (shape.simdgroups / shape.split);
-  const std::uint32_t threadgroups = ceil_div(matrix.rows, rows_a_group);
-  const std::uint32_t next_chunks =
-      gemv.next == nullptr || device.cores() == 0
-          ? 0
-          : static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{gemv.next->rows} * gemv.next->row_chunks, kNextChunks));
-  const GemvArgs args{matrix.rows,  matrix.row_chunks, matrix.row_blocks,
-                      matrix.cols,  gemv.epsilon,      next_chunks,
-                      ceil_div(next_chunks, threadgroups)};
   commands.dispatch(device.kernel("gemv_" + kernel_suffix(matrix.format), constants),
                     {*matrix.quants,
                      matrix.scales != nullptr ? *matrix.scales : none,
                      gemv.x,
                      gemv.norm != nullptr ? *gemv.norm : none,
                      {gemv.y, gemv.y_first * sizeof(float)},
-                     args,
-                     next_chunks != 0 ? *gemv.next->quants : none},
-                    {threadgroups}, shape.simdgroups * kSimdWidth);
+                     args},
+                    {ceil_div(matrix.rows, rows_a_group)}, shape.simdgroups * kSimdWidth);
 }
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
@@ -173,15 +153,15 @@ void StepRecorder::record_layers(Commands& commands, const GpuState& state, std:
     const GpuLayer& layer = weights_.layers[i];
     commands.barrier();
     if (const auto* linear = std::get_if<GpuLinearMixer>(&layer.mixer)) {
-      project_in(commands, linear->in, *layer.mixer_norm, linear->out);
-      mix(commands, *linear, state.layer(i), layer.gate_up);
+      project_in(commands, linear->in, *layer.mixer_norm);
+      mix(commands, *linear, state.layer(i));
     } else {
       const auto& full = std::get<GpuFullMixer>(layer.mixer);
-      project_in(commands, full.in, *layer.mixer_norm, full.out);
-      mix(commands, full, state.layer(i), state.capacity(), parts, layer.gate_up);
+      project_in(commands, full.in, *layer.mixer_norm);
+      mix(commands, full, state.layer(i), state.capacity(), parts);
     }
     commands.barrier();
-    mlp(commands, layer, i + 1 < weights_.layers.size() ? first_of(weights_.layers[i + 1]) : weights_.head);
+    mlp(commands, layer);
   }
 }
 
@@ -203,7 +183,7 @@ void StepRecorder::embed(Commands& commands) const {
 }
 
 void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices,
-                              const Buffer& norm, const DeviceMatrix& next) const {
+                              const Buffer& norm) const {
   std::size_t first = 0;
   for (const DeviceMatrix& matrix : matrices) {
     gemv(commands, {.matrix = matrix,
@@ -211,15 +191,14 @@ void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix
                     .norm = &norm,
                     .y = *work_.projections,
                     .y_first = first,
-                    .epsilon = static_cast<float>(config_.rms_norm_eps),
-                    .next = &matrix == &matrices.back() ? &next : nullptr});
+                    .epsilon = static_cast<float>(config_.rms_norm_eps)});
     first += matrix.rows;
   }
   commands.barrier();
 }
 
 void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
-                       const GpuState::LayerMemory& memory, const DeviceMatrix& next) const {
+                       const GpuState::LayerMemory& memory) const {
   const std::int64_t z = config_.conv_dim();
   const std::int64_t b = z + config_.linear_v_dim();
   const GdnArgs args{.tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
@@ -238,15 +217,12 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, args},
                     {narrow(config_.linear_v_heads)}, simdgroups * kSimdWidth);
   commands.barrier();
-  gemv(commands, {.matrix = mixer.out,
-                  .x = *work_.mixed,
-                  .y = *work_.hidden,
-                  .epilogue = LATTICE_EPILOGUE_ADD,
-                  .next = &next});
+  gemv(commands,
+       {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
 }
 
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
-                       std::int64_t capacity, std::uint32_t parts, const DeviceMatrix& next) const {
+                       std::int64_t capacity, std::uint32_t parts) const {
   const AttentionArgs args{.heads = narrow(config_.attention_heads),
                            .kv_heads = narrow(config_.kv_heads),
                            .head_dim = narrow(config_.head_dim),
@@ -273,27 +249,20 @@ void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuS
                       simdgroups * kSimdWidth);
     commands.barrier();
   }
-  gemv(commands, {.matrix = mixer.out,
-                  .x = *work_.mixed,
-                  .y = *work_.hidden,
-                  .epilogue = LATTICE_EPILOGUE_ADD,
-                  .next = &next});
+  gemv(commands,
+       {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
 }
 
-void StepRecorder::mlp(Commands& commands, const GpuLayer& layer, const DeviceMatrix& next) const {
+void StepRecorder::mlp(Commands& commands, const GpuLayer& layer) const {
   gemv(commands, {.matrix = layer.gate_up,
                   .x = *work_.hidden,
                   .norm = layer.mlp_norm.get(),
                   .y = *work_.activated,
                   .epilogue = LATTICE_EPILOGUE_SWIGLU,
-                  .epsilon = static_cast<float>(config_.rms_norm_eps),
-                  .next = &layer.down});
+                  .epsilon = static_cast<float>(config_.rms_norm_eps)});
   commands.barrier();
-  gemv(commands, {.matrix = layer.down,
-                  .x = *work_.activated,
-                  .y = *work_.hidden,
-                  .epilogue = LATTICE_EPILOGUE_ADD,
-                  .next = &next});
+  gemv(commands,
+       {.matrix = layer.down, .x = *work_.activated, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
 }
 
 }  // namespace lattice::gpu

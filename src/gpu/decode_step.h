@@ -19,7 +19,6 @@ struct GemvShape {
   std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4
   bool ahead = false;            ///< load the next weights before multiplying the present ones
   bool prefetch = false;         ///< ask for the rest of the rows before the input is there
-  bool digits = false;           ///< quantised weights meet the input in fixed point of 16 bits
 };
 
 /// Whether the input that so many chunks meet fits the GEMV's stage.
@@ -45,7 +44,6 @@ struct Gemv {
   std::size_t y_first = 0;     ///< of y, in floats
   std::uint32_t epilogue = 0;  ///< one of the LATTICE_EPILOGUEs
   float epsilon = 0;           ///< of the norm
-  const DeviceMatrix* next = nullptr;  ///< what is read next, to be brought into cache meanwhile
 };
 
 /// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a shape
@@ -105,14 +103,11 @@ class StepRecorder {
   void record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const;
   void record_head(Commands& commands) const;
   void embed(Commands& commands) const;
-  // `next` is the matrix that is read after those of the call.
-  void project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices, const Buffer& norm,
-                  const DeviceMatrix& next) const;
-  void mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState::LayerMemory& memory,
-           const DeviceMatrix& next) const;
+  void project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices, const Buffer& norm) const;
+  void mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState::LayerMemory& memory) const;
   void mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
-           std::int64_t capacity, std::uint32_t parts, const DeviceMatrix& next) const;
-  void mlp(Commands& commands, const GpuLayer& layer, const DeviceMatrix& next) const;
+           std::int64_t capacity, std::uint32_t parts) const;
+  void mlp(Commands& commands, const GpuLayer& layer) const;
   void gemv(Commands& commands, const Gemv& gemv) const {
     record_gemv(device_, commands, gemv,
                 chooser_ ? chooser_(gemv.matrix) : choose_gemv_shape(device_.cores(), gemv.matrix),

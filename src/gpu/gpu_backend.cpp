@@ -28,15 +28,6 @@ std::unique_ptr<GpuWeights> load(Device& device, const Config& config, const Wei
                                       options.progress);
 }
 
-/// Shapes whose products take the input as it is.
-GemvChooser exact_chooser(std::uint32_t cores) {
-  return [cores](const DeviceMatrix& matrix) {
-    GemvShape shape = choose_gemv_shape(cores, matrix);
-    shape.digits = false;
-    return shape;
-  };
-}
-
 class GpuBackend final : public Backend {
  public:
   GpuBackend(std::unique_ptr<Device> device, const Config& config, const Weights& weights,
@@ -46,8 +37,7 @@ class GpuBackend final : public Backend {
         weights_(load(*device_, config_, weights, options)),
         work_(*device_, config_),
         kv_(options.kv),
-        recorder_(*device_, config_, *weights_, work_, kv_,
-                  options.exact ? exact_chooser(device_->cores()) : options.gemv) {}
+        recorder_(*device_, config_, *weights_, work_, kv_, options.gemv) {}
 
   [[nodiscard]] std::string description() const override { return device_->description(); }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }

@@ -12,8 +12,7 @@
 namespace lattice::gpu {
 
 struct GpuOptions {
-  bool exact = false;  ///< weights of formats that the kernels have not become F32 rather than F16, and
-                       ///< activations stay floats rather than fixed point of 16 bits
+  bool exact = false;  ///< weights of formats that the kernels have not become F32 rather than F16
   KvFormat kv = KvFormat::kF32;
   GemvChooser gemv;  ///< empty: choose_gemv_shape()
   Progress progress;  ///< of the repacking at load

@@ -21,21 +21,12 @@ std::unique_ptr<Backend> make_cuda(const Config& config, const Weights& weights)
   return gpu::make_gpu_backend(std::make_unique<gpu::CudaDevice>(), config, weights, options);
 }
 
-/// As users run it: activations in fixed point of 16 bits.
-std::unique_ptr<Backend> make_cuda_default(const Config& config, const Weights& weights) {
-  return gpu::make_gpu_backend(std::make_unique<gpu::CudaDevice>(), config, weights);
-}
-
 /// The devices that are here; the software one always is.
 std::vector<BackendUnderTest> backends() {
   std::vector<BackendUnderTest> out = {
       {.name = "soft", .make = make_soft, .logit_tolerance = 2e-3, .perplexity_tokens = 128}};
   if (gpu::cuda_absence().empty()) {
     out.push_back({.name = "cuda", .make = make_cuda, .logit_tolerance = 2e-3, .perplexity_tokens = 4096});
-    out.push_back({.name = "cuda_default",
-                   .make = make_cuda_default,
-                   .logit_tolerance = 2e-2,
-                   .perplexity_tokens = 4096});
   }
   return out;
 }

@@ -24,8 +24,7 @@ constant constexpr uint kMaxHeadDim = 256;
 constant constexpr uint kMaxLaneDims = kMaxHeadDim / 32;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
 constant constexpr uint kKeyBlock = 32;  // parts begin at multiples of it
-constant uint kKeys = kGroup > 4 ? 2 : 4;  // that a simdgroup takes together: what registers hold
-constant constexpr uint kMaxKeys = 4;
+constant constexpr uint kKeys = 4;       // that a simdgroup takes together
 
 namespace lattice_gpu {
 
@@ -75,7 +74,7 @@ inline void load_dims(device const T* row, uint lane, thread float* out) {
 /// and total. Threadgroups: (parts, kv_heads) of SIMDGROUPS · 32 threads. head_dim is a multiple of 32, at most 256; heads /
 /// kv_heads is at most 8.
 template <typename KvType>
-[[kernel, max_total_threads_per_threadgroup(512)]] void attention_decode(
+[[kernel, max_total_threads_per_threadgroup(256)]] void attention_decode(
     device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],
     device const float* q_norm [[buffer(2)]], device const float* k_norm [[buffer(3)]],
     device const float2* low_angles [[buffer(4)]], device const float2* high_angles [[buffer(5)]],
@@ -124,8 +123,8 @@ template <typename KvType>
     for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] = 0;
   }
   for (uint block = range.first + simdgroup * kKeys; block < range.last; block += kSimdgroups * kKeys) {
-    float k[kMaxKeys][kMaxLaneDims];
-    float v[kMaxKeys][kMaxLaneDims];
+    float k[kKeys][kMaxLaneDims];
+    float v[kKeys][kMaxLaneDims];
 #pragma unroll
     for (uint n = 0; n < kKeys; ++n) {
       const uint key = min(block + n, range.last - 1);
@@ -134,7 +133,7 @@ template <typename KvType>
     }
 #pragma unroll
     for (uint g = 0; g < kGroup; ++g) {
-      float scores[kMaxKeys] = {};
+      float scores[kKeys] = {};
 #pragma unroll
       for (uint i = 0; i < kLaneDims; ++i) {
         const float query = queries[g * dim + dim_of(lane, i)];

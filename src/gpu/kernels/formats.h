@@ -15,11 +15,6 @@ using namespace metal;
 //   kHasOffset               whether dot() needs Σ x over the chunk
 //   dot(chunk, x, x_sum)     Σ w·x over the chunk
 //   unpack(chunk, out)       the chunk's weights
-//   kDigitVectors            uint4s of one digit of x (see below) that meet a chunk; 0: the format is no integer's
-//   dot_digits(chunk, high, low, sum)  Σ q·x over the chunk for x in digits, whose sum is `sum`
-//
-// A block's 32 values of x in fixed point: x = scale · (256 · high + low), two signed bytes each, to 1.5e-5 of the
-// largest. Four products then take one instruction for each digit, where the device has one.
 
 namespace lattice_gpu {
 
@@ -37,7 +32,6 @@ inline float add_products(float4 a, thread const float* x, float sum) {
 struct FormatF32 {
   static constant constexpr const uint kCols = 4;
   static constant constexpr const bool kHasOffset = false;
-  static constant constexpr const uint kDigitVectors = 0;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) { return {lattice_load_streamed(quants + c), half(1.0f)}; }
   static void unpack(Chunk chunk, thread float* out) {
@@ -49,13 +43,11 @@ struct FormatF32 {
     const float4 w = as_type<float4>(chunk.bits);
     return w.x * x[0] + w.y * x[1] + w.z * x[2] + w.w * x[3];
   }
-  static int dot_digits(Chunk, thread const uint4*, thread const uint4*, int) { return 0; }
 };
 
 struct FormatF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasOffset = false;
-  static constant constexpr const uint kDigitVectors = 0;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) { return {lattice_load_streamed(quants + c), half(1.0f)}; }
   static void unpack(Chunk chunk, thread float* out) {
@@ -75,14 +67,12 @@ struct FormatF16 {
     }
     return sum;
   }
-  static int dot_digits(Chunk, thread const uint4*, thread const uint4*, int) { return 0; }
 };
 
 /// bfloat16 is the upper half of a float: no type of that name is needed, which older Macs' compilers lack.
 struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasOffset = false;
-  static constant constexpr const uint kDigitVectors = 0;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) { return {lattice_load_streamed(quants + c), half(1.0f)}; }
   static void unpack(Chunk chunk, thread float* out) {
@@ -101,14 +91,12 @@ struct FormatBF16 {
     }
     return sum;
   }
-  static int dot_digits(Chunk, thread const uint4*, thread const uint4*, int) { return 0; }
 };
 
 /// ggml's Q8_0, its 32 bytes in two chunks: w = scale · q.
 struct FormatQ8_0 {
   static constant constexpr const uint kCols = 16;
   static constant constexpr const bool kHasOffset = false;
-  static constant constexpr const uint kDigitVectors = 1;
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c / 2]};
@@ -129,16 +117,6 @@ struct FormatQ8_0 {
     }
     return float(chunk.scale) * (sums[0] + sums[1]);
   }
-  static int dot_digits(Chunk chunk, thread const uint4* high, thread const uint4* low, int) {
-    int high_sum = 0;
-    int low_sum = 0;
-#pragma unroll
-    for (uint i = 0; i < 4; ++i) {
-      high_sum = lattice_dot4(chunk.bits[i], high[0][i], high_sum);
-      low_sum = lattice_dot4(chunk.bits[i], low[0][i], low_sum);
-    }
-    return 256 * high_sum + low_sum;
-  }
 };
 
 /// ggml's Q4_0, one block a chunk: w = scale · (q − 8), byte j with element j in its low nibble and j + 16 in
@@ -146,7 +124,6 @@ struct FormatQ8_0 {
 struct FormatQ4_0 {
   static constant constexpr const uint kCols = 32;
   static constant constexpr const bool kHasOffset = true;
-  static constant constexpr const uint kDigitVectors = 2;
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c]};
@@ -172,20 +149,6 @@ struct FormatQ4_0 {
       high = add_products(float4(as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu)), x + 16 + 4 * i, high);
     }
     return float(chunk.scale) * (low + high);
-  }
-  static int dot_digits(Chunk chunk, thread const uint4* high, thread const uint4* low, int sum) {
-    int high_sum = 0;
-    int low_sum = 0;
-#pragma unroll
-    for (uint i = 0; i < 4; ++i) {
-      const uint first = chunk.bits[i] & 0x0f0f0f0fu;
-      const uint second = (chunk.bits[i] >> 4) & 0x0f0f0f0fu;
-      high_sum = lattice_dot4(first, high[0][i], high_sum);
-      low_sum = lattice_dot4(first, low[0][i], low_sum);
-      high_sum = lattice_dot4(second, high[1][i], high_sum);
-      low_sum = lattice_dot4(second, low[1][i], low_sum);
-    }
-    return 256 * high_sum + low_sum - 8 * sum;
   }
 };
 

@@ -9,8 +9,6 @@
 //
 // RMSNorm of x costs no pass of its own: W (x·r ⊙ n) = r · W (x ⊙ n) with r = 1/√(mean x² + ε), and every threadgroup
 // sees all of x, so r is applied to the finished sums.
-//
-// With DIGITS, quantised weights meet x in fixed point of 16 bits (formats.h): a quarter of the instructions.
 
 #include <metal_stdlib>
 
@@ -30,7 +28,6 @@ constant bool kNorm [[function_constant(LATTICE_FC_NORM)]];
 constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
 constant bool kAhead [[function_constant(LATTICE_FC_AHEAD)]];
 constant bool kPrefetch [[function_constant(LATTICE_FC_PREFETCH)]];
-constant bool kDigits [[function_constant(LATTICE_FC_DIGITS)]];
 
 constant constexpr uint kMaxRows = 8;
 constant constexpr uint kMaxUnroll = 4;
@@ -38,10 +35,6 @@ constant constexpr uint kMaxSimdgroups = 16;
 constant constexpr uint kMaxChunkVectors = 8;  // float4s of x that meet one chunk
 constant constexpr uint kStageVectors = LATTICE_STAGE_COLS / 4;
 constant constexpr uint kMaxStageLoads = kStageVectors / 32;
-
-constant constexpr uint kBlockCols = 32;
-constant constexpr uint kStageBlocks = LATTICE_STAGE_COLS / kBlockCols;
-constant constexpr float kLargestDigits = 127 * 256;
 
 constant uint kThreads = max(kSimdgroups, 1u) * 32;  // no zero to divide by, even where nothing is set yet
 constant uint kStageLoads = (kStageVectors + kThreads - 1) / kThreads;  // of a thread, to fill the stage
@@ -83,74 +76,6 @@ inline uint stage_index(uint c, uint i) {
   return i * (LATTICE_STAGE_COLS / Format::kCols + 1) + c;
 }
 
-/// What the digits of a block of x stand for.
-struct BlockScale {
-  float scale;
-  int sum;  // of the digits
-};
-
-/// Where word `word` (of four values) of a chunk's digits stands in the stage, in words; `digit` 0 is the high one.
-template <typename Format>
-inline uint digit_index(uint c, uint word, uint digit) {
-  return stage_index<Format>(c, word / 4 * 2 + digit) * 4 + word % 4;
-}
-
-/// The same as multiply_tile() for x in digits.
-template <typename Format>
-inline void multiply_digits(thread const Tile& tile, threadgroup const float4* stage,
-                            threadgroup const BlockScale* scales, uint c, thread float* sums) {
-  constexpr uint kVectors = Format::kDigitVectors == 0 ? 1 : Format::kDigitVectors;
-#pragma unroll
-  for (uint u = 0; u < kUnroll; ++u) {
-    const uint at = c + u * kSplit * 32;
-    uint4 high[kVectors];
-    uint4 low[kVectors];
-#pragma unroll
-    for (uint i = 0; i < kVectors; ++i) {
-      high[i] = as_type<uint4>(stage[stage_index<Format>(at, 2 * i)]);
-      low[i] = as_type<uint4>(stage[stage_index<Format>(at, 2 * i + 1)]);
-    }
-    const BlockScale block = scales[at * Format::kCols / kBlockCols];
-#pragma unroll
-    for (uint r = 0; r < kRows; ++r) {
-      const int product = Format::dot_digits(tile.chunks[u][r], high, low, block.sum);
-      sums[r] += float(product) * (block.scale * float(tile.chunks[u][r].scale));
-    }
-  }
-}
-
-/// Writes a vector of x, of index `i` in the stage, as digits. Eight lanes together hold a block.
-template <typename Format>
-inline void store_digits(float4 v, threadgroup float4* stage, threadgroup BlockScale* scales, uint i) {
-  float largest = max(max(abs(v.x), abs(v.y)), max(abs(v.z), abs(v.w)));
-#pragma unroll
-  for (ushort step = 1; step < 8; step *= 2) largest = max(largest, lattice_simd_shuffle_xor(largest, step));
-  const float4 scaled = v * (largest > 0 ? kLargestDigits / largest : 0.0f);
-  uint high = 0;
-  uint low = 0;
-  int sum = 0;
-#pragma unroll
-  for (uint j = 0; j < 4; ++j) {
-    const int digits = int(rint(scaled[j]));
-    const int upper = (digits + 128) >> 8;
-    high |= (uint(upper) & 0xffu) << (8 * j);
-    low |= uint(digits & 0xff) << (8 * j);
-    sum += digits;
-  }
-  threadgroup uint* words = reinterpret_cast<threadgroup uint*>(stage);
-  constexpr uint kWords = Format::kCols / 4;
-  words[digit_index<Format>(i / kWords, i % kWords, 0)] = high;
-  words[digit_index<Format>(i / kWords, i % kWords, 1)] = low;
-  if (Format::kHasOffset) {
-    // Sums of up to 2^20 are exact as floats.
-    float total = float(sum);
-#pragma unroll
-    for (ushort step = 1; step < 8; step *= 2) total += lattice_simd_shuffle_xor(total, step);
-    sum = int(total);
-  }
-  if (i % 8 == 0) scales[i / 8] = {largest / kLargestDigits, sum};
-}
-
 /// Adds a tile's products to `sums`; `c` is the lane's first chunk in the stage.
 template <typename Format>
 inline void multiply_tile(thread const Tile& tile, threadgroup const float4* stage, uint c, thread float* sums) {
@@ -173,21 +98,11 @@ inline void multiply_tile(thread const Tile& tile, threadgroup const float4* sta
   }
 }
 
-template <typename Format>
-inline void multiply(thread const Tile& tile, threadgroup const float4* stage, threadgroup const BlockScale* scales,
-                     uint c, thread float* sums) {
-  if (kDigits && Format::kDigitVectors != 0) {
-    multiply_digits<Format>(tile, stage, scales, c, sums);
-  } else {
-    multiply_tile<Format>(tile, stage, c, sums);
-  }
-}
-
 /// Brings `count` chunks of the input, from `first` on, into the stage, scaled by the norm's weight, and zeros behind them up
 /// to `padded` chunks. Returns this thread's share of Σ x² before that scaling.
 template <typename Format>
-inline float fill_stage(device const float* x, device const float* norm, threadgroup float4* stage,
-                        threadgroup BlockScale* scales, uint first, uint count, uint padded, uint thread_index) {
+inline float fill_stage(device const float* x, device const float* norm, threadgroup float4* stage, uint first, uint count,
+                        uint padded, uint thread_index) {
   constexpr uint kVectors = Format::kCols / 4;
   float squares = 0;
   float4 values[kMaxStageLoads];  // all asked for before the first is used
@@ -204,11 +119,7 @@ inline float fill_stage(device const float* x, device const float* norm, threadg
       squares += dot(values[n], values[n]);
       values[n] *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
     }
-    if (kDigits && Format::kDigitVectors != 0) {
-      store_digits<Format>(values[n], stage, scales, i);
-    } else {
-      stage[stage_index<Format>(i / kVectors, i % kVectors)] = values[n];
-    }
+    stage[stage_index<Format>(i / kVectors, i % kVectors)] = values[n];
   }
   return squares;
 }
@@ -232,18 +143,15 @@ inline void write_rows(device float* y, constant GemvArgs& args, uint first_row,
 }  // namespace lattice_gpu
 
 /// quants [rows, row_chunks] · x [cols] → y [rows], or [rows / 2] with SwiGLU. Threadgroups: ⌈rows / (ROWS · SIMDGROUPS /
-/// SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm. `next` is what the
-/// next dispatch will read first; next_chunks = 0: nothing.
+/// SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm.
 template <typename Format>
 [[kernel, max_total_threads_per_threadgroup(512)]] void gemv(
     device const uint4* quants [[buffer(0)]], device const half* scales [[buffer(1)]],
     device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]], device float* y [[buffer(4)]],
-    constant GemvArgs& args [[buffer(5)]],
-    device const uint4* next [[buffer(6)]], uint group [[threadgroup_position_in_grid]],
+    constant GemvArgs& args [[buffer(5)]], uint group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 stage[kStageVectors + kMaxChunkVectors];
-  threadgroup BlockScale block_scales[kStageBlocks];
   threadgroup float partial[kMaxSimdgroups * kMaxRows];
   threadgroup float partial_squares[kMaxSimdgroups];
 
@@ -264,11 +172,6 @@ template <typename Format>
   if (kPrefetch && member == 0 && lane < kRows && lane <= rows.last && tile_chunks < args.row_chunks) {
     lattice_prefetch(rows.quants + lane * args.row_chunks + tile_chunks, (args.row_chunks - tile_chunks) * 16);
   }
-  // The next matrix is brought into cache while this one is multiplied: every threadgroup asks for a part.
-  if (thread_index == 32 && group * args.next_share < args.next_chunks) {
-    lattice_prefetch(next + group * args.next_share,
-                     min(args.next_share, args.next_chunks - group * args.next_share) * 16);
-  }
   if (kNorm && group == 0 && thread_index == 0) lattice_prefetch(norm, args.row_chunks * Format::kCols * 4);
   lattice_wait_for_inputs();
 
@@ -284,7 +187,7 @@ template <typename Format>
     const uint count = min(stage_chunks, args.row_chunks - first);
     const uint tiles = (count + tile_chunks - 1) / tile_chunks;
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
-    squares += fill_stage<Format>(x, norm, stage, block_scales, first, count, tiles * tile_chunks, thread_index);
+    squares += fill_stage<Format>(x, norm, stage, first, count, tiles * tile_chunks, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     for (uint t = 0; t < tiles; ++t) {
       const uint c = t * tile_chunks + own_chunk;
@@ -292,10 +195,10 @@ template <typename Format>
       if (kAhead) {
         Tile next;
         if (more) load_tile<Format>(rows, first + c + tile_chunks, next);
-        multiply<Format>(tile, stage, block_scales, c, sums);
+        multiply_tile<Format>(tile, stage, c, sums);
         tile = next;
       } else {
-        multiply<Format>(tile, stage, block_scales, c, sums);
+        multiply_tile<Format>(tile, stage, c, sums);
         if (more) load_tile<Format>(rows, first + c + tile_chunks, tile);
       }
     }
@@ -330,7 +233,7 @@ template <typename Format>
 #define LATTICE_GEMV(name, format)                                                                                \
   template [[host_name(name)]] [[kernel]] void gemv<format>(                                                      \
       device const uint4*, device const half*, device const float*, device const float*, device float*,           \
-      constant GemvArgs&, device const uint4*, uint, uint, uint, uint)
+      constant GemvArgs&, uint, uint, uint, uint)
 
 LATTICE_GEMV("gemv_f32", FormatF32);
 LATTICE_GEMV("gemv_f16", FormatF16);

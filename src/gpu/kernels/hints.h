@@ -10,7 +10,6 @@ using namespace metal;
 //   lattice_wait_for_inputs()    returns when the dispatches before are done and what they wrote can be seen
 //   lattice_load_streamed(p)     *p, of 16 bytes, which nobody reads again soon
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
-//   lattice_dot4(a, b, sum)      sum + Σ a·b over the four signed bytes of each
 //   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise lattice_simd_shuffle_xor(x, mask)
 //
 // A kernel that calls lattice_wait_for_inputs() calls it in every thread, before it writes anything and before it reads what
@@ -25,10 +24,6 @@ inline T lattice_load_streamed(device const T* from) {
   return *from;
 }
 inline void lattice_prefetch(device const void*, uint) {}
-inline int lattice_dot4(uint a, uint b, int sum) {
-  const int4 products = int4(as_type<char4>(a)) * int4(as_type<char4>(b));
-  return sum + products.x + products.y + products.z + products.w;
-}
 inline float lattice_simd_sum(float x) {
   return simd_sum(x);
 }

@@ -35,8 +35,6 @@ struct GemvArgs {
   LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
   LATTICE_UINT cols;        // without padding: the count that the norm divides by
   float epsilon;            // of the norm
-  LATTICE_UINT next_chunks;  // of the next dispatch's weights, to be brought into cache; 0: none
-  LATTICE_UINT next_share;   // of these, for each threadgroup
 };
 
 struct GdnArgs {
@@ -75,7 +73,6 @@ struct AttentionArgs {
 #define LATTICE_FC_V_HEADS 13
 #define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
 #define LATTICE_FC_PREFETCH 10   // 1: the rest of a row is asked for before the input is there
-#define LATTICE_FC_DIGITS 14     // 1: quantised weights meet the input in fixed point
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load together,
 // which therefore is SPLIT · UNROLL · 32 chunks at most.

@@ -16,7 +16,6 @@ LATTICE_MSL_INLINE float lattice_simd_shuffle_xor(float x, ushort mask LATTICE_M
   return simd_shuffle_xor(x, mask LATTICE_MSL_AT);
 }
 #endif
-LATTICE_MSL_INLINE int lattice_dot4(uint a, uint b, int sum) { return target::dot4(a, b, sum); }
 LATTICE_MSL_INLINE void lattice_allow_next() { target::allow_next(); }
 template <class T> LATTICE_MSL_INLINE T lattice_load_streamed(const T* from) { return target::load_streamed(from); }
 LATTICE_MSL_INLINE void lattice_prefetch(const void* from, uint bytes) { target::prefetch(from, bytes); }

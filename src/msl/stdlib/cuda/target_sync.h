@@ -31,7 +31,6 @@ template <class T> LATTICE_MSL_INLINE T load_streamed(const T* from) {
                : "l"(from), "l"(policy));
   return T(x, y, z, w);
 }
-LATTICE_MSL_INLINE int dot4(unsigned a, unsigned b, int sum) { return __dp4a(static_cast<int>(a), static_cast<int>(b), sum); }
 LATTICE_MSL_INLINE void prefetch(const void* from, unsigned bytes) {
 #if __CUDA_ARCH__ >= 900
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes));
