@@ -47,7 +47,7 @@ std::vector<GemvShape> candidates(DType format) {
         for (const bool ahead : {false, true}) {
           const GemvShape shape{rows, split, simdgroups, unroll, ahead};
           const std::uint32_t chunks = rows * unroll * (ahead ? 2 : 1);
-          if (chunks >= 2 && chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
+          if (chunks >= 4 && chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
         }
       }
     }
@@ -88,13 +88,13 @@ class Subject {
     const auto step = recorder.step(state_, work_.sharing.parts(context_));
     double best = 1e9;
     int steps = 1;
-    for (int run = 0; run < 6; ++run) {
+    for (int run = 0; run < 4; ++run) {
       const auto start = Clock::now();
       for (int i = 0; i < steps; ++i) device_.submit(*step);
       device_.wait();
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
-      if (run > 1) best = std::min(best, seconds);
-      steps = std::clamp(static_cast<int>(0.015 / seconds), 3, 100);
+      if (run > 0) best = std::min(best, seconds);
+      steps = std::clamp(static_cast<int>(0.006 / seconds), 3, 100);
     }
     dispatches_ = step->dispatches();
     return best;
@@ -189,9 +189,11 @@ void compile_ahead(DType format, cuda::Capability capability, int driver_version
                                         cuda::CubinCache(cuda::CubinCache::default_folder()));
     int n = 0;
     for (GemvShape shape : candidates(format)) {
-      for (const auto& [norm, epilogue] : {std::pair(1u, 0u), std::pair(0u, 1u), std::pair(1u, 2u)}) {
+      for (const auto& [norm, epilogue, is_long] :
+           {std::tuple(1u, 0u, false), std::tuple(0u, 1u, false), std::tuple(1u, 2u, false),
+            std::tuple(0u, 1u, true)}) {
         if ((epilogue == 2 && shape.rows % 2 != 0) || n++ % processes != p) continue;
-        const std::vector<FunctionConstant> constants = gemv_constants(shape, norm != 0, epilogue);
+        const std::vector<FunctionConstant> constants = gemv_constants(shape, norm != 0, epilogue, is_long);
         const FoundKernel found = find_kernel(built_in_kernels(), "gemv_" + kernel_suffix(format), constants);
         (void)compiler.compile({found.file->cuda, found.place, constants});
       }

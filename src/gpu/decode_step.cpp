@@ -6,6 +6,7 @@
 
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/rotary_tables.h"
+#include "quant/linear_row.h"
 #include "support/fail.h"
 
 namespace lattice::gpu {
@@ -82,21 +83,45 @@ bool fits_stage(const GemvShape& shape, DType format) noexcept {
   return shape.split * shape.unroll * kSimdWidth * chunk_cols(format) <= LATTICE_STAGE_COLS;
 }
 
+bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept {
+  const std::uint32_t most = LATTICE_STAGE_COLS / chunk_cols(matrix.format);
+  return matrix.row_chunks > most - most % (shape.split * shape.unroll * kSimdWidth);
+}
+
 GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
   if (cores == 0) return {};
+  const bool quantised = has_block_scales(matrix.format);
+  const auto threadgroups = [&](const GemvShape& shape) {
+    return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups);
+  };
+  const auto lane_chunks = [&](const GemvShape& shape) {
+    return ceil_div(matrix.row_chunks, shape.split * kSimdWidth);
+  };
+  // Very many short rows, an output head: small threadgroups, of which a core holds several.
+  constexpr std::uint32_t kManyRows = 1024;  // a core
+  constexpr std::uint32_t kShortRow = 64;    // chunks
+  if (quantised && matrix.rows / cores >= kManyRows && matrix.row_chunks <= kShortRow) {
+    return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};
+  }
+  // Long quantised rows, enough of them: many simdgroups with few loads each.
+  const GemvShape wide{.rows = 4, .split = 1, .simdgroups = 16, .unroll = 1};
+  if (quantised && matrix.row_chunks > kShortRow && threadgroups(wide) * 10 >= cores * 9) return wide;
+  // Otherwise enough loads a lane, and rows split until every core has some.
   GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
-  const auto threadgroups = [&] { return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups); };
-  while (shape.split < shape.simdgroups && threadgroups() < cores &&
+  while (shape.split < shape.simdgroups && threadgroups(shape) * 10 < cores * 9 &&
          2 * shape.split * kSimdWidth <= matrix.row_chunks &&
          2 * shape.split * kSimdWidth * chunk_cols(matrix.format) <= LATTICE_STAGE_COLS) {
     shape.split *= 2;
   }
-  while (shape.unroll < 4 && shape.unroll * shape.split * kSimdWidth < matrix.row_chunks) shape.unroll *= 2;
+  const std::uint32_t most_unrolled = quantised || matrix.cols > LATTICE_STAGE_COLS ? 2 : 4;
+  while (shape.unroll < most_unrolled && shape.unroll < lane_chunks(shape)) shape.unroll *= 2;
   while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
+  shape.ahead = quantised && lane_chunks(shape) > shape.unroll;
   return shape;
 }
 
-std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, std::uint32_t epilogue) {
+std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, std::uint32_t epilogue,
+                                             bool is_long) {
   return {{LATTICE_FC_ROWS, shape.rows},
           {LATTICE_FC_SPLIT, shape.split},
           {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
@@ -104,7 +129,8 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, 
           {LATTICE_FC_NORM, norm ? 1u : 0u},
           {LATTICE_FC_EPILOGUE, epilogue},
           {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
-          {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u}};
+          {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u},
+          {LATTICE_FC_LONG, is_long ? 1u : 0u}};
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
@@ -114,7 +140,8 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
     fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
-  const std::vector<FunctionConstant> constants = gemv_constants(shape, gemv.norm != nullptr, gemv.epilogue);
+  const std::vector<FunctionConstant> constants = gemv_constants(
+      shape, gemv.norm != nullptr, gemv.epilogue, exceeds_stage(shape, matrix));
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
   const std::uint32_t rows_a_group = shape.rows * (shape.simdgroups / shape.split);
   commands.dispatch(device.kernel("gemv_" + kernel_suffix(matrix.format), constants),

@@ -23,6 +23,8 @@ struct GemvShape {
 
 /// Whether the input that so many chunks meet fits the GEMV's stage.
 [[nodiscard]] bool fits_stage(const GemvShape& shape, DType format) noexcept;
+/// Whether a matrix's rows need more than one stage.
+[[nodiscard]] bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept;
 
 /// What suits a matrix on a device of so many cores: see docs/optimizations.md for how it was found. 0 cores
 /// (Device::cores()): what suits a processor where every thread and every simdgroup operation costs the same.
@@ -31,9 +33,9 @@ struct GemvShape {
 /// In the place of choose_gemv_shape(), to find what it should return.
 using GemvChooser = std::function<GemvShape(const DeviceMatrix& matrix)>;
 
-/// The function constants of a GEMV.
+/// The function constants of a GEMV. `is_long`: see exceeds_stage().
 [[nodiscard]] std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm,
-                                                           std::uint32_t epilogue);
+                                                           std::uint32_t epilogue, bool is_long);
 
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {

@@ -71,11 +71,11 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
       DeviceMatrix matrix;
       matrix.format = type;
       matrix.rows = rows;
-      matrix.cols = 3584;
+      matrix.cols = rows == 1024 ? 12288 : 1024;
       matrix.row_chunks = matrix.cols / chunk_cols(type);
       const GemvShape shape = choose_gemv_shape(132, matrix);
       const auto compiled = compile(with, "gemv_" + kernel_suffix(type),
-                                    gemv_constants(shape, rows != 1024, rows == 1024 ? 1 : 2));
+                                    gemv_constants(shape, rows != 1024, rows == 1024 ? 1 : 2, exceeds_stage(shape, matrix)));
       EXPECT_GT(compiled.image.size(), 1000u);
       EXPECT_TRUE(compiled.waits);
     }

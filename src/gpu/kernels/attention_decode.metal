@@ -20,11 +20,10 @@ constant uint kGroup [[function_constant(LATTICE_FC_GROUP)]];         // constan
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];  // what they bound stays in registers
 
 constant constexpr uint kMaxSimdgroups = 8;
-constant constexpr uint kMaxHeadDim = 256;
-constant constexpr uint kMaxLaneDims = kMaxHeadDim / 32;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
 constant constexpr uint kKeyBlock = 32;  // parts begin at multiples of it
-constant constexpr uint kKeys = 4;       // that a simdgroup takes together
+constant uint kKeys = kGroup > 4 ? 2 : 4;  // that a simdgroup takes together: what registers hold
+constant constexpr uint kMaxKeys = 4;
 
 namespace lattice_gpu {
 
@@ -74,7 +73,7 @@ inline void load_dims(device const T* row, uint lane, thread float* out) {
 /// and total. Threadgroups: (parts, kv_heads) of SIMDGROUPS · 32 threads. head_dim is a multiple of 32, at most 256; heads /
 /// kv_heads is at most 8.
 template <typename KvType>
-[[kernel, max_total_threads_per_threadgroup(256)]] void attention_decode(
+[[kernel, max_total_threads_per_threadgroup(512)]] void attention_decode(
     device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],
     device const float* q_norm [[buffer(2)]], device const float* k_norm [[buffer(3)]],
     device const float2* low_angles [[buffer(4)]], device const float2* high_angles [[buffer(5)]],
@@ -96,6 +95,7 @@ template <typename KvType>
   const KeyRange range = range_of(part, args.parts, count);
   device KvType* head_keys = keys + ulong(kv_head) * args.capacity * dim;
   device KvType* head_values = values + ulong(kv_head) * args.capacity * dim;
+  if (thread_index == 0) prefetch_head_vectors(q_norm, k_norm, low_angles, high_angles, args, position);
   lattice_wait_for_inputs();
 
   for (uint g = simdgroup; g < kGroup; g += kSimdgroups) {
@@ -123,8 +123,8 @@ template <typename KvType>
     for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] = 0;
   }
   for (uint block = range.first + simdgroup * kKeys; block < range.last; block += kSimdgroups * kKeys) {
-    float k[kKeys][kMaxLaneDims];
-    float v[kKeys][kMaxLaneDims];
+    float k[kMaxKeys][kMaxLaneDims];
+    float v[kMaxKeys][kMaxLaneDims];
 #pragma unroll
     for (uint n = 0; n < kKeys; ++n) {
       const uint key = min(block + n, range.last - 1);
@@ -133,7 +133,7 @@ template <typename KvType>
     }
 #pragma unroll
     for (uint g = 0; g < kGroup; ++g) {
-      float scores[kKeys] = {};
+      float scores[kMaxKeys] = {};
 #pragma unroll
       for (uint i = 0; i < kLaneDims; ++i) {
         const float query = queries[g * dim + dim_of(lane, i)];

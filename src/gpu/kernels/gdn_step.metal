@@ -111,8 +111,9 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   const float bias = dt_bias[head];
   lattice_wait_for_inputs();
 
-  const float beta = sigmoid(projections[args.b_offset + head]);
-  const float decay = precise::exp(rate * softplus(projections[args.a_offset + head] + bias));
+  // All of the input is asked for before any of it is used.
+  const float b = projections[args.b_offset + head];
+  const float a = projections[args.a_offset + head];
   device const float* z = projections + args.z_offset + head * dim;
   const float first_z = thread_index < dim ? z[thread_index] : 0.0f;
   for (uint i = thread_index; i < 3 * dim; i += threads) {
@@ -124,6 +125,8 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
+  const float beta = sigmoid(b);
+  const float decay = precise::exp(rate * softplus(a + bias));
   threadgroup const float4* q_vectors = inputs;
   threadgroup const float4* k_vectors = inputs + kVectors;
   float qq = 0;

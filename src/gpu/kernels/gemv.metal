@@ -28,6 +28,7 @@ constant bool kNorm [[function_constant(LATTICE_FC_NORM)]];
 constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
 constant bool kAhead [[function_constant(LATTICE_FC_AHEAD)]];
 constant bool kPrefetch [[function_constant(LATTICE_FC_PREFETCH)]];
+constant bool kLong [[function_constant(LATTICE_FC_LONG)]];
 
 constant constexpr uint kMaxRows = 8;
 constant constexpr uint kMaxUnroll = 4;
@@ -98,28 +99,40 @@ inline void multiply_tile(thread const Tile& tile, threadgroup const float4* sta
   }
 }
 
-/// Brings `count` chunks of the input, from `first` on, into the stage, scaled by the norm's weight, and zeros behind them up
-/// to `padded` chunks. Returns this thread's share of Σ x² before that scaling.
+/// What a thread brings to the stage.
+struct StageLoads {
+  float4 values[kMaxStageLoads];
+};
+
+/// Asks for `count` chunks of the input, from `first` on; zeros beyond.
 template <typename Format>
-inline float fill_stage(device const float* x, device const float* norm, threadgroup float4* stage, uint first, uint count,
-                        uint padded, uint thread_index) {
+inline void load_stage(device const float* x, uint first, uint count, uint thread_index, thread StageLoads& loads) {
   constexpr uint kVectors = Format::kCols / 4;
-  float squares = 0;
-  float4 values[kMaxStageLoads];  // all asked for before the first is used
 #pragma unroll
   for (uint n = 0; n < kStageLoads; ++n) {
     const uint i = thread_index + n * kThreads;
-    values[n] = i < count * kVectors ? reinterpret_cast<device const float4*>(x)[first * kVectors + i] : float4(0.0f);
+    loads.values[n] =
+        i < count * kVectors ? reinterpret_cast<device const float4*>(x)[first * kVectors + i] : float4(0.0f);
   }
+}
+
+/// Puts them into the stage, scaled by the norm's weight, with the zeros up to `padded` chunks. Returns this thread's share of
+/// Σ x² before that scaling.
+template <typename Format>
+inline float store_stage(thread StageLoads& loads, device const float* norm, threadgroup float4* stage, uint first,
+                         uint count, uint padded, uint thread_index) {
+  constexpr uint kVectors = Format::kCols / 4;
+  float squares = 0;
 #pragma unroll
   for (uint n = 0; n < kStageLoads; ++n) {
     const uint i = thread_index + n * kThreads;
     if (i >= padded * kVectors) break;
+    float4 v = loads.values[n];
     if (kNorm && i < count * kVectors) {
-      squares += dot(values[n], values[n]);
-      values[n] *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
+      squares += dot(v, v);
+      v *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
     }
-    stage[stage_index<Format>(i / kVectors, i % kVectors)] = values[n];
+    stage[stage_index<Format>(i / kVectors, i % kVectors)] = v;
   }
   return squares;
 }
@@ -183,12 +196,18 @@ template <typename Format>
   }
   float sums[kMaxRows] = {};
   float squares = 0;
-  for (uint first = 0; first < args.row_chunks; first += stage_chunks) {
+  StageLoads loads;
+  load_stage<Format>(x, 0, min(stage_chunks, args.row_chunks), thread_index, loads);
+  for (uint first = 0; first == 0 || (kLong && first < args.row_chunks); first += stage_chunks) {
     const uint count = min(stage_chunks, args.row_chunks - first);
     const uint tiles = (count + tile_chunks - 1) / tile_chunks;
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
-    squares += fill_stage<Format>(x, norm, stage, first, count, tiles * tile_chunks, thread_index);
+    squares += store_stage<Format>(loads, norm, stage, first, count, tiles * tile_chunks, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
+    const uint after = first + stage_chunks;
+    if (kLong && after < args.row_chunks) {
+      load_stage<Format>(x, after, min(stage_chunks, args.row_chunks - after), thread_index, loads);
+    }
     for (uint t = 0; t < tiles; ++t) {
       const uint c = t * tile_chunks + own_chunk;
       const bool more = first + (t + 1) * tile_chunks < args.row_chunks;

@@ -68,6 +68,7 @@ struct AttentionArgs {
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
 #define LATTICE_FC_VECTORS 8     // linear_head_dim / 4: 1 to 64
+#define LATTICE_FC_LONG 14       // 1: rows are longer than a stage
 #define LATTICE_FC_TAPS 11       // of the causal convolution
 #define LATTICE_FC_K_HEADS 12    // of a linear layer
 #define LATTICE_FC_V_HEADS 13
