@@ -26,8 +26,7 @@ endfunction()
 # One test program a layer, called test_<layer>; its cases are registered with CTest one by one. THREADED: the program
 # has tests of code that runs on several threads. They get the label `threaded`, and of them the filter names those
 # that ThreadSanitizer, which slows everything down tenfold, is to run. ADDRESS: those that AddressSanitizer runs, where it
-# does not run all: it takes unwinding the soft device's fibers for an overflow, since it does not know their stacks, and
-# long texts through the shipped model would take it an hour for code that odd shapes and short texts cover.
+# does not run all: long texts through the shipped model would take it an hour for code that odd shapes and short texts cover.
 function(lattice_test layer)
   cmake_parse_arguments(ARG "" "THREADED;ADDRESS" "SOURCES;LIBRARIES" ${ARGN})
   if(NOT LATTICE_BUILD_TESTS)

@@ -9,10 +9,12 @@
 
 #include "bench/logits_hash.h"
 #include "bench/model_source.h"
+#include "cpu/cpu_backend.h"
 #include "engine/traffic.h"
 #include "support/fail.h"
 #include "support/printable.h"
 #include "support/random.h"
+#include "support/thread_pool.h"
 
 namespace lattice::bench {
 namespace {
@@ -74,6 +76,8 @@ class Runner {
   /// Brings `state` to `context` tokens; returns whether they were made up.
   bool reach(State& state, std::int64_t context);
   void fit();
+  /// Bytes a second that memory gives now.
+  double memory_now() { return rates_.emplace_back(memory_->pass()); }
   void report(std::string_view what, std::int64_t done, std::int64_t total) const {
     if (options_.load.progress) options_.load.progress(what, done, total);
   }
@@ -87,6 +91,8 @@ class Runner {
   LogitsHash hash_;
   std::vector<double> contexts_;  // of every repeat of every decode, for the fit
   std::vector<double> seconds_;
+  std::optional<ReadBandwidth> memory_;
+  std::vector<double> rates_;  // of every pass over memory
 };
 
 Runner::Runner(const Options& options)
@@ -188,6 +194,9 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   const std::int64_t all_steps = std::int64_t{options_.repeats} * options_.steps;
   const std::int64_t phases_before = model_->backend->phases();
   double host = 0;
+  // A virtual machine's bandwidth changes within seconds, so every repeat is held against what memory gives
+  // right before and after it.
+  std::vector<double> beside{memory_now()};
   for (int r = 0; r < options_.repeats; ++r) {
     report("measuring decode", std::int64_t{r} * options_.steps, all_steps);
     const double middle = static_cast<double>(state.position()) + 0.5 * (options_.steps - 1);
@@ -201,6 +210,7 @@ void Runner::measure_decode(State& state, std::int64_t context) {
     out.seconds.values.push_back(seconds_between(start, now) / options_.steps);
     contexts_.push_back(middle);
     seconds_.push_back(out.seconds.values.back());
+    beside.push_back(memory_now());
   }
   hash_.add(logits_);
   report("measuring decode", all_steps, all_steps);
@@ -222,11 +232,16 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   out.flop = 2 * static_cast<double>(info.parameters) + 4 * attention * keys + 7 * delta;
 
   const double seconds = out.seconds.median();
-  out.terms.bytes = out.bytes / result_.roof.bytes_per_second;
+  std::vector<double> shares;
+  for (std::size_t r = 0; r < out.seconds.values.size(); ++r) {
+    shares.push_back(out.bytes / out.seconds.values[r] / (0.5 * (beside[r] + beside[r + 1])));
+  }
+  out.bandwidth = median(std::move(beside));
+  out.mbu = median(std::move(shares));
+  out.terms.bytes = out.bytes / out.bandwidth;
   out.terms.phases = out.phases * result_.roof.phase_seconds;
   out.terms.host = out.host_seconds;
   out.terms.rest = seconds - out.terms.bytes - out.terms.phases - out.terms.host;
-  out.mbu = out.terms.bytes / seconds;
   out.fixed_seconds = seconds - out.terms.bytes;
   result_.decode.push_back(std::move(out));
 }
@@ -244,9 +259,13 @@ Result Runner::run() {
   model_ = open_model(options_, std::max(longest, options_.prefill_tokens));
   result_.model = model_->info;
   logits_.resize(static_cast<std::size_t>(model_->backend->config().vocab_size));
-  result_.roof = measure_roof(options_.load.threads);
+  const int threads = options_.load.threads > 0 ? options_.load.threads : usable_processors();
+  result_.roof = measure_compute_roof(threads);
+  memory_.emplace(threads);
+  memory_now();
 
   measure_prefill();
+  memory_now();
   const std::vector<std::int64_t> contexts = wanted_contexts();
   if (!contexts.empty()) {
     const auto state = model_->backend->new_state(contexts.back() + steps_a_context_);
@@ -255,6 +274,7 @@ Result Runner::run() {
   fit();
   if (!result_.prefill && result_.decode.empty())
     fail_usage("nothing was measured: {}", result_.notes.front());
+  result_.roof.bytes_per_second = median(rates_);
   result_.logits_hash = hash_.value();
   return std::move(result_);
 }

@@ -78,7 +78,8 @@ struct Decode {
   double bytes = 0;   ///< of a token: weights, state read and written, keys and values
   double flop = 0;
   Terms terms;
-  double mbu = 0;            ///< bytes ÷ seconds ÷ measured bandwidth
+  double bandwidth = 0;      ///< bytes a second that memory gave between the repeats, the median
+  double mbu = 0;            ///< bytes ÷ seconds ÷ the bandwidth before and after: the repeats' median
   double fixed_seconds = 0;  ///< what is left when the bytes are taken off
 };
 

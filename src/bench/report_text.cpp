@@ -43,18 +43,19 @@ void print_prefill(Out& out, const Result& result) {
 
 void print_decode(Out& out, const Result& result) {
   if (result.decode.empty()) return;
-  print(out, "{:>8}  {:>9}  {:>9}  {:>19}  {:>6}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n", "decode", "", "", "",
-        "", "fixed", "of which", "", "", "bytes ÷");
-  print(out, "{:>8}  {:>9}  {:>9}  {:>19}  {:>6}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n", "context", "tok/s",
-        "ms/token", "min … max", "MBU %", "µs", "phases", "host", "rest", "roof, µs");
+  print(out, "{:>8}  {:>9}  {:>9}  {:>19}  {:>6}  {:>6}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n", "decode", "",
+        "", "", "memory", "", "fixed", "of which", "", "", "bytes ÷");
+  print(out, "{:>8}  {:>9}  {:>9}  {:>19}  {:>6}  {:>6}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n", "context",
+        "tok/s", "ms/token", "min … max", "GB/s", "MBU %", "µs", "phases", "host", "rest", "memory, µs");
   for (const Decode& decode : result.decode) {
     const double seconds = decode.seconds.median();
     print(out,
-          "{:>8}  {:>9.2f}  {:>9.3f}  {:>19}  {:>6.1f}  {:>9.1f}  {:>9.1f}  {:>9.1f}  {:>9.1f}  {:>9.1f}\n",
+          "{:>8}  {:>9.2f}  {:>9.3f}  {:>19}  {:>6.1f}  {:>6.1f}  {:>9.1f}  {:>9.1f}  {:>9.1f}  {:>9.1f}  "
+          "{:>9.1f}\n",
           decode.context, 1 / seconds, seconds * 1e3,
           fmt::format("{:.3f} … {:.3f}", decode.seconds.min() * 1e3, decode.seconds.max() * 1e3),
-          100 * decode.mbu, decode.fixed_seconds * 1e6, decode.terms.phases * 1e6, decode.terms.host * 1e6,
-          decode.terms.rest * 1e6, decode.terms.bytes * 1e6);
+          decode.bandwidth * 1e-9, 100 * decode.mbu, decode.fixed_seconds * 1e6, decode.terms.phases * 1e6,
+          decode.terms.host * 1e6, decode.terms.rest * 1e6, decode.terms.bytes * 1e6);
   }
   print(out, "\n");
   if (result.fit) {

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "bench/statistics.h"
-#include "cpu/cpu_backend.h"
 #include "support/thread_pool.h"
 
 namespace lattice::bench {
@@ -117,13 +116,11 @@ double measure_phase_cost(int threads, double seconds) {
   return median(std::move(costs));
 }
 
-Roof measure_roof(int threads, double seconds) {
-  if (threads == 0) threads = usable_processors();
+Roof measure_compute_roof(int threads, double seconds) {
   Roof roof;
   roof.threads = threads;
-  roof.bytes_per_second = measure_read_bandwidth(threads, seconds / 2);
-  roof.flop_per_second = measure_flop_rate(threads, seconds / 4);
-  roof.phase_seconds = measure_phase_cost(threads, seconds / 4);
+  roof.flop_per_second = measure_flop_rate(threads, seconds / 2);
+  roof.phase_seconds = measure_phase_cost(threads, seconds / 2);
   return roof;
 }
 

@@ -1,9 +1,11 @@
 #include "cli/line_reader.h"
 
+#include <array>
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include <unistd.h>
 
@@ -78,7 +80,7 @@ int LineReader::Editor::read_character(EditLine* edit, wchar_t* character) {
   std::mbstate_t state{};
   while (true) {
     char byte = 0;
-    const ssize_t got = ::read(STDIN_FILENO, &byte, 1);
+    const ssize_t got = InterruptGuard::wait_for_input(STDIN_FILENO) ? ::read(STDIN_FILENO, &byte, 1) : -1;
     if (got < 0 && errno == EINTR && !InterruptGuard::interrupted()) continue;
     if (got <= 0) {
       const LineInfo* line = el_line(edit);
@@ -100,6 +102,8 @@ LineReader::Outcome LineReader::read(const std::string& prompt, std::string& lin
   InterruptGuard::clear();
   flush_output();
   editor_->prompt = prompt;
+  // Before the prompt: what is typed at its sight is the editor's to show.
+  el_set(editor_->edit, EL_PREP_TERM, 1);
   int count = 0;
   const char* typed = el_gets(editor_->edit, &count);
   if (InterruptGuard::interrupted()) {
@@ -137,21 +141,29 @@ LineReader::Outcome LineReader::read_plain(const std::string& prompt, std::strin
   if (interactive_) print_text(prompt);
   flush_output();
   line.clear();
+  std::size_t searched = 0;
   while (true) {
-    const int c = std::getc(stdin);
-    if (c == '\n') return Outcome::kLine;
-    if (c != EOF) {
-      line += static_cast<char>(c);
-      continue;
+    const std::size_t end = read_ahead_.find('\n', searched);
+    if (end != std::string::npos) {
+      line = read_ahead_.substr(0, end);
+      read_ahead_.erase(0, end + 1);
+      return Outcome::kLine;
     }
-    const bool by_signal = std::ferror(stdin) != 0 && errno == EINTR;
-    std::clearerr(stdin);
-    if (by_signal && !InterruptGuard::interrupted()) continue;
-    if (by_signal) {
+    searched = read_ahead_.size();
+    if (!InterruptGuard::wait_for_input(STDIN_FILENO)) {
+      was_empty_ = read_ahead_.empty();
+      read_ahead_.clear();
       if (interactive_) print_text("\n");
       return Outcome::kInterrupted;
     }
-    return line.empty() ? Outcome::kEnd : Outcome::kLine;
+    std::array<char, 4096> bytes;
+    const ssize_t got = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+    if (got > 0) {
+      read_ahead_.append(bytes.data(), static_cast<std::size_t>(got));
+    } else if (got == 0 || errno != EINTR) {
+      line = std::exchange(read_ahead_, {});
+      return line.empty() ? Outcome::kEnd : Outcome::kLine;
+    }
   }
 }
 

@@ -35,9 +35,25 @@ struct CpuOptions {
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const Config& config, const Weights& weights,
                                                         const CpuOptions& options = {});
 
-/// Bytes a second that `threads` threads read from memory together: the median of several passes over a
-/// buffer several times the last-level cache, with the access pattern of the decode kernels. Takes about
-/// `seconds`.
+/// What `threads` threads can read from memory together, with the access pattern of the decode kernels, from
+/// a buffer several times the last-level cache.
+class ReadBandwidth {
+ public:
+  /// Throws Error where memory has no room for the buffer.
+  explicit ReadBandwidth(int threads);
+  ~ReadBandwidth();
+  ReadBandwidth(const ReadBandwidth&) = delete;
+  ReadBandwidth& operator=(const ReadBandwidth&) = delete;
+
+  /// Bytes a second of one pass, some ten milliseconds long.
+  [[nodiscard]] double pass();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The median of passes that together take about `seconds`.
 [[nodiscard]] double measure_read_bandwidth(int threads, double seconds = 0.5);
 
 }  // namespace lattice

@@ -4,6 +4,7 @@
 #include "model/config_source.h"
 #include "model/tensor_names.h"
 #include "support/fail.h"
+#include "support/printable.h"
 
 namespace lattice {
 namespace {
@@ -122,11 +123,11 @@ Config config_from_gguf(const Checkpoint& checkpoint) {
         file);
   }
   if (architecture != "qwen35") {
-    fail("{}: general.architecture is {}; Lattice runs qwen35", file, architecture);
+    fail("{}: general.architecture is {}; Lattice runs qwen35", file, printable(architecture));
   }
   if (const auto scaling = metadata.find_string(key("rope.scaling.type")); scaling && *scaling != "none") {
     fail("{}: qwen35.rope.scaling.type is {}; Lattice computes the default rotary embedding alone", file,
-         *scaling);
+         printable(*scaling));
   }
 
   Config config;

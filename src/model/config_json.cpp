@@ -4,6 +4,7 @@
 
 #include "model/config_source.h"
 #include "support/fail.h"
+#include "support/printable.h"
 
 namespace lattice {
 namespace {
@@ -76,7 +77,7 @@ Fields decoder_fields(const Fields& top) {
     const std::optional<Fields> text = top.find_object("text_config");
     if (!text) fail("{}: text_config is missing, though model_type is qwen3_5", top.file());
     if (const auto inner = text->find_string("model_type"); inner && *inner != "qwen3_5_text") {
-      fail("{}: text_config.model_type is {}, not qwen3_5_text", top.file(), *inner);
+      fail("{}: text_config.model_type is {}, not qwen3_5_text", top.file(), printable(*inner));
     }
     return *text;
   }
@@ -85,10 +86,10 @@ Fields decoder_fields(const Fields& top) {
     fail(
         "{}: model_type is {}: Lattice runs the dense models of the Qwen3.5 family, not its mixtures of "
         "experts",
-        top.file(), type);
+        top.file(), printable(type));
   }
   if (type.empty()) fail("{}: model_type is missing; Lattice runs qwen3_5 and qwen3_5_text", top.file());
-  fail("{}: model_type is {}; Lattice runs qwen3_5 and qwen3_5_text", top.file(), type);
+  fail("{}: model_type is {}; Lattice runs qwen3_5 and qwen3_5_text", top.file(), printable(type));
 }
 
 /// Refuses what would be computed wrongly: switches that no model of the family uses, and other ways to
@@ -103,7 +104,7 @@ void check_switches(const Fields& top, const Fields& text) {
   expect("attention_bias", false);
   expect("attn_output_gate", true);
   if (const auto act = text.find_string("hidden_act"); act && *act != "silu") {
-    fail("{}: {}hidden_act is {}, not silu", text.file(), text.prefix(), *act);
+    fail("{}: {}hidden_act is {}, not silu", text.file(), text.prefix(), printable(*act));
   }
   if (const auto quantization = top.find_object("quantization_config")) {
     if (const auto method = quantization->find_string("quant_method")) {
@@ -111,7 +112,7 @@ void check_switches(const Fields& top, const Fields& text) {
           "{}: quantization_config.quant_method is {}, which Lattice does not read; use the original "
           "checkpoint, "
           "an MLX conversion or a GGUF file",
-          top.file(), *method);
+          top.file(), printable(*method));
     }
   }
 }
@@ -157,7 +158,7 @@ void read_rope(const Fields& text, Config& config) {
   for (const std::string_view name : {"rope_type", "type"}) {
     if (const auto type = rope.find_string(name); type && *type != "default") {
       fail("{}: {}{} is {}; Lattice computes the default rotary embedding alone", rope.file(), rope.prefix(),
-           name, *type);
+           name, printable(*type));
     }
   }
   config.rope_theta = rope.get_number("rope_theta");

@@ -14,6 +14,7 @@
 #include "model/value_check.h"
 #include "support/fail.h"
 #include "support/float16.h"
+#include "support/printable.h"
 
 namespace lattice {
 namespace {
@@ -133,6 +134,13 @@ MatrixView Binder::matrix(const std::string& name, std::int64_t rows, std::int64
   return view;
 }
 
+/// A JSON value as a message shows it: short, whatever the file holds.
+std::string shown(const nlohmann::json& value) {
+  if (value.is_number()) return value.dump();
+  if (value.is_string()) return printable(value.get_ref<const std::string&>());
+  return std::string("of type ") + value.type_name();
+}
+
 /// The settings of the matrix at `path` in config.json's "quantization": its own, where it has some, over the
 /// common ones.
 std::pair<std::int64_t, std::int64_t> Binder::affine_parameters(const std::string& path) const {
@@ -153,8 +161,7 @@ std::pair<std::int64_t, std::int64_t> Binder::affine_parameters(const std::strin
         if (value == candidate) return candidate;
       }
       fail("{}/config.json: quantization{}.{} is {}, not one of {}", file_, object == own ? "." + path : "",
-           field, value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-           fmt::join(allowed, ", "));
+           field, shown(value), fmt::join(allowed, ", "));
     }
     fail("{}/config.json: quantization.{} is missing", file_, field);
   };

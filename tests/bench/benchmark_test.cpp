@@ -32,6 +32,9 @@ TEST(Benchmark, MeasuresAModelFile) {
     EXPECT_GT(decode.seconds.min(), 0);
     EXPECT_GT(decode.phases, 10);
     EXPECT_GT(decode.mbu, 0);
+    // Between what a slow emulator reads and what no machine does.
+    EXPECT_GT(decode.bandwidth, 1e6);
+    EXPECT_LT(decode.bandwidth, 1e13);
     const Terms& terms = decode.terms;
     EXPECT_NEAR(terms.bytes + terms.phases + terms.host + terms.rest, decode.seconds.median(), 1e-12);
     EXPECT_NEAR(decode.fixed_seconds, decode.seconds.median() - terms.bytes, 1e-12);

@@ -42,6 +42,7 @@ Result example() {
     decode.bytes = 840e6;
     decode.flop = 1.5e9;
     decode.terms = {.bytes = 0.028, .phases = 0.000254, .host = 0.0002, .rest = 0.012546};
+    decode.bandwidth = 28e9;
     decode.mbu = 0.683;
     decode.fixed_seconds = 0.013;
     result.decode.push_back(decode);
@@ -76,7 +77,7 @@ TEST(Report, JsonHasTheSchemasFields) {
 TEST(Report, TextNamesEveryFigureAndEndsWithTheHash) {
   const std::string text = text_report(example());
   for (const char* words : {"tok/s", "MBU %", "phases", "host", "rest", "governor performance", "load 0.10",
-                            "abc", "30.0 GB/s", "made up", "decode/16384 was left out"}) {
+                            "abc", "30.0 GB/s", "  28.0  ", "made up", "decode/16384 was left out"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   EXPECT_TRUE(text.ends_with("logits   0123456789abcdef\n"));

@@ -60,11 +60,9 @@ TEST(LogitsHash, RefusesWhatIsNoNumber) {
 }
 
 TEST(Roof, IsMeasured) {
-  const Roof roof = measure_roof(2, 0.05);
+  const Roof roof = measure_compute_roof(2, 0.05);
   EXPECT_EQ(roof.threads, 2);
   // Between what a slow emulator does and what no machine of two threads can.
-  EXPECT_GT(roof.bytes_per_second, 1e6);
-  EXPECT_LT(roof.bytes_per_second, 1e12);
   EXPECT_GT(roof.flop_per_second, 1e6);
   EXPECT_LT(roof.flop_per_second, 1e13);
   EXPECT_GT(roof.phase_seconds, 0);

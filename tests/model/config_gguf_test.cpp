@@ -170,14 +170,14 @@ std::vector<BadKey> bad_keys() {
   const auto integer = [](std::int64_t value) { return Value(value); };
   const auto text = [](std::string_view value) { return Value(value); };
   const std::vector<BadKey> others = {
-      {"general.architecture", text("llama"), "general.architecture is llama; Lattice runs qwen35"},
+      {"general.architecture", text("llama"), "general.architecture is \"llama\"; Lattice runs qwen35"},
       {"general.architecture", std::nullopt, "metadata key \"general.architecture\" is missing"},
       {"general.architecture", text("qwen35moe"),
        "general.architecture is qwen35moe: Lattice runs the dense models of the Qwen3.5 family, not its "
        "mixtures of "
        "experts"},
       {"qwen35.rope.scaling.type", text("yarn"),
-       "qwen35.rope.scaling.type is yarn; Lattice computes the default rotary embedding alone"},
+       "qwen35.rope.scaling.type is \"yarn\"; Lattice computes the default rotary embedding alone"},
       {"qwen35.block_count", integer(0), "qwen35.block_count is 0, not between 1 and 1024"},
       {"qwen35.block_count", integer(1025), "qwen35.block_count is 1025, not between 1 and 1024"},
       {"qwen35.full_attention_interval", integer(0), "qwen35.full_attention_interval is 0, not 1 or more"},

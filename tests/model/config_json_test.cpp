@@ -82,7 +82,8 @@ TEST(ConfigJson, ReadsTheNestedConfigOfAVisionModel) {
   EXPECT_EQ(read_error(broken), "model/config.json: text_config.hidden_size is 0, not between 1 and 131072");
   broken = nested;
   broken["text_config"]["model_type"] = "qwen3_text";
-  EXPECT_EQ(read_error(broken), "model/config.json: text_config.model_type is qwen3_text, not qwen3_5_text");
+  EXPECT_EQ(read_error(broken),
+            "model/config.json: text_config.model_type is \"qwen3_text\", not qwen3_5_text");
   broken["text_config"] = Json::array();
   EXPECT_EQ(read_error(broken), "model/config.json: text_config is not an object");
   broken.erase("text_config");
@@ -208,11 +209,13 @@ std::vector<BadField> bad_fields() {
     bad.push_back({path, nullptr, std::string(field) + " is missing"});
   }
   const std::vector<BadField> others = {
-      {"/model_type", "llama", "model_type is llama; Lattice runs qwen3_5 and qwen3_5_text"},
+      {"/model_type", "llama", "model_type is \"llama\"; Lattice runs qwen3_5 and qwen3_5_text"},
+      {"/model_type", "a\x7f\x1b[2Jb",
+       "model_type is \"a\\x7f\\x1b[2Jb\"; Lattice runs qwen3_5 and qwen3_5_text"},
       {"/model_type", nullptr, "model_type is missing; Lattice runs qwen3_5 and qwen3_5_text"},
       {"/model_type", 5, "model_type is not a string"},
       {"/model_type", "qwen3_5_moe_text",
-       "model_type is qwen3_5_moe_text: Lattice runs the dense models of the Qwen3.5 family, not its "
+       "model_type is \"qwen3_5_moe_text\": Lattice runs the dense models of the Qwen3.5 family, not its "
        "mixtures of "
        "experts"},
       {"/attention_bias", true,
@@ -220,10 +223,11 @@ std::vector<BadField> bad_fields() {
       {"/attn_output_gate", false,
        "attn_output_gate is false, which no Qwen3.5 model has and Lattice does not compute"},
       {"/attn_output_gate", 1, "attn_output_gate is not true or false"},
-      {"/hidden_act", "gelu", "hidden_act is gelu, not silu"},
+      {"/hidden_act", "gelu", "hidden_act is \"gelu\", not silu"},
       {"/quantization_config",
        {{"quant_method", "gptq"}},
-       "quantization_config.quant_method is gptq, which Lattice does not read; use the original checkpoint, "
+       "quantization_config.quant_method is \"gptq\", which Lattice does not read; use the original "
+       "checkpoint, "
        "an MLX "
        "conversion or a GGUF file"},
       {"/quantization_config", 4, "quantization_config is not an object"},
@@ -241,9 +245,9 @@ std::vector<BadField> bad_fields() {
       {"/linear_conv_kernel_dim", 1, "linear_conv_kernel_dim is 1, which is no convolution"},
       {"/rope_parameters", "default", "rope_parameters is not an object"},
       {"/rope_parameters/rope_type", "yarn",
-       "rope_parameters.rope_type is yarn; Lattice computes the default rotary embedding alone"},
+       "rope_parameters.rope_type is \"yarn\"; Lattice computes the default rotary embedding alone"},
       {"/rope_parameters/type", "linear",
-       "rope_parameters.type is linear; Lattice computes the default rotary embedding alone"},
+       "rope_parameters.type is \"linear\"; Lattice computes the default rotary embedding alone"},
       {"/rope_parameters/rope_theta", "big", "rope_parameters.rope_theta is not a number"},
       {"/rope_parameters/rope_theta", 0.5, "rope_theta is 0.5, not between 1 and 1e15"},
       {"/rope_parameters/rope_theta", 2e15, "rope_theta is 2000000000000000, not between 1 and 1e15"},

@@ -223,6 +223,8 @@ TEST(WeightsMlx, SettingsAreChecked) {
   for (const auto& [change, message] : std::vector<BadQuantization>{
            {{{"quantization", {{"bits", 7}}}}, "quantization.bits is 7, not one of 2, 3, 4, 5, 6, 8"},
            {{{"quantization", {{"bits", "4"}}}}, "quantization.bits is \"4\", not one of 2, 3, 4, 5, 6, 8"},
+           {{{"quantization", {{"bits", {"\x7f"}}}}},
+            "quantization.bits is of type array, not one of 2, 3, 4, 5, 6, 8"},
            {{{"quantization", {{"bits", nullptr}}}}, "quantization.bits is missing"},
            {{{"quantization", {{"group_size", 16}}}},
             "quantization.group_size is 16, not one of 32, 64, 128"},

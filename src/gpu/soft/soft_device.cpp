@@ -195,7 +195,7 @@ void SoftDevice::check(const Dispatch& dispatch, const msl::Launch& launch) {
                      data, kernel.element_bytes(parameter)});
   }
   // Written buffers last: where one is bound twice, what the kernel wrote must be what stays.
-  std::ranges::stable_partition(bound, [&](const msl::BoundBuffer& buffer) {
+  std::stable_partition(bound.begin(), bound.end(), [&](const msl::BoundBuffer& buffer) {
     return std::ranges::none_of(kernel.signature().parameters, [&](const KernelParameter& parameter) {
       return parameter.index == buffer.index && parameter.writable;
     });

@@ -122,7 +122,8 @@ void SoftModule::dispatch(const Launch& launch, ThreadPool& pool) const {
   const std::uint64_t total = volume(counts);
   std::atomic<std::uint64_t> next{0};
   pool.run([&](int) {
-    // Kept by its thread from dispatch to dispatch: to map the fibers' stacks anew takes longer than a small kernel.
+    // Kept by its thread from dispatch to dispatch: to map the fibers' stacks anew takes longer than a small
+    // kernel.
     static thread_local std::unique_ptr<ThreadgroupRunner> runner;
     for (std::uint64_t i = next.fetch_add(1); i < total; i = next.fetch_add(1)) {
       if (runner == nullptr) runner = std::make_unique<ThreadgroupRunner>();

@@ -49,8 +49,8 @@ class SoftModule {
   /// Bytes of a function constant; 0 where the module has no such index.
   [[nodiscard]] std::size_t constant_bytes(std::uint32_t index) const noexcept;
 
-  /// Defines these function constants, and no others. Throws Error(kUsage) for an index that the module has not
-  /// and for a value of the wrong size.
+  /// Defines these function constants, and no others. Throws Error(kUsage) for an index that the module has
+  /// not and for a value of the wrong size.
   void specialize(std::span<const ConstantValue> values);
 
   /// Runs every threadgroup of a grid, spread over the pool. Buffers must be bound to memory that is large

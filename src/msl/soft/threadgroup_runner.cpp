@@ -14,7 +14,12 @@ namespace lattice::msl {
 namespace {
 
 // A kernel's arrays live on its stack: a 64-row accumulator of float4 is 1 KB, the largest seen a few KB.
+// AddressSanitizer pads every one of them.
+#if defined(LATTICE_ADDRESS_SANITIZER)
+constexpr std::size_t kStackBytes = std::size_t{512} << 10;
+#else
 constexpr std::size_t kStackBytes = std::size_t{128} << 10;
+#endif
 // Nothing lies between two threadgroup variables for this long, so that an index that is off by some shows.
 constexpr std::size_t kZoneBytes = 256;
 constexpr std::size_t kArenaBytes = kMaxThreadgroupBytes + 256 * kZoneBytes;
@@ -206,6 +211,35 @@ void ThreadgroupRunner::fill_state(unsigned thread) {
   state.quadgroup = thread / soft::kQuadWidth;
 }
 
+/// Unwinds what still stands on the fiber's stack.
+ThreadgroupRunner::Fiber::~Fiber() {
+  {
+    const FiberSwitch to_fiber(stack);
+    context = {};
+  }
+  FiberSwitch::forget(stack);
+}
+
+ThreadgroupRunner::Fiber& ThreadgroupRunner::new_fiber() {
+  Fiber& fiber = *fibers_.emplace_back(std::make_unique<Fiber>());
+  boost::context::protected_fixedsize_stack allocator(kStackBytes);
+  const boost::context::stack_context stack = allocator.allocate();
+  fiber.stack = {static_cast<std::byte*>(stack.sp) - stack.size, stack.size};
+  const boost::context::preallocated place(stack.sp, stack.size, stack);
+  fiber.context = boost::context::fiber(std::allocator_arg, place, allocator,
+                                        [this, &fiber](boost::context::fiber&& caller) {
+                                          main_stack_ = FiberSwitch::arrived();
+                                          struct Farewell {
+                                            const StackBounds& main;
+                                            ~Farewell() { FiberSwitch::leave_for_good(main); }
+                                          } const farewell{main_stack_};
+                                          main_ = std::move(caller);
+                                          fiber_loop(fiber);
+                                          return std::move(main_);
+                                        });
+  return fiber;
+}
+
 void ThreadgroupRunner::start_or_resume() {
   const std::size_t waiting = ready_.size() - ready_head_;
   bool start = waiting == 0;
@@ -216,17 +250,7 @@ void ThreadgroupRunner::start_or_resume() {
   }
   if (start) {
     const unsigned thread = order_[started_++];
-    if (idle_.empty()) {
-      Fiber& fiber = *fibers_.emplace_back(std::make_unique<Fiber>());
-      fiber.context =
-          boost::context::fiber(std::allocator_arg, boost::context::protected_fixedsize_stack(kStackBytes),
-                                [this, &fiber](boost::context::fiber&& caller) {
-                                  main_ = std::move(caller);
-                                  fiber_loop(fiber);
-                                  return std::move(main_);
-                                });
-      idle_.push_back(&fiber);
-    }
+    if (idle_.empty()) idle_.push_back(&new_fiber());
     threads_[thread].fiber = idle_.back();
     idle_.back()->thread = thread;
     idle_.pop_back();
@@ -245,6 +269,7 @@ void ThreadgroupRunner::resume(unsigned thread) {
   Fiber* fiber = threads_[thread].fiber;
   current_ = thread;
   threads_[thread].state = State::kRunning;
+  const FiberSwitch to_fiber(fiber->stack);
   boost::context::fiber back = std::move(fiber->context).resume();
   // The fiber that gave way need not be the one that was resumed only if fibers switched among themselves;
   // they do not.
@@ -266,11 +291,12 @@ void ThreadgroupRunner::fiber_loop(Fiber& fiber) {
       continue;
     }
     idle_.push_back(&fiber);
-    main_ = std::move(main_).resume();
+    give_way();
   }
 }
 
 void ThreadgroupRunner::give_way() {
+  const FiberSwitch to_main(main_stack_);
   main_ = std::move(main_).resume();
 }
 

@@ -10,6 +10,7 @@
 #include <boost/context/fiber.hpp>
 
 #include "msl/soft/dispatch.h"
+#include "msl/soft/fiber_switch.h"
 #include "msl/soft/observer.h"
 
 namespace lattice::msl {
@@ -44,6 +45,12 @@ class ThreadgroupRunner {
  private:
   enum class State : std::uint8_t { kUnstarted, kReady, kRunning, kAtBarrier, kAtGroup, kLeft };
   struct Fiber {
+    Fiber() = default;
+    ~Fiber();
+    Fiber(const Fiber&) = delete;
+    Fiber& operator=(const Fiber&) = delete;
+
+    StackBounds stack;
     boost::context::fiber context;
     unsigned thread = 0;
   };
@@ -85,6 +92,7 @@ class ThreadgroupRunner {
   void bind_threadgroup_memory(const Launch& launch);
   void fill_state(unsigned thread);
   void start_or_resume();
+  Fiber& new_fiber();
   void resume(unsigned thread);
   void fiber_loop(Fiber& fiber);
   void leave(unsigned thread);
@@ -127,6 +135,7 @@ class ThreadgroupRunner {
   std::vector<Group> quadgroups_;
 
   boost::context::fiber main_;
+  StackBounds main_stack_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   bool abandoned_ = false;
