@@ -56,8 +56,8 @@ std::vector<GemvShape> candidates(DType format) {
 }
 
 std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} prefetch {}", shape.rows, shape.split,
-                     shape.simdgroups, shape.unroll, shape.ahead, shape.prefetch);
+  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {}", shape.rows, shape.split,
+                     shape.simdgroups, shape.unroll, shape.ahead);
 }
 
 /// A model of random weights on the device, and the shapes that its step is recorded with.
@@ -141,9 +141,6 @@ class Subject {
         }
       };
       for (const GemvShape& shape : candidates(std::get<2>(kind))) attempt(shape);
-      GemvShape prefetching = kept;
-      prefetching.prefetch = true;
-      attempt(prefetching);
       chosen_[kind] = kept;
       std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
       fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6, text(kept));

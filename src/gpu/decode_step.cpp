@@ -129,7 +129,6 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, 
           {LATTICE_FC_NORM, norm ? 1u : 0u},
           {LATTICE_FC_EPILOGUE, epilogue},
           {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
-          {LATTICE_FC_PREFETCH, shape.prefetch ? 1u : 0u},
           {LATTICE_FC_LONG, is_long ? 1u : 0u}};
 }
 

@@ -18,7 +18,6 @@ struct GemvShape {
   std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`, at most 16
   std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4
   bool ahead = false;            ///< load the next weights before multiplying the present ones
-  bool prefetch = false;         ///< ask for the rest of the rows before the input is there
 };
 
 /// Whether the input that so many chunks meet fits the GEMV's stage.

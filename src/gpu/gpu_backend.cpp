@@ -41,6 +41,7 @@ class GpuBackend final : public Backend {
 
   [[nodiscard]] std::string description() const override { return device_->description(); }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
+  [[nodiscard]] double measure_bandwidth() override { return device_->measure_copy_bandwidth(); }
 
   [[nodiscard]] std::unique_ptr<State> new_state(std::int64_t capacity) const override {
     if (capacity < 1 || capacity > config_.max_position_embeddings) {

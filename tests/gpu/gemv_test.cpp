@@ -120,7 +120,7 @@ TEST(Gemv, HoldsForEveryCombinationOfKnobs) {
            {std::pair(1u, 1u), std::pair(1u, 3u), std::pair(2u, 4u), std::pair(4u, 4u)}) {
         for (const std::uint32_t unroll : {1u, 2u, 4u}) {
           for (const bool norm : {false, true}) {
-            const GemvShape shape{rows, split, simdgroups, unroll, /*ahead=*/norm, /*prefetch=*/norm};
+            const GemvShape shape{rows, split, simdgroups, unroll, /*ahead=*/norm};
             if (fits_stage(shape, type)) {
               run_gemv(fast_device(), {type, 13, 608, shape, norm, LATTICE_EPILOGUE_STORE});
             }

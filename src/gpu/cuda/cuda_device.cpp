@@ -153,8 +153,8 @@ void CudaDevice::submit(const Commands& commands) {
 }
 
 double CudaDevice::measure_copy_bandwidth() {
-  constexpr std::size_t kBytes = std::size_t{1} << 30;  // many times any cache
-  constexpr int kCopies = 10;
+  constexpr std::size_t kBytes = std::size_t{512} << 20;  // many times any cache
+  constexpr int kCopies = 7;
   const cuda::CudaBuffer from(session_, kBytes);
   const cuda::CudaBuffer to(session_, kBytes);
   std::array<cuda::Event, 2> events{};

@@ -27,7 +27,6 @@ constant uint kUnroll [[function_constant(LATTICE_FC_UNROLL)]];
 constant bool kNorm [[function_constant(LATTICE_FC_NORM)]];
 constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
 constant bool kAhead [[function_constant(LATTICE_FC_AHEAD)]];
-constant bool kPrefetch [[function_constant(LATTICE_FC_PREFETCH)]];
 constant bool kLong [[function_constant(LATTICE_FC_LONG)]];
 
 constant constexpr uint kMaxRows = 8;
@@ -182,9 +181,6 @@ template <typename Format>
 
   Tile tile;
   load_tile<Format>(rows, own_chunk, tile);
-  if (kPrefetch && member == 0 && lane < kRows && lane <= rows.last && tile_chunks < args.row_chunks) {
-    lattice_prefetch(rows.quants + lane * args.row_chunks + tile_chunks, (args.row_chunks - tile_chunks) * 16);
-  }
   if (kNorm && group == 0 && thread_index == 0) lattice_prefetch(norm, args.row_chunks * Format::kCols * 4);
   lattice_wait_for_inputs();
 

@@ -68,12 +68,11 @@ struct AttentionArgs {
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
 #define LATTICE_FC_VECTORS 8     // linear_head_dim / 4: 1 to 64
-#define LATTICE_FC_LONG 14       // 1: rows are longer than a stage
+#define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
+#define LATTICE_FC_LONG 10       // 1: rows are longer than a stage
 #define LATTICE_FC_TAPS 11       // of the causal convolution
 #define LATTICE_FC_K_HEADS 12    // of a linear layer
 #define LATTICE_FC_V_HEADS 13
-#define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
-#define LATTICE_FC_PREFETCH 10   // 1: the rest of a row is asked for before the input is there
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load together,
 // which therefore is SPLIT · UNROLL · 32 chunks at most.
