@@ -1,10 +1,11 @@
-// Times decode steps on a GPU device, with nothing of the host in between, and searches for the shapes of the GEMVs.
+// Times decode steps on a GPU device, with nothing of the host in between, and searches for the shapes of the
+// GEMVs.
 //
 //   gpu_step SHAPE TYPE [CONTEXT] [tune]
 //
-// Steps of random weights are queued and waited for together: microseconds a token, and the share of the device's copy
-// bandwidth that they used (MBU). With `tune`, tries shapes for one kind of matrix after the other, biggest first, and prints what
-// was best: choose_gemv_shape() is made from such tables.
+// Steps of random weights are queued and waited for together: microseconds a token, and the share of the
+// device's copy bandwidth that they used (MBU). With `tune`, tries shapes for one kind of matrix after the
+// other, biggest first, and prints what was best: choose_gemv_shape() is made from such tables.
 
 #include <algorithm>
 #include <chrono>
@@ -143,7 +144,8 @@ class Subject {
       for (const GemvShape& shape : candidates(std::get<2>(kind))) attempt(shape);
       chosen_[kind] = kept;
       std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
-      fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6, text(kept));
+      fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6,
+                 text(kept));
       for (std::size_t i = 1; i < std::min<std::size_t>(tried.size(), 5); ++i) {
         fmt::print("      {:.1f} {}\n", tried[i].first * 1e6, text(tried[i].second));
       }
@@ -186,9 +188,8 @@ void compile_ahead(DType format, cuda::Capability capability, int driver_version
                                         cuda::CubinCache(cuda::CubinCache::default_folder()));
     int n = 0;
     for (GemvShape shape : candidates(format)) {
-      for (const auto& [norm, epilogue, is_long] :
-           {std::tuple(1u, 0u, false), std::tuple(0u, 1u, false), std::tuple(1u, 2u, false),
-            std::tuple(0u, 1u, true)}) {
+      for (const auto& [norm, epilogue, is_long] : {std::tuple(1u, 0u, false), std::tuple(0u, 1u, false),
+                                                    std::tuple(1u, 2u, false), std::tuple(0u, 1u, true)}) {
         if ((epilogue == 2 && shape.rows % 2 != 0) || n++ % processes != p) continue;
         const std::vector<FunctionConstant> constants = gemv_constants(shape, norm != 0, epilogue, is_long);
         const FoundKernel found = find_kernel(built_in_kernels(), "gemv_" + kernel_suffix(format), constants);
@@ -218,9 +219,11 @@ int run(int count, char** arguments) {
   const double loaded = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto report = [&](const char* what) {
     const double seconds = subject.time();
-    fmt::print("{} {} context {} {}: {:.1f} us, {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} dispatches, loaded in {:.1f} s\n",
-               shape, dtype_name(type), context, what, seconds * 1e6, 1 / seconds,
-               100 * subject.bytes() / seconds / roof, roof * 1e-9, subject.dispatches(), loaded);
+    fmt::print(
+        "{} {} context {} {}: {:.1f} us, {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} dispatches, loaded in "
+        "{:.1f} s\n",
+        shape, dtype_name(type), context, what, seconds * 1e6, 1 / seconds,
+        100 * subject.bytes() / seconds / roof, roof * 1e-9, subject.dispatches(), loaded);
     std::fflush(stdout);
   };
   report("as chosen");

@@ -34,7 +34,7 @@ class LineReader {
 
   bool interactive_;
   bool was_empty_ = true;
-  std::string read_ahead_;  // of a pipe: what came with the lines before
+  std::string read_ahead_;          // of a pipe: what came with the lines before
   std::unique_ptr<Editor> editor_;  // none for pipes, and where there is no libedit
 };
 

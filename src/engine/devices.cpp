@@ -94,8 +94,8 @@ constexpr std::array kDeviceKinds = {
                make_cpu},
     DeviceKind{"reference", describe_reference, never_absent, /*in_host_memory=*/true, /*owns_weights=*/false,
                check_reference, make_reference},
-    DeviceKind{"soft", describe_soft, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true, check_soft,
-               make_soft},
+    DeviceKind{"soft", describe_soft, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true,
+               check_soft, make_soft},
 };
 
 }  // namespace

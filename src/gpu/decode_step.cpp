@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
+#include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
 #include "quant/linear_row.h"
 #include "support/fail.h"
@@ -18,10 +19,8 @@ using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 using lattice_gpu::StepState;
 
-constexpr std::uint32_t kSimdWidth = 32;
-
-/// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a head
-/// of 128 is in registers at once, and that a core has its share of keys in flight.
+/// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a
+/// head of 128 is in registers at once, and that a core has its share of keys in flight.
 struct MixerSimdgroups {
   std::uint32_t gdn;
   std::uint32_t attention;
@@ -30,23 +29,8 @@ MixerSimdgroups mixer_simdgroups(const Device& device) {
   return device.cores() == 0 ? MixerSimdgroups{4, 4} : MixerSimdgroups{16, 8};
 }
 
-std::uint32_t narrow(std::int64_t value) {
-  return static_cast<std::uint32_t>(value);
-}
-
-std::uint32_t ceil_div(std::uint32_t a, std::uint32_t b) {
-  return (a + b - 1) / b;
-}
-
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
-}
-
-std::int64_t linear_projections(const Config& config) {
-  return config.conv_dim() + config.linear_v_dim() + 2 * config.linear_v_heads;
-}
-std::int64_t full_projections(const Config& config) {
-  return 2 * config.q_dim() + 2 * config.kv_dim();
 }
 
 }  // namespace
@@ -139,8 +123,8 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
     fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
-  const std::vector<FunctionConstant> constants = gemv_constants(
-      shape, gemv.norm != nullptr, gemv.epilogue, exceeds_stage(shape, matrix));
+  const std::vector<FunctionConstant> constants =
+      gemv_constants(shape, gemv.norm != nullptr, gemv.epilogue, exceeds_stage(shape, matrix));
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
   const std::uint32_t rows_a_group = shape.rows * (shape.simdgroups / shape.split);
   commands.dispatch(device.kernel("gemv_" + kernel_suffix(matrix.format), constants),
@@ -249,16 +233,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
 
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
                        std::int64_t capacity, std::uint32_t parts) const {
-  const AttentionArgs args{.heads = narrow(config_.attention_heads),
-                           .kv_heads = narrow(config_.kv_heads),
-                           .head_dim = narrow(config_.head_dim),
-                           .rotary_dim = narrow(config_.rotary_dim),
-                           .capacity = narrow(capacity),
-                           .k_offset = narrow(2 * config_.q_dim()),
-                           .v_offset = narrow(2 * config_.q_dim() + config_.kv_dim()),
-                           .parts = parts,
-                           .epsilon = static_cast<float>(config_.rms_norm_eps),
-                           .scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim))};
+  const AttentionArgs args = attention_args(config_, capacity, parts);
   const std::uint32_t simdgroups = mixer_simdgroups(device_).attention;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},

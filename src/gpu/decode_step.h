@@ -47,8 +47,8 @@ struct Gemv {
   float epsilon = 0;           ///< of the norm
 };
 
-/// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a shape
-/// that does not fit the stage.
+/// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a
+/// shape that does not fit the stage.
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none);
 

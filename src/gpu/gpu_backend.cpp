@@ -1,6 +1,8 @@
 #include "gpu/gpu_backend.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "gpu/kernels/kernel_args.h"
 #include "support/fail.h"
@@ -37,7 +39,9 @@ class GpuBackend final : public Backend {
         weights_(load(*device_, config_, weights, options)),
         work_(*device_, config_),
         kv_(options.kv),
-        recorder_(*device_, config_, *weights_, work_, kv_, options.gemv) {}
+        gemm_(options.gemm),
+        recorder_(*device_, config_, *weights_, work_, kv_, options.gemv),
+        head_(recorder_.head()) {}
 
   [[nodiscard]] std::string description() const override { return device_->description(); }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
@@ -55,17 +59,20 @@ class GpuBackend final : public Backend {
                std::span<float> out) override {
     auto& own = dynamic_cast<GpuState&>(state);
     check_forward(*this, own, tokens, which, out);
-    const auto vocab = static_cast<std::size_t>(config_.vocab_size);
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const lattice_gpu::StepState step{tokens[i], static_cast<std::int32_t>(own.position())};
-      work_.step->upload(std::span(&step, 1));
-      const bool last = i + 1 == tokens.size();
-      const bool with_head = which == Logits::kAll || (which == Logits::kLast && last);
-      device_->submit(step_of(own, with_head));
-      if (with_head) {
-        work_.logits->download(out.subspan(which == Logits::kAll ? i * vocab : 0, vocab));
+    const std::size_t stride = which == Logits::kAll ? static_cast<std::size_t>(config_.vocab_size) : 0;
+    while (!tokens.empty()) {
+      const auto count = static_cast<std::int64_t>(tokens.size());
+      const std::int64_t taken = count < kMinPrefill ? 1 : std::min(count, kPrefillRows);
+      const Logits wanted = which == Logits::kLast && taken < count ? Logits::kNone : which;
+      const auto piece = tokens.first(static_cast<std::size_t>(taken));
+      if (taken == 1) {
+        decode(own, piece.front(), wanted, out);
+      } else {
+        prefill(own, piece, wanted, out);
       }
-      own.advance();
+      own.advance(taken);
+      tokens = tokens.subspan(piece.size());
+      out = out.subspan(piece.size() * stride);
     }
     device_->wait();
   }
@@ -76,6 +83,70 @@ class GpuBackend final : public Backend {
   }
 
  private:
+  void decode(GpuState& state, std::int32_t token, Logits which, std::span<float> out) {
+    const lattice_gpu::StepState step{token, static_cast<std::int32_t>(state.position())};
+    work_.step->upload(std::span(&step, 1));
+    device_->submit(step_of(state, which != Logits::kNone));
+    if (which != Logits::kNone) download_logits(out);
+  }
+
+  /// A piece of a prompt: up to kPrefillRows tokens.
+  void prefill(GpuState& state, std::span<const std::int32_t> tokens, Logits which, std::span<float> out) {
+    if (prefill_ == nullptr) prefill_ = std::make_unique<Prefill>(*this);
+    const auto count = static_cast<std::uint32_t>(tokens.size());
+    const lattice_gpu::PromptSpan span{static_cast<std::int32_t>(state.position()),
+                                       static_cast<std::int32_t>(count)};
+    prefill_->work.span->upload(std::span(&span, 1));
+    prefill_->work.tokens->upload(tokens);
+    const std::uint32_t rows = prefill_rows(count);
+    std::unique_ptr<Commands>& commands = state.piece(rows);
+    if (commands == nullptr) commands = prefill_->recorder.layers(state, rows);
+    device_->submit(*commands);
+    if (which == Logits::kLast) download_head(out);
+    if (which == Logits::kAll) prefill_->download_all(*this, count, out);
+  }
+
+  /// The logits behind what stands in Workspace::hidden.
+  void download_head(std::span<float> out) {
+    device_->submit(*head_);
+    download_logits(out);
+  }
+  void download_logits(std::span<float> out) {
+    work_.logits->download(out.first(static_cast<std::size_t>(config_.vocab_size)));
+  }
+
+  /// What prompts need beside a decode step's buffers; made for the first of them.
+  struct Prefill {
+    explicit Prefill(const GpuBackend& backend)
+        : work(*backend.device_, backend.config_),
+          recorder(*backend.device_, backend.config_, *backend.weights_, backend.work_, work, backend.kv_,
+                   backend.gemm_) {}
+
+    /// The logits of every token of the piece, kLogitRows at a time.
+    void download_all(const GpuBackend& backend, std::uint32_t tokens, std::span<float> out) {
+      const auto vocab = static_cast<std::size_t>(backend.config_.vocab_size);
+      if (logits == nullptr) {
+        logits = backend.device_->allocate(kLogitRows * vocab * sizeof(float));
+        final_norm = recorder.final_norm();
+        for (std::uint32_t first = 0; first < kPrefillRows; first += kLogitRows)
+          heads.push_back(recorder.head(first, *logits));
+      }
+      backend.device_->submit(*final_norm);
+      for (std::uint32_t first = 0; first < tokens; first += kLogitRows) {
+        backend.device_->submit(*heads[first / kLogitRows]);
+        backend.device_->wait();
+        const std::size_t count = std::min<std::size_t>(tokens - first, kLogitRows);
+        logits->download(out.subspan(first * vocab, count * vocab));
+      }
+    }
+
+    PrefillWorkspace work;
+    PrefillRecorder recorder;
+    std::unique_ptr<Buffer> logits;  // [kLogitRows, vocab_size]
+    std::unique_ptr<Commands> final_norm;
+    std::vector<std::unique_ptr<Commands>> heads;  // by first token / kLogitRows
+  };
+
   const Commands& step_of(GpuState& state, bool with_head) {
     const std::uint32_t parts = work_.sharing.parts(state.position());
     std::unique_ptr<Commands>& step = state.step(parts, with_head);
@@ -88,7 +159,10 @@ class GpuBackend final : public Backend {
   const std::unique_ptr<GpuWeights> weights_;
   const Workspace work_;
   const KvFormat kv_;
+  const GemmShape gemm_;
   const StepRecorder recorder_;
+  const std::unique_ptr<Commands> head_;
+  std::unique_ptr<Prefill> prefill_;
 };
 
 }  // namespace

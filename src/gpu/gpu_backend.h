@@ -5,6 +5,7 @@
 #include "gpu/decode_step.h"
 #include "gpu/device.h"
 #include "gpu/gpu_state.h"
+#include "gpu/prefill_step.h"
 #include "model/backend.h"
 #include "model/weights.h"
 #include "support/progress.h"
@@ -15,12 +16,13 @@ struct GpuOptions {
   bool exact = false;  ///< weights of formats that the kernels have not become F32 rather than F16
   KvFormat kv = KvFormat::kF32;
   GemvChooser gemv;  ///< empty: choose_gemv_shape()
+  GemmShape gemm;
   Progress progress;  ///< of the repacking at load
 };
 
-/// The forward pass on a device: recorded once, replayed for every token, of a prompt too. Repacks the
-/// matrices, so `weights` need not outlive the call. Throws Error(kUsage) for dimensions that the kernels are
-/// not written for.
+/// The forward pass on a device: a decode step recorded once and replayed for every token, and prompts in
+/// pieces (prefill_step.h). Repacks the matrices, so `weights` need not outlive the call. Throws
+/// Error(kUsage) for dimensions that the kernels are not written for.
 [[nodiscard]] std::unique_ptr<Backend> make_gpu_backend(std::unique_ptr<Device> device, const Config& config,
                                                         const Weights& weights,
                                                         const GpuOptions& options = {});

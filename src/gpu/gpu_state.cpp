@@ -20,7 +20,8 @@ void copy(const Buffer& from, Buffer& to, std::size_t offset, std::size_t bytes)
 constexpr float kMadeUpInput = 1.0f;
 constexpr float kMadeUpDelta = 0.05f;
 
-/// Random numbers in [−size, size), as many as one would notice repeating, to fill buffers of any length with.
+/// Random numbers in [−size, size), as many as one would notice repeating, to fill buffers of any length
+/// with.
 class MadeUpBytes {
  public:
   MadeUpBytes(float size, KvFormat format, std::uint64_t seed) {

@@ -18,7 +18,7 @@ enum class KvFormat : std::uint8_t { kF32, kF16 };
   return format == KvFormat::kF16 ? 2 : 4;
 }
 
-/// One sequence in device memory, and the decode steps that were recorded for its buffers. Must not outlive
+/// One sequence in device memory, and what was recorded for its buffers. Must not outlive
 /// the backend that made it.
 class GpuState final : public State {
  public:
@@ -39,12 +39,14 @@ class GpuState final : public State {
   bool make_up(std::int64_t position, std::uint64_t seed) override;
 
   [[nodiscard]] const LayerMemory& layer(std::size_t index) const noexcept { return layers_[index]; }
-  void advance() noexcept { ++position_; }
+  void advance(std::int64_t tokens = 1) noexcept { position_ += tokens; }
   /// The step recorded for so many parts of the keys, with the output head or without; null before it is
   /// recorded.
   [[nodiscard]] std::unique_ptr<Commands>& step(std::uint32_t parts, bool with_head) {
     return steps_[{parts, with_head}];
   }
+  /// The same for a prompt's piece, by the rows that it is recorded for.
+  [[nodiscard]] std::unique_ptr<Commands>& piece(std::uint32_t rows) { return pieces_[rows]; }
 
  private:
   Device& device_;
@@ -54,6 +56,7 @@ class GpuState final : public State {
   std::int64_t position_ = 0;
   std::vector<LayerMemory> layers_;
   std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> steps_;
+  std::map<std::uint32_t, std::unique_ptr<Commands>> pieces_;
 };
 
 }  // namespace lattice::gpu

@@ -57,8 +57,8 @@ class Backend {
   /// and each of which waits for the one before. 0 where the work is not divided.
   [[nodiscard]] virtual std::int64_t phases() const noexcept { return 0; }
 
-  /// Bytes a second that the memory which it computes in moves, measured now by a copy, read and written bytes
-  /// counted; 0 where that is the host's own memory.
+  /// Bytes a second that the memory which it computes in moves, measured now by a copy, read and written
+  /// bytes counted; 0 where that is the host's own memory.
   [[nodiscard]] virtual double measure_bandwidth() { return 0; }
 
   /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory

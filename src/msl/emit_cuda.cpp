@@ -46,8 +46,8 @@ class CudaEmitter {
         *constant.function_constant, type, constant.name, defined_flag(constant.name));
   }
 
-  /// One kernel's entry point. What a `constant T&` refers to comes by value, from the launch itself: no load from
-  /// memory stands between a kernel's start and its arguments.
+  /// One kernel's entry point. What a `constant T&` refers to comes by value, from the launch itself: no load
+  /// from memory stands between a kernel's start and its arguments.
   [[nodiscard]] std::string entry(std::size_t index) const {
     const Kernel& kernel = module_.kernels[index];
     const KernelFunction& function = module_.function_of(kernel);

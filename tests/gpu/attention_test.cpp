@@ -1,7 +1,7 @@
+#include "gpu/attention_reference.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/rotary_tables.h"
-#include "support/float16.h"
 
 namespace lattice::gpu {
 namespace {
@@ -19,40 +19,6 @@ struct Shape {
   bool half;
   std::int32_t position;
 };
-
-constexpr double kTheta = 1e6;
-constexpr float kEpsilon = 1e-6f;
-
-/// RMSNorm and rotary embedding of one head.
-std::vector<double> norm_and_rotate(std::span<const float> in, const std::vector<float>& weight,
-                                    std::uint32_t rotary_dim, std::int32_t position) {
-  double squares = 0;
-  for (const float x : in) squares += double{x} * x;
-  const double factor = 1 / std::sqrt(squares / static_cast<double>(in.size()) + kEpsilon);
-  std::vector<double> out;
-  for (std::size_t i = 0; i < in.size(); ++i) out.push_back(in[i] * factor * weight[i]);
-  for (std::size_t i = 0; i < rotary_dim / 2; ++i) {
-    const double angle = position * std::pow(kTheta, -2.0 * static_cast<double>(i) / rotary_dim);
-    const double x = out[i], y = out[i + rotary_dim / 2];
-    out[i] = x * std::cos(angle) - y * std::sin(angle);
-    out[i + rotary_dim / 2] = y * std::cos(angle) + x * std::sin(angle);
-  }
-  return out;
-}
-
-std::vector<float> rounded(std::vector<float> values, bool half) {
-  if (half) {
-    for (float& x : values) x = f16_to_f32(f32_to_f16(x));
-  }
-  return values;
-}
-
-std::unique_ptr<Buffer> upload_cache(Device& device, const std::vector<float>& values, bool half) {
-  if (!half) return upload(device, values);
-  std::vector<std::uint16_t> bits;
-  for (const float x : values) bits.push_back(f32_to_f16(x));
-  return upload(device, bits);
-}
 
 void run_attention(SoftDevice& device, const Shape& shape) {
   Random random;

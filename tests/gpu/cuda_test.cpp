@@ -1,5 +1,5 @@
-// The CUDA device as far as it goes without one: what is said where it is missing, and that every kernel compiles. What
-// runs on a device is in conformance_test.cpp.
+// The CUDA device as far as it goes without one: what is said where it is missing, and that every kernel
+// compiles. What runs on a device is in conformance_test.cpp.
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -74,8 +74,9 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
       matrix.cols = rows == 1024 ? 12288 : 1024;
       matrix.row_chunks = matrix.cols / chunk_cols(type);
       const GemvShape shape = choose_gemv_shape(132, matrix);
-      const auto compiled = compile(with, "gemv_" + kernel_suffix(type),
-                                    gemv_constants(shape, rows != 1024, rows == 1024 ? 1 : 2, exceeds_stage(shape, matrix)));
+      const auto compiled =
+          compile(with, "gemv_" + kernel_suffix(type),
+                  gemv_constants(shape, rows != 1024, rows == 1024 ? 1 : 2, exceeds_stage(shape, matrix)));
       EXPECT_GT(compiled.image.size(), 1000u);
       EXPECT_TRUE(compiled.waits);
     }
@@ -86,8 +87,7 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
 TEST_F(CudaCompiler, TakesTheMixersForEveryReleasedShape) {
   for (const cuda::Capability capability : {cuda::Capability{8, 0}, cuda::Capability{9, 0}}) {
     const cuda::KernelCompiler with = compiler(capability);
-    EXPECT_EQ(compile(with, "gdn_step", gdn_constants(16, 32)).waits,
-              capability.major >= 9);
+    EXPECT_EQ(compile(with, "gdn_step", gdn_constants(16, 32)).waits, capability.major >= 9);
     for (const std::uint32_t group : {4u, 6u}) {
       const std::vector<FunctionConstant> constants = {
           {LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_GROUP, group}, {LATTICE_FC_LANE_DIMS, 8}};

@@ -1,35 +1,13 @@
-#include <cstring>
-
 #include "gpu/decode_step.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/stored_matrix.h"
 #include "lattice/error.hpp"
-#include "quant/blocks.h"
 
 namespace lattice::gpu {
 namespace {
 
 constexpr float kEpsilon = 1e-5f;
-
-/// A matrix as a checkpoint stores it.
-struct StoredMatrix {
-  StoredMatrix(DType type, std::int64_t rows, std::int64_t cols, Random& random)
-      : bytes(static_cast<std::size_t>(rows * cols / block_elements(type) * block_bytes(type))),
-        view{type, rows, cols, bytes.data(), {}} {
-    quantize_blocks(type, random.floats(static_cast<std::size_t>(rows * cols)), bytes.data());
-  }
-  StoredMatrix(const StoredMatrix&) = delete;
-  StoredMatrix& operator=(const StoredMatrix&) = delete;
-
-  [[nodiscard]] std::vector<float> row(std::int64_t index) const {
-    std::vector<float> out(static_cast<std::size_t>(view.cols));
-    dequantize_row(view, index, out);
-    return out;
-  }
-
-  std::vector<std::byte> bytes;
-  MatrixView view;
-};
 
 struct Shape {
   DType type;
@@ -93,12 +71,6 @@ void run_gemv(SoftDevice& device, const Shape& shape) {
     }
   }
   expect_near(download(*y_buffer), expected, 1e-5);
-}
-
-constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
-
-bool is_block(DType type) {
-  return block_elements(type) > 1;
 }
 
 TEST(Gemv, HoldsForEveryFormatAndOddSizes) {

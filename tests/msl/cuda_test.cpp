@@ -1,5 +1,7 @@
 // What emit_cuda() writes, and CUDA's metal_stdlib, through NVRTC's compiler. Nothing runs; where there is no
 // CUDA toolkit, nothing is compiled.
+#include <filesystem>
+
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -79,6 +81,17 @@ class Cuda : public testing::Test {
 TEST_F(Cuda, Kernels) {
   for (const char* name : {"vector_add", "reductions", "matmul", "quantised_gemv", "histogram"}) {
     expect_compiles(parse_file(std::string(LATTICE_SOURCE_DIR) + "/tests/data/msl/" + name + ".metal"));
+  }
+}
+/// The engine's own kernels, as a prompt and a decode step specialise them.
+TEST_F(Cuda, TheEnginesKernels) {
+  const std::vector<std::string> constants = {"-DLATTICE_FC_0=4",   "-DLATTICE_FC_1=1",  "-DLATTICE_FC_2=4",
+                                              "-DLATTICE_FC_3=2",   "-DLATTICE_FC_4=1",  "-DLATTICE_FC_5=2",
+                                              "-DLATTICE_FC_6=4",   "-DLATTICE_FC_7=8",  "-DLATTICE_FC_16=64",
+                                              "-DLATTICE_FC_17=64", "-DLATTICE_FC_18=2", "-DLATTICE_FC_19=2"};
+  const std::filesystem::path kernels = std::string(LATTICE_SOURCE_DIR) + "/src/gpu/kernels";
+  for (const auto& entry : std::filesystem::directory_iterator(kernels)) {
+    if (entry.path().extension() == ".metal") expect_compiles(parse_file(entry.path()), constants);
   }
 }
 TEST_F(Cuda, FunctionConstants) {

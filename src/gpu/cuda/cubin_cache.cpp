@@ -43,8 +43,7 @@ std::optional<fs::path> CubinCache::default_folder() {
   };
   // The specification has it that a relative path is ignored.
   if (const fs::path base = variable("XDG_CACHE_HOME"); base.is_absolute()) return base / "lattice" / "cuda";
-  if (const fs::path home = variable("HOME"); home.is_absolute())
-    return home / ".cache" / "lattice" / "cuda";
+  if (const fs::path home = variable("HOME"); home.is_absolute()) return home / ".cache" / "lattice" / "cuda";
   return std::nullopt;
 }
 

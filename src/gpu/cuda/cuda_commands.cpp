@@ -33,20 +33,23 @@ void CudaBuffer::upload(std::size_t offset, std::span<const std::byte> from) {
   check_range(offset, from.size());
   if (from.empty()) return;
   // Memory that is not page-locked is copied away before this returns, so `from` is free at once.
-  check(session_.use(), session_.use().copy_to_device(address_ + offset, from.data(), from.size(), session_.stream()),
+  check(session_.use(),
+        session_.use().copy_to_device(address_ + offset, from.data(), from.size(), session_.stream()),
         "copying to the device");
 }
 
 void CudaBuffer::download(std::size_t offset, std::span<std::byte> to) const {
   check_range(offset, to.size());
   if (to.empty()) return;
-  check(session_.use(), session_.use().copy_to_host(to.data(), address_ + offset, to.size(), session_.stream()),
+  check(session_.use(),
+        session_.use().copy_to_host(to.data(), address_ + offset, to.size(), session_.stream()),
         "copying from the device");
   session_.wait();
 }
 
 void CudaBuffer::clear() {
-  check(session_.use(), session_.use().fill_bytes(address_, 0, bytes(), session_.stream()), "clearing memory");
+  check(session_.use(), session_.use().fill_bytes(address_, 0, bytes(), session_.stream()),
+        "clearing memory");
 }
 
 CudaKernel::CudaKernel(const Session& session, const CompiledKernel& compiled, std::size_t place,
@@ -120,8 +123,9 @@ GraphNode CudaCommands::add_kernel(const Driver& driver, Graph graph, const Node
 
   const msl::Size3 groups = node.grid.threadgroups();
   const msl::Size3& group = node.grid.threadgroup;
-  const KernelNodeParams params{node.kernel->function(), groups[0], groups[1], groups[2], group[0], group[1],
-                                group[2], 0, values.data(), nullptr, nullptr, nullptr};
+  const KernelNodeParams params{
+      node.kernel->function(), groups[0], groups[1], groups[2], group[0], group[1], group[2], 0,
+      values.data(),           nullptr,   nullptr,   nullptr};
   GraphNode out = nullptr;
   check(driver, driver.graph_add_kernel(&out, graph, nullptr, 0, &params), "recording a dispatch");
   return out;

@@ -163,7 +163,8 @@ double CudaDevice::measure_copy_bandwidth() {
   for (int i = 0; i < kCopies; ++i) {
     float milliseconds = 0;
     (void)driver_.event_record(events[0], session_.stream());
-    check(session_.use(), driver_.copy_on_device(to.address(), from.address(), kBytes, session_.stream()), "copying");
+    check(session_.use(), driver_.copy_on_device(to.address(), from.address(), kBytes, session_.stream()),
+          "copying");
     (void)driver_.event_record(events[1], session_.stream());
     session_.wait();
     check(driver_, driver_.event_elapsed(&milliseconds, events[0], events[1]), "measuring");

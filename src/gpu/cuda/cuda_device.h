@@ -37,8 +37,8 @@ class Session {
   [[nodiscard]] Stream stream() const noexcept { return stream_; }
   void wait() const { check(use(), driver_.stream_synchronize(stream_), "running the kernels"); }
 
-  // What owners' destructors call: done as far as the device still answers. Memory goes when work that may use
-  // it is done.
+  // What owners' destructors call: done as far as the device still answers. Memory goes when work that may
+  // use it is done.
   void release(DevicePointer memory) const noexcept;
   void unload(Module module) const noexcept;
   void destroy(GraphExec exec) const noexcept;

@@ -98,9 +98,9 @@ DriverOrReason open_driver(std::string_view name) {
   const char* missing = load_functions(library, driver);
   if (driver.version != nullptr) (void)driver.version(&driver.driver_version);
   if (missing != nullptr || driver.driver_version < kOldestVersion) {
-    out.reason = fmt::format(
-        "the driver is for CUDA {}.{}, and {}.{} is the oldest that serves", driver.driver_version / 1000,
-        driver.driver_version % 1000 / 10, kOldestVersion / 1000, kOldestVersion % 1000 / 10);
+    out.reason = fmt::format("the driver is for CUDA {}.{}, and {}.{} is the oldest that serves",
+                             driver.driver_version / 1000, driver.driver_version % 1000 / 10,
+                             kOldestVersion / 1000, kOldestVersion % 1000 / 10);
     if (missing != nullptr) out.reason += fmt::format(" ({} is missing)", missing);
     return out;
   }

@@ -126,8 +126,7 @@ class Compilation {
     for (const std::string& option : options) raw.push_back(option.c_str());
     if (nvrtc_.compile(program_, static_cast<int>(raw.size()), raw.data()) == 0) return;
     constexpr std::size_t kLongestMessage = 2000;
-    fail("cuda: a kernel does not compile: {}",
-         take(nvrtc_.log_size, nvrtc_.log).substr(0, kLongestMessage));
+    fail("cuda: a kernel does not compile: {}", take(nvrtc_.log_size, nvrtc_.log).substr(0, kLongestMessage));
   }
   [[nodiscard]] std::string ptx() const { return take(nvrtc_.ptx_size, nvrtc_.ptx); }
   [[nodiscard]] std::string cubin() const { return take(nvrtc_.cubin_size, nvrtc_.cubin); }

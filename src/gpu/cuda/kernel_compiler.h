@@ -11,8 +11,8 @@ namespace lattice::gpu::cuda {
 
 /// A kernel for one architecture, its function constants fixed.
 struct CompiledKernel {
-  std::string image;      ///< a cubin, or PTX for devices newer than the compiler; ends with a zero byte
-  bool waits = false;     ///< it calls lattice_wait_for_inputs(), so that it may start early
+  std::string image;       ///< a cubin, or PTX for devices newer than the compiler; ends with a zero byte
+  bool waits = false;      ///< it calls lattice_wait_for_inputs(), so that it may start early
   bool is_cached = false;  ///< came from the disk
 };
 

@@ -1,4 +1,4 @@
-// The residual stream of a decode step begins with a row of the embedding.
+// The residual stream begins with a row of the embedding, for each token.
 
 #include <metal_stdlib>
 
@@ -9,16 +9,15 @@
 using namespace metal;
 using namespace lattice_gpu;
 
-/// Row step.token of quants [vocab_size, row_chunks] → hidden [cols]. Threads: at least row_chunks.
+namespace lattice_gpu {
+
+/// Columns of one chunk of row `token` of quants [vocab_size, row_chunks] → hidden [cols].
 template <typename Format>
-[[kernel]] void embed(device const StepState& step [[buffer(0)]], device const uint4* quants [[buffer(1)]],
-                      device const half* scales [[buffer(2)]], device float* hidden [[buffer(3)]],
-                      constant EmbedArgs& args [[buffer(4)]], uint chunk [[thread_position_in_grid]]) {
-  lattice_allow_next();
-  if (chunk >= args.row_chunks) return;
-  const uint token = uint(step.token) < args.vocab_size ? uint(step.token) : 0;
+void copy_chunk(device const uint4* quants, device const half* scales, constant EmbedArgs& args, int token, uint chunk,
+                device float* hidden) {
+  const uint row = uint(token) < args.vocab_size ? uint(token) : 0;
   float values[Format::kCols];
-  Format::unpack(Format::load(quants + ulong(token) * args.row_chunks, scales + ulong(token) * args.row_blocks, chunk),
+  Format::unpack(Format::load(quants + ulong(row) * args.row_chunks, scales + ulong(row) * args.row_blocks, chunk),
                  values);
   for (uint i = 0; i < Format::kCols; ++i) {
     const uint at = chunk * Format::kCols + i;
@@ -26,12 +25,36 @@ template <typename Format>
   }
 }
 
-#define LATTICE_EMBED(name, format)                                                                       \
-  template [[host_name(name)]] [[kernel]] void embed<format>(                                             \
-      device const StepState&, device const uint4*, device const half*, device float*, constant EmbedArgs&, uint)
+}  // namespace lattice_gpu
 
-LATTICE_EMBED("embed_f32", FormatF32);
-LATTICE_EMBED("embed_f16", FormatF16);
-LATTICE_EMBED("embed_bf16", FormatBF16);
-LATTICE_EMBED("embed_q8_0", FormatQ8_0);
-LATTICE_EMBED("embed_q4_0", FormatQ4_0);
+/// Row step.token of quants → hidden [cols]. Threads: at least row_chunks.
+template <typename Format>
+[[kernel]] void embed(device const StepState& step [[buffer(0)]], device const uint4* quants [[buffer(1)]],
+                      device const half* scales [[buffer(2)]], device float* hidden [[buffer(3)]],
+                      constant EmbedArgs& args [[buffer(4)]], uint chunk [[thread_position_in_grid]]) {
+  lattice_allow_next();
+  if (chunk < args.row_chunks) copy_chunk<Format>(quants, scales, args, step.token, chunk, hidden);
+}
+
+/// Rows tokens[i] of quants → hidden [tokens, stride]. Threads: at least (row_chunks, tokens).
+template <typename Format>
+[[kernel]] void embed_prompt(device const PromptSpan& span [[buffer(0)]], device const int* tokens [[buffer(1)]],
+                             device const uint4* quants [[buffer(2)]], device const half* scales [[buffer(3)]],
+                             device float* hidden [[buffer(4)]], constant EmbedPromptArgs& args [[buffer(5)]],
+                             uint2 place [[thread_position_in_grid]]) {
+  if (place.x >= args.table.row_chunks || place.y >= uint(span.tokens)) return;
+  copy_chunk<Format>(quants, scales, args.table, tokens[place.y], place.x, hidden + ulong(place.y) * args.stride);
+}
+
+#define LATTICE_EMBED(name, format)                                                                       \
+  template [[host_name("embed_" name)]] [[kernel]] void embed<format>(                                    \
+      device const StepState&, device const uint4*, device const half*, device float*, constant EmbedArgs&, uint); \
+  template [[host_name("embed_prompt_" name)]] [[kernel]] void embed_prompt<format>(                      \
+      device const PromptSpan&, device const int*, device const uint4*, device const half*, device float*, \
+      constant EmbedPromptArgs&, uint2)
+
+LATTICE_EMBED("f32", FormatF32);
+LATTICE_EMBED("f16", FormatF16);
+LATTICE_EMBED("bf16", FormatBF16);
+LATTICE_EMBED("q8_0", FormatQ8_0);
+LATTICE_EMBED("q4_0", FormatQ4_0);

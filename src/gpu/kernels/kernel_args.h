@@ -58,6 +58,60 @@ struct AttentionArgs {
   float scale;         // 1/√head_dim
 };
 
+// What follows is for prompts: many tokens at once.
+
+/// The piece of a prompt that is being fed, in device memory, so that what was recorded for one piece serves
+/// every other: the kernels' grids are for as many rows as were recorded, and those past `tokens` do nothing.
+struct PromptSpan {
+  LATTICE_INT position;  // of the first token, in the sequence
+  LATTICE_INT tokens;
+};
+
+struct EmbedPromptArgs {
+  EmbedArgs table;
+  LATTICE_UINT stride;  // floats from one token's row to the next
+};
+
+struct RowsArgs {
+  LATTICE_UINT cols;
+  LATTICE_UINT in_stride;  // floats from one token's row to the next
+  LATTICE_UINT out_stride;
+  float epsilon;  // of the norm
+};
+
+struct GemmArgs {
+  LATTICE_UINT rows;        // of the matrix
+  LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
+  LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
+  LATTICE_UINT x_stride;    // floats from one token's vector to the next: a multiple of 32
+  LATTICE_UINT y_stride;
+  LATTICE_UINT first;  // the token whose result is y's first row
+};
+
+struct GdnPrefillArgs {
+  LATTICE_UINT k_heads;
+  LATTICE_UINT v_heads;
+  LATTICE_UINT head_dim;
+  LATTICE_UINT conv_kernel;
+  LATTICE_UINT tiled;  // as in GdnArgs
+  LATTICE_UINT z_offset;
+  LATTICE_UINT b_offset;
+  LATTICE_UINT a_offset;
+  float epsilon;            // of the gated norm
+  LATTICE_UINT stride;      // floats from one token's projections to the next
+  LATTICE_UINT out_stride;  // and of the output
+  LATTICE_UINT rows;  // tokens that the arrays between the kernels have room for: a multiple of the chunk
+  LATTICE_UINT padded_dim;  // head_dim, rounded up to a multiple of 8
+};
+
+struct AttentionPrefillArgs {
+  AttentionArgs heads;
+  LATTICE_UINT stride;  // floats from one token's projections to the next
+  LATTICE_UINT out_stride;
+};
+
+#define LATTICE_GDN_CHUNK 64  // tokens of a chunk of the delta rule
+
 // Function constants.
 #define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8
 #define LATTICE_FC_SPLIT 1       // simdgroups that share a row's columns
@@ -73,6 +127,11 @@ struct AttentionArgs {
 #define LATTICE_FC_TAPS 11       // of the causal convolution
 #define LATTICE_FC_K_HEADS 12    // of a linear layer
 #define LATTICE_FC_V_HEADS 13
+#define LATTICE_FC_TILE_TOKENS \
+  16  // of a GEMM's tile: a multiple of 8 · SIMD_TOKENS, at most 32 times it and 64
+#define LATTICE_FC_TILE_ROWS 17    // likewise, of SIMD_ROWS
+#define LATTICE_FC_SIMD_TOKENS 18  // simdgroups side by side along a tile's tokens
+#define LATTICE_FC_SIMD_ROWS 19    // and along its rows
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load together,
 // which therefore is SPLIT · UNROLL · 32 chunks at most.

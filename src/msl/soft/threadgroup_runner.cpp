@@ -36,8 +36,8 @@ ThreadgroupRunner::ThreadgroupRunner() : arena_(new std::byte[kArenaBytes]) {}
 ThreadgroupRunner::~ThreadgroupRunner() = default;
 
 const soft::Runtime& ThreadgroupRunner::runtime() noexcept {
-  static const soft::Runtime runtime = {on_threadgroup_barrier, on_simdgroup_barrier, on_collect,
-                                        on_threadgroup_variable, on_access};
+  static const soft::Runtime runtime = {
+      on_threadgroup_barrier, on_simdgroup_barrier, on_collect, on_threadgroup_variable, on_lane, on_access};
   return runtime;
 }
 
@@ -58,6 +58,10 @@ const soft::Collective* ThreadgroupRunner::on_collect(soft::Scope scope, const v
                                                       soft::Combine combine, const char* name,
                                                       soft::Site site, unsigned* lane) {
   return active_runner->collect(scope, value, bytes, combine, name, site, lane);
+}
+
+unsigned ThreadgroupRunner::on_lane() {
+  return active_runner->current_ % soft::kSimdWidth;
 }
 
 void* ThreadgroupRunner::on_threadgroup_variable(unsigned id, unsigned long bytes, unsigned long alignment) {

@@ -84,6 +84,7 @@ class ThreadgroupRunner {
                                             soft::Combine combine, const char* name, soft::Site site,
                                             unsigned* lane);
   static void* on_threadgroup_variable(unsigned id, unsigned long bytes, unsigned long alignment);
+  static unsigned on_lane();
   static void on_access(const volatile void* address, unsigned long bytes, soft::AccessKind kind,
                         const void* code);
 

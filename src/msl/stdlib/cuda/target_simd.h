@@ -103,18 +103,4 @@ template <Scope S> LATTICE_MSL_INLINE unsigned active_mask(unsigned& lane, const
   return group_mask<S>(__activemask());
 }
 
-LATTICE_MSL_INLINE unsigned enter_tile(const char*) { return current_lane(); }
-
-/// One value of every lane, readable by all: read() is called by the whole warp together.
-template <class T>
-class Exchange {
- public:
-  LATTICE_MSL_INLINE Exchange(const T& own, const char*) : own_(own) {}
-  LATTICE_MSL_INLINE unsigned lane() const { return current_lane(); }
-  LATTICE_MSL_INLINE T read(unsigned lane) const { return from_lane(0xffffffffu, own_, lane); }
-
- private:
-  T own_;
-};
-
 }  // namespace lattice_msl::target

@@ -66,6 +66,8 @@ struct Runtime {
                                Site site, unsigned* lane);
   /// The storage of a threadgroup variable: the same for all threads of a threadgroup.
   void* (*threadgroup_variable)(unsigned id, unsigned long bytes, unsigned long alignment);
+  /// The calling thread's place in its simdgroup.
+  unsigned (*lane)();
   /// Checking mode only: a memory access is about to happen. May not return.
   void (*access)(const volatile void* address, unsigned long bytes, AccessKind kind, const void* code);
 };
@@ -101,6 +103,6 @@ struct ModuleInfo {
   const char* const* variable_names;  // of threadgroup variables, by id
 };
 
-inline constexpr unsigned kAbiVersion = 1;
+inline constexpr unsigned kAbiVersion = 2;
 
 }  // namespace lattice::soft
