@@ -26,7 +26,8 @@ inline float2 rotation(device const float2* low, device const float2* high, uint
 }
 
 /// RMSNorm with `weight` (1 + w) and rotary embedding of one head, by one simdgroup: in [head_dim] → out
-/// [head_dim], at most 256. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on pass.
+/// [head_dim], at most 256. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on
+/// pass.
 inline void norm_and_rotate(device const float* in, device const float* weight, device const float2* low,
                             device const float2* high, constant AttentionArgs& args, uint position, uint lane,
                             threadgroup float* out) {
@@ -63,8 +64,9 @@ inline void norm_and_rotate(device const float* in, device const float* weight, 
 }
 
 /// Asks for what norm_and_rotate() reads beside its input.
-inline void prefetch_head_vectors(device const float* q_weight, device const float* k_weight, device const float2* low,
-                                  device const float2* high, constant AttentionArgs& args, uint position) {
+inline void prefetch_head_vectors(device const float* q_weight, device const float* k_weight,
+                                  device const float2* low, device const float2* high,
+                                  constant AttentionArgs& args, uint position) {
   lattice_prefetch(q_weight, args.head_dim * 4);
   lattice_prefetch(k_weight, args.head_dim * 4);
   const uint pairs = args.rotary_dim / 2;

@@ -33,7 +33,9 @@ struct FormatF32 {
   static constant constexpr const uint kCols = 4;
   static constant constexpr const bool kHasOffset = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) { return {lattice_load_streamed(quants + c), half(1.0f)}; }
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return {lattice_load_streamed(quants + c), half(1.0f)};
+  }
   static void unpack(Chunk chunk, thread float* out) {
     const float4 w = as_type<float4>(chunk.bits);
 #pragma unroll
@@ -49,7 +51,9 @@ struct FormatF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasOffset = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) { return {lattice_load_streamed(quants + c), half(1.0f)}; }
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return {lattice_load_streamed(quants + c), half(1.0f)};
+  }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -74,7 +78,9 @@ struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasOffset = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) { return {lattice_load_streamed(quants + c), half(1.0f)}; }
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return {lattice_load_streamed(quants + c), half(1.0f)};
+  }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {

@@ -38,8 +38,8 @@ struct GemvArgs {
 };
 
 struct GdnArgs {
-  LATTICE_UINT tiled;        // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
-  LATTICE_UINT z_offset;     // of z, b and a in a token's projections, in floats
+  LATTICE_UINT tiled;     // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
+  LATTICE_UINT z_offset;  // of z, b and a in a token's projections, in floats
   LATTICE_UINT b_offset;
   LATTICE_UINT a_offset;
   float epsilon;  // of the gated norm
@@ -133,8 +133,8 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_SIMD_TOKENS 18  // simdgroups side by side along a tile's tokens
 #define LATTICE_FC_SIMD_ROWS 19    // and along its rows
 
-// Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load together,
-// which therefore is SPLIT · UNROLL · 32 chunks at most.
+// Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
+// together, which therefore is SPLIT · UNROLL · 32 chunks at most.
 #define LATTICE_STAGE_COLS 4096
 
 #define LATTICE_EPILOGUE_STORE 0   // y = W x
