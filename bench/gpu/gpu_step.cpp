@@ -79,7 +79,7 @@ class Subject {
         state_(device, config_, context + 1, KvFormat::kF32) {
     state_.make_up(context, 1);
     const lattice_gpu::StepState step{1, static_cast<std::int32_t>(context)};
-    work_.step->upload(std::span(&step, 1));
+    state_.step_state().upload(std::span(&step, 1));
   }
 
   /// Seconds for a step: the best of a few runs.

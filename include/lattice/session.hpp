@@ -47,8 +47,11 @@ class LATTICE_API Session {
   /// Forgets all tokens and the snapshot.
   void reset();
 
- private:
+  /// Not for users of the library: what the layers above share.
   struct Impl;
+  [[nodiscard]] Impl& impl() const noexcept { return *impl_; }
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 

@@ -73,6 +73,11 @@ class Runner {
   [[nodiscard]] std::int32_t prompt_token(std::int64_t i) const;
   void measure_prefill();
   void measure_decode(State& state, std::int64_t context);
+  /// Decodes greedily after `token`, which becomes the last one, and leaves the logits behind it in logits_.
+  /// Returns the seconds that the host took to choose tokens.
+  double decode(State& state, std::int32_t& token, int steps);
+  /// The same by a device that draws tokens itself; the logits are to be had from stream_.
+  void decode_on_device(State& state, std::int32_t& token, int steps);
   /// Brings `state` to `context` tokens; returns whether they were made up.
   bool reach(State& state, std::int64_t context);
   void fit();
@@ -89,6 +94,7 @@ class Runner {
   std::int64_t steps_a_context_;
   Result result_;
   std::unique_ptr<OpenModel> model_;
+  std::unique_ptr<TokenStream> stream_;  // the last one, where the device draws tokens itself
   std::vector<float> logits_;
   LogitsHash hash_;
   std::vector<double> contexts_;  // of every repeat of every decode, for the fit
@@ -180,21 +186,42 @@ bool Runner::reach(State& state, std::int64_t context) {
   return false;
 }
 
+double Runner::decode(State& state, std::int32_t& token, int steps) {
+  double host = 0;
+  for (int i = 0; i < steps; ++i) {
+    model_->backend->forward(state, {&token, 1}, Backend::Logits::kLast, logits_);
+    const auto computed = Clock::now();
+    token = static_cast<std::int32_t>(std::ranges::max_element(logits_) - logits_.begin());
+    host += seconds_between(computed, Clock::now());
+  }
+  return host;
+}
+
+void Runner::decode_on_device(State& state, std::int32_t& token, int steps) {
+  DrawOptions options;
+  options.n_ids = model_->backend->config().vocab_size;
+  options.most = steps;  // so that nothing is computed ahead, which the next repeat would find done
+  if (stream_ != nullptr) stream_->settle({});
+  stream_ = model_->backend->stream(state, token, options);
+  for (int i = 0; i < steps; ++i) token = stream_->next();
+}
+
 void Runner::measure_decode(State& state, std::int64_t context) {
   Decode out;
   out.context = context;
   out.made_up = reach(state, context);
   std::int32_t token = prompt_token(context);
-  const auto step = [&] {
-    model_->backend->forward(state, {&token, 1}, Backend::Logits::kLast, logits_);
-    const auto computed = Clock::now();
-    token = static_cast<std::int32_t>(std::ranges::max_element(logits_) - logits_.begin());
-    return computed;
+  const bool on_device = model_->backend->has_streams();
+  const auto run_steps = [&](int steps) {
+    if (!on_device) return decode(state, token, steps);
+    decode_on_device(state, token, steps);
+    return 0.0;
   };
-  for (int i = 0; i < kWarmUpSteps; ++i) step();
+  run_steps(kWarmUpSteps);
 
   const std::int64_t all_steps = std::int64_t{options_.repeats} * options_.steps;
   const std::int64_t phases_before = model_->backend->phases();
+  const std::int64_t dispatches_before = model_->backend->dispatches();
   double host = 0;
   // A virtual machine's bandwidth changes within seconds, so every repeat is held against what memory gives
   // right before and after it.
@@ -203,16 +230,17 @@ void Runner::measure_decode(State& state, std::int64_t context) {
     report("measuring decode", std::int64_t{r} * options_.steps, all_steps);
     const double middle = static_cast<double>(state.position()) + 0.5 * (options_.steps - 1);
     const auto start = Clock::now();
-    auto now = start;
-    for (int i = 0; i < options_.steps; ++i) {
-      const auto computed = step();
-      now = Clock::now();
-      host += seconds_between(computed, now);
-    }
-    out.seconds.values.push_back(seconds_between(start, now) / options_.steps);
+    host += run_steps(options_.steps);
+    out.seconds.values.push_back(seconds_between(start, Clock::now()) / options_.steps);
     contexts_.push_back(middle);
     seconds_.push_back(out.seconds.values.back());
     beside.push_back(memory_now());
+  }
+  const std::int64_t phases = model_->backend->phases() - phases_before;
+  const std::int64_t dispatches = model_->backend->dispatches() - dispatches_before;
+  if (on_device) {
+    stream_->settle(logits_);
+    stream_.reset();
   }
   hash_.add(logits_);
   report("measuring decode", all_steps, all_steps);
@@ -220,7 +248,8 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   const auto steps = static_cast<double>(all_steps);
   out.mean_context = static_cast<double>(state.position()) - 0.5 * (steps + 1);
   out.host_seconds = host / steps;
-  out.phases = static_cast<double>(model_->backend->phases() - phases_before) / steps;
+  out.phases = static_cast<double>(phases) / steps;
+  out.dispatches = static_cast<double>(dispatches) / steps;
 
   const Config& config = model_->backend->config();
   const ModelInfo& info = model_->info;

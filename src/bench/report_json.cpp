@@ -31,6 +31,7 @@ Json decode_json(const Decode& decode) {
   out["bytes"] = decode.bytes;
   out["flop"] = decode.flop;
   out["phases"] = decode.phases;
+  out["dispatches"] = decode.dispatches;
   out["bandwidth"] = decode.bandwidth;
   out["mbu"] = decode.mbu;
   out["fixed_s"] = decode.fixed_seconds;

@@ -63,7 +63,9 @@ void print_decode(Out& out, const Result& result) {
           result.fit->intercept * 1e3, result.fit->slope * 1e9);
   }
   const Decode& first = result.decode.front();
-  print(out, "phases   {:.0f} a token\n", first.phases);
+  print(out, "phases   {:.0f} a token", first.phases);
+  if (first.dispatches > 0) print(out, ", {:.0f} dispatches", first.dispatches);
+  print(out, "\n");
   if (std::ranges::any_of(result.decode, &Decode::made_up)) {
     print(out, "context  made up: random keys, values and state, not fed tokens\n");
   }

@@ -35,12 +35,6 @@ Model::Impl::Impl(const std::filesystem::path& path_given, const LoadOptions& op
   }
 }
 
-void Model::Impl::forward(State& state, std::span<const Token> tokens, Backend::Logits which,
-                          std::span<float> out) {
-  const std::lock_guard lock(forward_mutex_);
-  backend->forward(state, tokens, which, out);
-}
-
 std::span<const Token> Model::Impl::eos_tokens() const noexcept {
   std::call_once(eos_once_, [this] {
     eos_ = config.eos_token_ids;

@@ -16,12 +16,16 @@
 namespace lattice {
 
 /// What the copies of a Model share. Everything but the backend is constant after loading (what is read
-/// lazily locks for itself), and the backend is only stepped through forward().
+/// lazily locks for itself), and the backend computes in with_backend() alone.
 struct Model::Impl {
   Impl(const std::filesystem::path& path, const LoadOptions& options);
 
-  /// Backend::forward, one call at a time: a backend has one workspace.
-  void forward(State& state, std::span<const Token> tokens, Backend::Logits which, std::span<float> out);
+  /// Calls `use` with the backend, one caller at a time: a backend has one workspace.
+  template <typename Use>
+  auto with_backend(Use use) {
+    const std::lock_guard lock(backend_mutex_);
+    return use(*backend);
+  }
 
   /// Ids that end a text, ascending. Reads the tokenizer of a chat model when it is first called.
   [[nodiscard]] std::span<const Token> eos_tokens() const noexcept;
@@ -37,7 +41,7 @@ struct Model::Impl {
   TextAssets text;
 
  private:
-  std::mutex forward_mutex_;
+  std::mutex backend_mutex_;
   mutable std::once_flag eos_once_;
   mutable std::vector<Token> eos_;
 };

@@ -1,10 +1,9 @@
 #include "lattice/session.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
-#include "engine/model_impl.h"
+#include "engine/session_impl.h"
 #include "support/fail.h"
 
 namespace lattice {
@@ -20,37 +19,11 @@ bool is_prefix(const std::vector<Token>& of, std::span<const Token> tokens) {
 
 }  // namespace
 
-struct Session::Impl {
-  /// A position of the sequence: what the model remembers there, and what it says comes next.
-  struct Point {
-    std::unique_ptr<State> state;
-    std::vector<Token> tokens;
-    std::vector<float> logits;  // [vocab_size]
-    bool has_logits = false;    // whether `logits` are those that follow the last of `tokens`
+Session::Impl::Impl(Model owner, std::int64_t capacity) : model(std::move(owner)) {
+  now.state = model.impl().backend->new_state(capacity);
+  now.logits.resize(static_cast<std::size_t>(model.vocab_size()));
+}
 
-    /// Whether feeding what is missing turns this into `wanted`, with its logits.
-    [[nodiscard]] bool leads_to(std::span<const Token> wanted) const {
-      return is_prefix(tokens, wanted) && (has_logits || tokens.size() < wanted.size());
-    }
-    [[nodiscard]] Point clone() const { return {state->clone(), tokens, logits, has_logits}; }
-  };
-
-  Impl(Model owner, std::int64_t capacity) : model(std::move(owner)) {
-    now.state = model.impl().backend->new_state(capacity);
-    now.logits.resize(static_cast<std::size_t>(model.vocab_size()));
-  }
-
-  void check(std::span<const Token> added, std::int64_t position) const;
-  void feed(std::span<const Token> added, const ProgressCallback& progress);
-  void feed_piece(std::span<const Token> piece, bool is_last);
-  void forget();
-
-  Model model;  // first, so that it goes last: states refer to their backend
-  Point now;
-  std::optional<Point> snapshot;
-};
-
-/// Throws unless `added` can follow the first `position` tokens.
 void Session::Impl::check(std::span<const Token> added, std::int64_t position) const {
   if (added.empty()) fail_usage("no tokens were given");
   const std::int64_t capacity = now.state->capacity();
@@ -68,6 +41,7 @@ void Session::Impl::check(std::span<const Token> added, std::int64_t position) c
 }
 
 void Session::Impl::feed(std::span<const Token> added, const ProgressCallback& progress) {
+  settle(/*with_logits=*/false);
   const auto total = static_cast<std::int64_t>(added.size());
   for (std::size_t done = 0; done < added.size();) {
     const std::size_t count = std::min(kPiece, added.size() - done);
@@ -83,8 +57,10 @@ void Session::Impl::feed_piece(std::span<const Token> piece, bool is_last) {
   now.tokens.insert(now.tokens.end(), piece.begin(), piece.end());
   now.has_logits = false;
   try {
-    model.impl().forward(*now.state, piece, is_last ? Backend::Logits::kLast : Backend::Logits::kNone,
-                         is_last ? std::span<float>(now.logits) : std::span<float>());
+    model.impl().with_backend([&](Backend& backend) {
+      backend.forward(*now.state, piece, is_last ? Backend::Logits::kLast : Backend::Logits::kNone,
+                      is_last ? std::span<float>(now.logits) : std::span<float>());
+    });
   } catch (...) {
     forget();
     throw;
@@ -92,8 +68,60 @@ void Session::Impl::feed_piece(std::span<const Token> piece, bool is_last) {
   now.has_logits = is_last;
 }
 
+std::int64_t Session::Impl::sync(std::span<const Token> wanted, const ProgressCallback& progress) {
+  // Whether feeding what is missing turns a point into `wanted`, with its logits.
+  const auto leads = [&](const Point& point, bool can_have_logits) {
+    return is_prefix(point.tokens, wanted) && (can_have_logits || point.tokens.size() < wanted.size());
+  };
+  const bool now_leads = leads(now, now.has_logits || stream != nullptr);
+  const bool snapshot_leads = snapshot && leads(*snapshot, snapshot->has_logits);
+  if (snapshot_leads && (!now_leads || snapshot->tokens.size() > now.tokens.size())) {
+    stream.reset();
+    now = model.impl().with_backend([&](Backend&) { return snapshot->clone(); });
+  } else if (!now_leads) {
+    forget();
+  }
+  const std::size_t reused = now.tokens.size();
+  settle(/*with_logits=*/reused == wanted.size());
+  feed(wanted.subspan(reused), progress);
+  return static_cast<std::int64_t>(reused);
+}
+
+void Session::Impl::begin_stream(Token first, const DrawOptions& options) {
+  check({&first, 1}, static_cast<std::int64_t>(now.tokens.size()));
+  settle(/*with_logits=*/false);
+  stream =
+      model.impl().with_backend([&](Backend& backend) { return backend.stream(*now.state, first, options); });
+}
+
+Token Session::Impl::next_of_stream(Token fed) {
+  try {
+    drawn = model.impl().with_backend([&](Backend&) { return stream->next(); });
+  } catch (...) {
+    forget();
+    throw;
+  }
+  now.tokens.push_back(fed);
+  now.has_logits = false;
+  return drawn;
+}
+
+void Session::Impl::settle(bool with_logits) {
+  if (stream == nullptr) return;
+  try {
+    model.impl().with_backend(
+        [&](Backend&) { stream->settle(with_logits ? std::span(now.logits) : std::span<float>()); });
+  } catch (...) {
+    forget();
+    throw;
+  }
+  stream.reset();
+  now.has_logits = with_logits;
+}
+
 void Session::Impl::forget() {
-  now.state->reset();
+  stream.reset();
+  model.impl().with_backend([&](Backend&) { now.state->reset(); });
   now.tokens.clear();
   now.has_logits = false;
 }
@@ -124,24 +152,16 @@ void Session::feed(std::span<const Token> tokens, const ProgressCallback& progre
 
 std::int64_t Session::sync(std::span<const Token> tokens, const ProgressCallback& progress) {
   impl_->check(tokens, 0);
-  const std::optional<Impl::Point>& snapshot = impl_->snapshot;
-  const bool now_leads = impl_->now.leads_to(tokens);
-  const bool snapshot_leads = snapshot && snapshot->leads_to(tokens);
-  if (snapshot_leads && (!now_leads || snapshot->tokens.size() > impl_->now.tokens.size())) {
-    impl_->now = snapshot->clone();
-  } else if (!now_leads) {
-    impl_->forget();
-  }
-  const std::size_t reused = impl_->now.tokens.size();
-  impl_->feed(tokens.subspan(reused), progress);
-  return static_cast<std::int64_t>(reused);
+  return impl_->sync(tokens, progress);
 }
 
 void Session::take_snapshot() {
-  impl_->snapshot = impl_->now.clone();
+  impl_->settle(/*with_logits=*/true);
+  impl_->snapshot = impl_->model.impl().with_backend([&](Backend&) { return impl_->now.clone(); });
 }
 
 std::span<const float> Session::logits() const {
+  impl_->settle(/*with_logits=*/true);
   if (!impl_->now.has_logits) fail_usage("there are no logits: feed the session a token first");
   return impl_->now.logits;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/model_impl.h"
+#include "engine/session_impl.h"
 #include "generate/sampler.h"
 #include "generate/stop_matcher.h"
 #include "support/fail.h"
@@ -118,10 +119,17 @@ class Run {
 
   [[nodiscard]] Token draw() { return sampler_.draw(session_.logits(), session_.position()); }
 
+  /// Feeds a token and draws the next: the device does, where it can.
   Token step(Token token) {
     const Clock::time_point start = Clock::now();
-    session_.feed(token);
-    const Token next = draw();
+    Token next = 0;
+    if (session_.impl().has_streams()) {
+      const std::int64_t most = limit_.tokens - static_cast<std::int64_t>(out_.tokens.size());
+      next = session_.impl().step(token, [&] { return sampler_.draw_options(most); });
+    } else {
+      session_.feed(token);
+      next = draw();
+    }
     out_.decode_seconds += seconds_since(start);
     ++out_.decode_steps;
     return next;

@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "model/backend.h"
+
 namespace lattice {
 
 Penalties::Penalties(const Sampling& sampling, std::int64_t n_ids)
@@ -42,6 +44,17 @@ void Penalties::see_generated(Token token) {
   if (!is_known(token)) return;
   see(token);
   ++n_generated_[static_cast<std::size_t>(token)];
+}
+
+std::vector<std::uint32_t> Penalties::words() const {
+  std::vector<std::uint32_t> out(is_seen_.size());
+  for (const Token token : seen_) {
+    const auto id = static_cast<std::size_t>(token);
+    const auto generated = static_cast<std::uint32_t>(n_generated_[id]);
+    // The bit changes nothing where a token was generated, and says that it was seen where it was not.
+    out[id] = DrawOptions::kInPrompt | generated;
+  }
+  return out;
 }
 
 void Penalties::apply(std::span<float> logits) const {

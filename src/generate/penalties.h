@@ -25,6 +25,9 @@ class Penalties {
   void see_generated(Token token);
   /// Changes `logits`, [n_ids], in place.
   void apply(std::span<float> logits) const;
+  /// What was seen of each id, in words as DrawOptions::seen has them: for a device that applies the
+  /// penalties itself.
+  [[nodiscard]] std::vector<std::uint32_t> words() const;
 
  private:
   [[nodiscard]] bool is_known(Token token) const;

@@ -65,7 +65,9 @@ class Measurement {
   std::size_t read(std::size_t first, std::size_t last) {
     const std::size_t count = std::min(rows_, last - first);
     const std::span<float> rows(logits_.data(), count * vocab_size_);
-    impl_.forward(*state_, tokens_.subspan(first, count), Backend::Logits::kAll, rows);
+    impl_.with_backend([&](Backend& backend) {
+      backend.forward(*state_, tokens_.subspan(first, count), Backend::Logits::kAll, rows);
+    });
     for (std::size_t i = 0; i < count; ++i) {
       add(rows.subspan(i * vocab_size_, vocab_size_), first + i + 1);
     }

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "generate/philox.h"
+#include "model/damaged_logits.h"
 #include "support/fail.h"
 
 namespace lattice {
@@ -29,6 +30,13 @@ Sampler::Sampler(const Sampling& sampling, std::int64_t n_ids)
   column_scratch_.resize(column_max_.size());
   candidates_.reserve(n_ids_);
   scratch_.reserve(n_ids_);
+}
+
+DrawOptions Sampler::draw_options(std::int64_t most) const {
+  return {.sampling = sampling_,
+          .n_ids = static_cast<std::int64_t>(n_ids_),
+          .seen = penalties_.are_active() ? penalties_.words() : std::vector<std::uint32_t>(),
+          .most = most};
 }
 
 Token Sampler::draw(std::span<const float> logits, std::int64_t position) {
@@ -67,11 +75,10 @@ float Sampler::find_largest(std::span<const float> logits) {
   }
   if (is_bad != 0) {
     const auto bad = std::find_if(logits.begin(), logits.end(), [](float x) { return !(x < kInfinity); });
-    fail("the model's logit of token {} is {}: its weights, or the way they were converted, are damaged",
-         bad - logits.begin(), *bad);
+    fail_damaged_logit(bad - logits.begin(), *bad);
   }
   const float largest = *std::max_element(column_max_.begin(), column_max_.end());
-  if (largest == -kInfinity) fail("no token is left to draw: all logits are -inf");
+  if (largest == -kInfinity) fail_no_token();
   return largest;
 }
 

@@ -7,6 +7,7 @@
 #include "generate/penalties.h"
 #include "lattice/model.hpp"
 #include "lattice/sampling.hpp"
+#include "model/backend.h"
 
 namespace lattice {
 
@@ -23,6 +24,9 @@ class Sampler {
   void see_prompt(std::span<const Token> prompt) { penalties_.see_prompt(prompt); }
   /// Tells them that a token, drawn or forced, has become part of the text.
   void see_generated(Token token) { penalties_.see_generated(token); }
+
+  /// Draws by a device that goes on for `most` tokens as this would.
+  [[nodiscard]] DrawOptions draw_options(std::int64_t most) const;
 
   /// The token at `position` of the sequence: a pure function of `logits` (at least n_ids), the tokens seen,
   /// the seed and `position`. A logit of −∞ excludes its token; throws Error where all are, or one is +∞ or

@@ -17,7 +17,6 @@ using lattice_gpu::AttentionArgs;
 using lattice_gpu::EmbedArgs;
 using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
-using lattice_gpu::StepState;
 
 /// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a
 /// head of 128 is in registers at once, and that a core has its share of keys in flight.
@@ -37,13 +36,13 @@ std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
 
 Workspace::Workspace(Device& device, const Config& config)
     : sharing(KeySharing::of(device.cores(), config.kv_heads)),
-      step(device.allocate(sizeof(StepState))),
       hidden(floats(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
       mixed(floats(device, std::max(config.linear_v_dim(), config.q_dim()))),
       partial(floats(device, config.attention_heads * sharing.most_parts * (config.head_dim + 2))),
       activated(floats(device, config.intermediate_size)),
       logits(floats(device, config.vocab_size)),
+      sampling(device, config),
       none(floats(device, 1)) {
   const RotaryTables tables(config);
   low_angles = upload_vector(device, tables.low);
@@ -157,18 +156,40 @@ std::unique_ptr<Commands> StepRecorder::step(const GpuState& state, std::uint32_
   return commands;
 }
 
+std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint32_t parts,
+                                                     bool is_greedy) const {
+  std::unique_ptr<Commands> commands = step(state, parts);
+  commands->barrier();
+  record_sampling(device_, *commands, *work_.logits, work_.sampling, state, is_greedy);
+  return commands;
+}
+
+const Commands& StepRecorder::step_at(GpuState& state, std::int64_t position, bool with_head) const {
+  const std::uint32_t parts = work_.sharing.parts(position);
+  std::unique_ptr<Commands>& recorded = state.step(parts, with_head);
+  if (recorded == nullptr) recorded = with_head ? step(state, parts) : layers(state, parts);
+  return *recorded;
+}
+
+const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const {
+  const std::uint32_t parts = work_.sharing.parts(position);
+  std::unique_ptr<Commands>& recorded = state.drawing_step(parts, is_greedy);
+  if (recorded == nullptr) recorded = drawing_step(state, parts, is_greedy);
+  return *recorded;
+}
+
 void StepRecorder::record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const {
-  embed(commands);
+  embed(commands, state);
   for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
     const GpuLayer& layer = weights_.layers[i];
     commands.barrier();
     if (const auto* linear = std::get_if<GpuLinearMixer>(&layer.mixer)) {
       project_in(commands, linear->in, *layer.mixer_norm);
-      mix(commands, *linear, state.layer(i));
+      mix(commands, *linear, state, state.layer(i));
     } else {
       const auto& full = std::get<GpuFullMixer>(layer.mixer);
       project_in(commands, full.in, *layer.mixer_norm);
-      mix(commands, full, state.layer(i), state.capacity(), parts);
+      mix(commands, full, state, state.layer(i), parts);
     }
     commands.barrier();
     mlp(commands, layer);
@@ -183,12 +204,12 @@ void StepRecorder::record_head(Commands& commands) const {
                   .epsilon = static_cast<float>(config_.rms_norm_eps)});
 }
 
-void StepRecorder::embed(Commands& commands) const {
+void StepRecorder::embed(Commands& commands, const GpuState& state) const {
   const DeviceMatrix& matrix = weights_.embedding();
   const EmbedArgs args{narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.rows};
   commands.dispatch(device_.kernel("embed_" + kernel_suffix(matrix.format), {}),
-                    {*work_.step, *matrix.quants, matrix.scales != nullptr ? *matrix.scales : *work_.none,
-                     *work_.hidden, args},
+                    {state.step_state(), *matrix.quants,
+                     matrix.scales != nullptr ? *matrix.scales : *work_.none, *work_.hidden, args},
                     {ceil_div(matrix.row_chunks, kSimdWidth)}, kSimdWidth);
 }
 
@@ -207,7 +228,7 @@ void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix
   commands.barrier();
 }
 
-void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
+void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory) const {
   const std::int64_t z = config_.conv_dim();
   const std::int64_t b = z + config_.linear_v_dim();
@@ -223,7 +244,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
                                         {LATTICE_FC_K_HEADS, narrow(config_.linear_k_heads)},
                                         {LATTICE_FC_V_HEADS, narrow(config_.linear_v_heads)}};
   commands.dispatch(device_.kernel("gdn_step", constants),
-                    {*work_.step, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
+                    {state.step_state(), *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, args},
                     {narrow(config_.linear_v_heads)}, simdgroups * kSimdWidth);
   commands.barrier();
@@ -231,17 +252,17 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
        {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
 }
 
-void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
-                       std::int64_t capacity, std::uint32_t parts) const {
-  const AttentionArgs args = attention_args(config_, capacity, parts);
+void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
+                       const GpuState::LayerMemory& memory, std::uint32_t parts) const {
+  const AttentionArgs args = attention_args(config_, state.capacity(), parts);
   const std::uint32_t simdgroups = mixer_simdgroups(device_).attention;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};
   commands.dispatch(
       device_.kernel(kv_ == KvFormat::kF16 ? "attention_decode_f16" : "attention_decode_f32", constants),
-      {*work_.step, *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles, *work_.high_angles,
-       *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
+      {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,
+       *work_.high_angles, *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
       {parts, args.kv_heads}, simdgroups * kSimdWidth);
   commands.barrier();
   if (parts > 1) {

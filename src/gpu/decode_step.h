@@ -8,6 +8,7 @@
 #include "gpu/device.h"
 #include "gpu/gpu_state.h"
 #include "gpu/gpu_weights.h"
+#include "gpu/sampling_step.h"
 
 namespace lattice::gpu {
 
@@ -68,7 +69,6 @@ struct Workspace {
   Workspace(Device& device, const Config& config);
 
   KeySharing sharing;
-  std::unique_ptr<Buffer> step;        // StepState
   std::unique_ptr<Buffer> low_angles;  // see RotaryTables in rotary_tables.h
   std::unique_ptr<Buffer> high_angles;
   std::unique_ptr<Buffer> hidden;       // [hidden_size], the residual stream
@@ -77,7 +77,8 @@ struct Workspace {
   std::unique_ptr<Buffer> partial;      // [attention_heads, KeySharing::most_parts, head_dim + 2]
   std::unique_ptr<Buffer> activated;    // [intermediate_size]
   std::unique_ptr<Buffer> logits;       // [vocab_size]
-  std::unique_ptr<Buffer> none;         // bound where a kernel asks for a buffer that it will not touch
+  SamplingMemory sampling;
+  std::unique_ptr<Buffer> none;  // bound where a kernel asks for a buffer that it will not touch
 };
 
 /// Records decode steps.
@@ -92,22 +93,32 @@ class StepRecorder {
         kv_(kv),
         chooser_(std::move(chooser)) {}
 
-  /// From the token in Workspace::step to the residual stream behind the last layer: embedding, and for each
-  /// layer five dispatches, or six where the keys are shared out.
+  /// From the token in GpuState::step_state() to the residual stream behind the last layer: embedding, and
+  /// for each layer five dispatches, or six where the keys are shared out.
   [[nodiscard]] std::unique_ptr<Commands> layers(const GpuState& state, std::uint32_t parts) const;
   /// The final norm and the output head: the residual stream → Workspace::logits.
   [[nodiscard]] std::unique_ptr<Commands> head() const;
   /// Both.
   [[nodiscard]] std::unique_ptr<Commands> step(const GpuState& state, std::uint32_t parts) const;
+  /// Both, and the draw of the next token, which is left for the next step.
+  [[nodiscard]] std::unique_ptr<Commands> drawing_step(GpuState& state, std::uint32_t parts,
+                                                       bool is_greedy) const;
+
+  /// layers() for a step at `position`, or step() `with_head`, recorded when it is first asked for and kept
+  /// with the state.
+  [[nodiscard]] const Commands& step_at(GpuState& state, std::int64_t position, bool with_head) const;
+  /// The same of drawing_step().
+  [[nodiscard]] const Commands& drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const;
 
  private:
   void record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const;
   void record_head(Commands& commands) const;
-  void embed(Commands& commands) const;
+  void embed(Commands& commands, const GpuState& state) const;
   void project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices, const Buffer& norm) const;
-  void mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState::LayerMemory& memory) const;
-  void mix(Commands& commands, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
-           std::int64_t capacity, std::uint32_t parts) const;
+  void mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
+           const GpuState::LayerMemory& memory) const;
+  void mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
+           const GpuState::LayerMemory& memory, std::uint32_t parts) const;
   void mlp(Commands& commands, const GpuLayer& layer) const;
   void gemv(Commands& commands, const Gemv& gemv) const {
     record_gemv(device_, commands, gemv,

@@ -107,12 +107,33 @@ class Commands {
   virtual void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                         std::uint32_t threads_per_threadgroup) = 0;
   /// What comes after sees what was written before. Dispatches with no barrier between them may run together.
-  virtual void barrier() = 0;
+  /// What overrides this calls it.
+  virtual void barrier() {
+    if (dispatches() != phases_end_) ++closed_phases_;
+    phases_end_ = dispatches();
+  }
   /// Dispatches recorded so far.
   [[nodiscard]] virtual std::size_t dispatches() const noexcept = 0;
+  /// Of them, groups that wait for the one before.
+  [[nodiscard]] std::size_t phases() const noexcept {
+    return closed_phases_ + (dispatches() != phases_end_ ? 1 : 0);
+  }
 
  protected:
   Commands() = default;
+
+ private:
+  std::size_t closed_phases_ = 0;
+  std::size_t phases_end_ = 0;  // dispatches that lie in closed phases
+};
+
+/// A place in the order of submitted work.
+using Mark = std::uint64_t;
+
+/// How much work was submitted.
+struct Work {
+  std::int64_t dispatches = 0;
+  std::int64_t phases = 0;
 };
 
 /// A processor that runs Metal Shading Language: Apple's, NVIDIA's by way of the translator, or the device in
@@ -142,8 +163,28 @@ class Device {
   /// with far more than its caches hold; 0 where its memory is the host's.
   [[nodiscard]] virtual double measure_copy_bandwidth() { return 0; }
 
+  /// The place behind everything that was submitted so far.
+  [[nodiscard]] virtual Mark mark() { return 0; }
+  /// Copies what the work before `mark` left in a buffer. Does not wait for what was submitted since, which
+  /// must not write to that place. A device that cannot do this waits for everything, as this does.
+  virtual void download_at([[maybe_unused]] Mark mark, const Buffer& from, std::size_t offset,
+                           std::span<std::byte> to) {
+    from.download(offset, to);
+  }
+
+  /// What was submitted since the device was made.
+  [[nodiscard]] const Work& submitted() const noexcept { return submitted_; }
+
  protected:
   Device() = default;
+  /// For submit() to call.
+  void count(const Commands& commands) noexcept {
+    submitted_.dispatches += static_cast<std::int64_t>(commands.dispatches());
+    submitted_.phases += static_cast<std::int64_t>(commands.phases());
+  }
+
+ private:
+  Work submitted_;
 };
 
 }  // namespace lattice::gpu

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/token_stream.h"
 #include "support/fail.h"
 #include "support/thread_pool.h"
 
@@ -77,6 +78,17 @@ class GpuBackend final : public Backend {
     device_->wait();
   }
 
+  [[nodiscard]] bool has_streams() const noexcept override { return config_.vocab_size <= kMostDrawableIds; }
+  [[nodiscard]] std::unique_ptr<TokenStream> stream(State& state, std::int32_t first,
+                                                    const DrawOptions& options) override {
+    if (!has_streams()) return nullptr;
+    auto& own = dynamic_cast<GpuState&>(state);
+    check_forward(*this, own, {&first, 1}, Logits::kNone, {});
+    return std::make_unique<GpuTokenStream>(*device_, config_, recorder_, work_, *head_, own, first, options);
+  }
+
+  [[nodiscard]] std::int64_t phases() const noexcept override { return device_->submitted().phases; }
+  [[nodiscard]] std::int64_t dispatches() const noexcept override { return device_->submitted().dispatches; }
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
     return recorder_.step(state, work_.sharing.parts(position))->dispatches();
@@ -85,8 +97,8 @@ class GpuBackend final : public Backend {
  private:
   void decode(GpuState& state, std::int32_t token, Logits which, std::span<float> out) {
     const lattice_gpu::StepState step{token, static_cast<std::int32_t>(state.position())};
-    work_.step->upload(std::span(&step, 1));
-    device_->submit(step_of(state, which != Logits::kNone));
+    state.step_state().upload(std::span(&step, 1));
+    device_->submit(recorder_.step_at(state, state.position(), which != Logits::kNone));
     if (which != Logits::kNone) download_logits(out);
   }
 
@@ -146,13 +158,6 @@ class GpuBackend final : public Backend {
     std::unique_ptr<Commands> final_norm;
     std::vector<std::unique_ptr<Commands>> heads;  // by first token / kLogitRows
   };
-
-  const Commands& step_of(GpuState& state, bool with_head) {
-    const std::uint32_t parts = work_.sharing.parts(state.position());
-    std::unique_ptr<Commands>& step = state.step(parts, with_head);
-    if (step == nullptr) step = with_head ? recorder_.step(state, parts) : recorder_.layers(state, parts);
-    return *step;
-  }
 
   const Config config_;
   const std::unique_ptr<Device> device_;

@@ -4,7 +4,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "lattice/sampling.hpp"
 #include "model/config.h"
 
 namespace lattice {
@@ -38,6 +40,40 @@ class State {
   State() = default;
 };
 
+/// How a device draws tokens by itself.
+struct DrawOptions {
+  /// Of what is known of an id: whether the prompt has it. The other bits count how often it was generated.
+  static constexpr std::uint32_t kInPrompt = 0x80000000;
+
+  Sampling sampling;
+  std::int64_t n_ids = 0;           ///< of the logits, those that may be drawn, from the first on
+  std::vector<std::uint32_t> seen;  ///< [n_ids], for the penalties; empty where none is set
+  std::int64_t most = 0;            ///< tokens that will be asked for at most
+};
+
+/// Decoding with no host in the loop: the device draws a token and feeds it to the next step itself, a few
+/// steps ahead of those who read. The tokens are those that Sampler would draw, up to rounding.
+///
+/// While a stream lives, nothing else may be done with its state, and settle() ends it. A stream that is
+/// given up without it leaves a state that can only be reset.
+class TokenStream {
+ public:
+  virtual ~TokenStream() = default;
+  TokenStream(const TokenStream&) = delete;
+  TokenStream& operator=(const TokenStream&) = delete;
+
+  /// Feeds the token before, and returns the one that is drawn after it. Throws Error where the logits are
+  /// damaged, as Sampler does, and Error(kUsage) for more tokens than the stream was to give.
+  [[nodiscard]] virtual std::int32_t next() = 0;
+  /// Takes back what was computed ahead: the state is then, bit for bit, as if the first token, and all that
+  /// next() returned but the last, had been fed one by one. `logits`, [vocab_size], gets those that the last
+  /// token was drawn from, before penalties; empty where they are not wanted.
+  virtual void settle(std::span<float> logits) = 0;
+
+ protected:
+  TokenStream() = default;
+};
+
 /// A model that is ready to compute: one of the reference, the CPU and the GPU forward passes.
 class Backend {
  public:
@@ -56,6 +92,8 @@ class Backend {
   /// Dependent phases run since the backend was made: pieces of work that all of the device does together,
   /// and each of which waits for the one before. 0 where the work is not divided.
   [[nodiscard]] virtual std::int64_t phases() const noexcept { return 0; }
+  /// Kernels started on the device since the backend was made. 0 where there are none.
+  [[nodiscard]] virtual std::int64_t dispatches() const noexcept { return 0; }
 
   /// Bytes a second that the memory which it computes in moves, measured now by a copy, read and written
   /// bytes counted; 0 where that is the host's own memory.
@@ -71,6 +109,16 @@ class Backend {
   /// then unchanged.
   virtual void forward(State& state, std::span<const std::int32_t> tokens, Logits which,
                        std::span<float> out) = 0;
+
+  /// Whether stream() gives streams.
+  [[nodiscard]] virtual bool has_streams() const noexcept { return false; }
+  /// Goes on from `state` with `first`, which is in the vocabulary and fits. The state must outlive the
+  /// stream.
+  [[nodiscard]] virtual std::unique_ptr<TokenStream> stream([[maybe_unused]] State& state,
+                                                            [[maybe_unused]] std::int32_t first,
+                                                            [[maybe_unused]] const DrawOptions& options) {
+    return nullptr;
+  }
 };
 
 /// What every backend's forward() demands of its arguments: throws Error(kUsage) as it says there.

@@ -48,6 +48,22 @@ TEST(Benchmark, MeasuresAModelFile) {
   EXPECT_GT(result.decode[1].bytes, result.decode[0].bytes);
 }
 
+TEST(Benchmark, CountsTheDispatchesOfADeviceThatDrawsTokens) {
+  Options options = quick_options();
+  options.load.device = "soft";
+  options.prefill_tokens = 0;
+  options.contexts = {0};
+  const Result on_device = run(options);
+  ASSERT_EQ(on_device.decode.size(), 1u);
+  // 42 for the shipped model's step, two to draw, and a copy of the recurrent state a stream: one for two
+  // tokens here.
+  EXPECT_DOUBLE_EQ(on_device.decode[0].dispatches, 44.5);
+  EXPECT_DOUBLE_EQ(on_device.decode[0].phases, 44.5);
+  EXPECT_EQ(on_device.decode[0].host_seconds, 0);
+  EXPECT_DOUBLE_EQ(on_device.decode[0].mean_context, 3.5);  // two steps to warm up: positions 2 to 5
+  EXPECT_EQ(run(options).logits_hash, on_device.logits_hash);
+}
+
 TEST(Benchmark, TheHashOfLogitsDependsOnResultsAlone) {
   Options options = quick_options();
   const std::uint64_t hash = run(options).logits_hash;

@@ -39,6 +39,7 @@ Result example() {
     decode.made_up = context > 0;
     decode.seconds.values = {0.04, 0.05, 0.041};
     decode.phases = 127;
+    decode.dispatches = 131;
     decode.bytes = 840e6;
     decode.flop = 1.5e9;
     decode.terms = {.bytes = 0.028, .phases = 0.000254, .host = 0.0002, .rest = 0.012546};
@@ -69,6 +70,8 @@ TEST(Report, JsonHasTheSchemasFields) {
   EXPECT_EQ(json["benchmarks"][0]["value"], 5.5);
   EXPECT_EQ(json["benchmarks"][2]["name"], "decode/4096");
   EXPECT_EQ(json["benchmarks"][2]["terms_s"]["host"], 0.0002);
+  EXPECT_EQ(json["benchmarks"][2]["phases"], 127);
+  EXPECT_EQ(json["benchmarks"][2]["dispatches"], 131);
   EXPECT_EQ(json["machine"]["governor"], "performance");
   EXPECT_EQ(json["program"]["commit"], "abc");
   EXPECT_EQ(json["fit"]["intercept_s"], 0.041);
@@ -76,8 +79,9 @@ TEST(Report, JsonHasTheSchemasFields) {
 
 TEST(Report, TextNamesEveryFigureAndEndsWithTheHash) {
   const std::string text = text_report(example());
-  for (const char* words : {"tok/s", "MBU %", "phases", "host", "rest", "governor performance", "load 0.10",
-                            "abc", "30.0 GB/s", "  28.0  ", "made up", "decode/16384 was left out"}) {
+  for (const char* words :
+       {"tok/s", "MBU %", "127 a token, 131 dispatches", "host", "rest", "governor performance", "load 0.10",
+        "abc", "30.0 GB/s", "  28.0  ", "made up", "decode/16384 was left out"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   EXPECT_TRUE(text.ends_with("logits   0123456789abcdef\n"));

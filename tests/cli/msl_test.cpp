@@ -16,13 +16,11 @@ namespace fs = std::filesystem;
 class Msl : public testing::Test {
  protected:
   void SetUp() override {
-    fs::create_directories(directory_);
     std::vector<float> values(64);
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
     const std::vector<std::uint64_t> shape = {64};
     write_npy(directory_ / "in.npy", "<f4", shape, std::as_bytes(std::span(values)));
   }
-  void TearDown() override { fs::remove_all(directory_); }
 
   Finished run(std::vector<std::string> more) {
     std::vector<std::string> arguments = {"msl",
@@ -46,7 +44,8 @@ class Msl : public testing::Test {
   [[nodiscard]] std::string input() const { return (directory_ / "in.npy").string(); }
 
   std::string kernels_ = std::string(LATTICE_SOURCE_DIR) + "/tests/data/msl/";
-  fs::path directory_ = fs::path(testing::TempDir()) / "lattice_msl_test";
+  TemporaryFolder folder_;
+  const fs::path& directory_ = folder_.path();
 };
 
 TEST_F(Msl, RunsAKernelOverFiles) {

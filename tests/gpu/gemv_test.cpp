@@ -18,7 +18,7 @@ struct Shape {
   std::uint32_t epilogue;
 };
 
-void run_gemv(SoftDevice& device, const Shape& shape) {
+void run_gemv(SoftDevice& device, const Shape& shape, double tolerance = 1e-5) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols
                                   << ", rows " << shape.gemv.rows << ", split " << shape.gemv.split
@@ -70,7 +70,7 @@ void run_gemv(SoftDevice& device, const Shape& shape) {
       expected[i + 1] = products[i] + (shape.epilogue == LATTICE_EPILOGUE_ADD ? double{before[i + 1]} : 0.0);
     }
   }
-  expect_near(download(*y_buffer), expected, 1e-5);
+  expect_near(download(*y_buffer), expected, tolerance);
 }
 
 TEST(Gemv, HoldsForEveryFormatAndOddSizes) {
@@ -106,8 +106,8 @@ TEST(Gemv, HoldsForEveryCombinationOfKnobs) {
 TEST(Gemv, TakesRowsLongerThanAStage) {
   for (const DType type : kFormats) {
     for (const std::int64_t cols : {4096, 4128, 9216}) {
-      run_gemv(fast_device(), {type, 9, cols, {4, 2, 4, 2, true}, true, LATTICE_EPILOGUE_STORE});
-      run_gemv(fast_device(), {type, 9, cols, {2, 3, 3, 1}, false, LATTICE_EPILOGUE_ADD});
+      run_gemv(fast_device(), {type, 9, cols, {4, 2, 4, 2, true}, true, LATTICE_EPILOGUE_STORE}, 1e-4);
+      run_gemv(fast_device(), {type, 9, cols, {2, 3, 3, 1}, false, LATTICE_EPILOGUE_ADD}, 1e-4);
     }
   }
 }

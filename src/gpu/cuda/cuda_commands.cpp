@@ -95,6 +95,7 @@ void CudaCommands::dispatch(const Kernel& kernel, std::vector<Argument> argument
 }
 
 void CudaCommands::barrier() {
+  Commands::barrier();
   if (!nodes_.empty() && nodes_.back().level == level_) ++level_;
 }
 

@@ -19,6 +19,7 @@ class CudaBuffer final : public Buffer {
   void download(std::size_t offset, std::span<std::byte> to) const override;
   void clear() override;
   [[nodiscard]] DevicePointer address() const noexcept { return address_; }
+  void check_download(std::size_t offset, std::size_t length) const { check_range(offset, length); }
 
  private:
   const Session& session_;

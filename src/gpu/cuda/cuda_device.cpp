@@ -85,7 +85,6 @@ namespace cuda {
 Session::Session(const Driver& driver, DeviceOrdinal device) : driver_(driver), device_(device) {
   check(driver, driver.context_retain(&context_, device), "opening the device");
   try {
-    constexpr unsigned kNonBlocking = 1;  // apart from whatever else the process does on the device
     (void)use();
     check(driver, driver.stream_create(&stream_, kNonBlocking), "opening the device");
   } catch (...) {
@@ -98,6 +97,9 @@ Session::Session(const Driver& driver, DeviceOrdinal device) : driver_(driver), 
 Session::~Session() {
   if (driver_.context_set(context_) == kSuccess) (void)driver_.stream_destroy(stream_);
   (void)driver_.context_release(device_);
+}
+void Session::make_current() const noexcept {
+  (void)driver_.context_set(context_);
 }
 void Session::release(DevicePointer memory) const noexcept {
   if (driver_.context_set(context_) != kSuccess) return;
@@ -119,9 +121,18 @@ CudaDevice::CudaDevice()
       cores_(properties(driver_).cores),
       compiler_(properties(driver_).capability, driver_.driver_version,
                 cuda::CubinCache(cuda::CubinCache::default_folder())),
-      session_(driver_, kOrdinal) {}
+      session_(driver_, kOrdinal) {
+  for (cuda::Event& event : marks_) {
+    check(session_.use(), driver_.event_create(&event, cuda::kWithoutTiming), "making an event");
+  }
+  check(driver_, driver_.stream_create(&side_stream_, cuda::kNonBlocking), "opening the device");
+}
 
-CudaDevice::~CudaDevice() = default;
+CudaDevice::~CudaDevice() {
+  session_.make_current();
+  (void)driver_.stream_destroy(side_stream_);
+  for (const cuda::Event event : marks_) (void)driver_.event_destroy(event);
+}
 
 std::string CudaDevice::description() const {
   return fmt::format("cuda ({})", name_);
@@ -150,6 +161,25 @@ std::unique_ptr<Commands> CudaDevice::new_commands() {
 
 void CudaDevice::submit(const Commands& commands) {
   dynamic_cast<const cuda::CudaCommands&>(commands).launch();
+  count(commands);
+}
+
+Mark CudaDevice::mark() {
+  const Mark mark = next_mark_++;
+  const Driver& driver = session_.use();
+  check(driver, driver.event_record(marks_[mark % kMarks], session_.stream()), "marking a place");
+  return mark;
+}
+
+void CudaDevice::download_at(Mark mark, const Buffer& from, std::size_t offset, std::span<std::byte> to) {
+  const auto& own = dynamic_cast<const cuda::CudaBuffer&>(from);
+  own.check_download(offset, to.size());
+  const Driver& driver = session_.use();
+  // An event that has gone to a later mark since stands for more work, never for less.
+  check(driver, driver.stream_wait(side_stream_, marks_[mark % kMarks], 0), "waiting for a place");
+  check(driver, driver.copy_to_host(to.data(), own.address() + offset, to.size(), side_stream_),
+        "copying from the device");
+  check(driver, driver.stream_synchronize(side_stream_), "running the kernels");
 }
 
 double CudaDevice::measure_copy_bandwidth() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -37,6 +38,8 @@ class Session {
   [[nodiscard]] Stream stream() const noexcept { return stream_; }
   void wait() const { check(use(), driver_.stream_synchronize(stream_), "running the kernels"); }
 
+  void make_current() const noexcept;
+
   // What owners' destructors call: done as far as the device still answers. Memory goes when work that may
   // use it is done.
   void release(DevicePointer memory) const noexcept;
@@ -70,6 +73,8 @@ class CudaDevice final : public Device {
   [[nodiscard]] std::unique_ptr<Commands> new_commands() override;
   void submit(const Commands& commands) override;
   void wait() override { session_.wait(); }
+  [[nodiscard]] Mark mark() override;
+  void download_at(Mark mark, const Buffer& from, std::size_t offset, std::span<std::byte> to) override;
   [[nodiscard]] double measure_copy_bandwidth() override;
 
  private:
@@ -80,6 +85,10 @@ class CudaDevice final : public Device {
   std::uint32_t cores_ = 0;
   cuda::KernelCompiler compiler_;
   cuda::Session session_;
+  static constexpr std::size_t kMarks = 64;
+  std::array<cuda::Event, kMarks> marks_{};  // of mark n at n % kMarks
+  Mark next_mark_ = 0;
+  cuda::Stream side_stream_ = nullptr;  // for downloads that do not wait for all that was submitted
   std::map<KernelKey, std::unique_ptr<Kernel>> kernels_;
 };
 

@@ -49,6 +49,7 @@ const char* load_functions(const SharedLibrary& library, Driver& driver) {
   load(driver.stream_create, "cuStreamCreate");
   load(driver.stream_destroy, "cuStreamDestroy_v2");
   load(driver.stream_synchronize, "cuStreamSynchronize");
+  load(driver.stream_wait, "cuStreamWaitEvent");
   load(driver.event_create, "cuEventCreate");
   load(driver.event_destroy, "cuEventDestroy_v2");
   load(driver.event_record, "cuEventRecord");

@@ -64,6 +64,8 @@ enum class Attribute : int {  // CUdevice_attribute
   kMajor = 75,
   kMinor = 76,
 };
+inline constexpr unsigned kNonBlocking = 1;      // of a stream: apart from whatever else the process does
+inline constexpr unsigned kWithoutTiming = 2;    // of an event
 inline constexpr int kMaxThreadsOfFunction = 0;  // CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 
 /// The functions of libcuda.so.1. One for the process.
@@ -93,6 +95,7 @@ struct Driver {
   Result (*stream_create)(Stream*, unsigned flags);
   Result (*stream_destroy)(Stream);
   Result (*stream_synchronize)(Stream);
+  Result (*stream_wait)(Stream, Event, unsigned flags);
   Result (*event_create)(Event*, unsigned flags);
   Result (*event_destroy)(Event);
   Result (*event_record)(Event, Stream);

@@ -58,6 +58,62 @@ struct AttentionArgs {
   float scale;         // 1/√head_dim
 };
 
+struct CopyArgs {
+  LATTICE_UINT vectors;  // of 16 bytes
+};
+
+/// How the next token of a sequence is drawn, as lattice::Sampling has it. In device memory, so that a
+/// recorded step serves every call.
+struct SamplingArgs {
+  LATTICE_UINT ids;    // of the logits, those that may be drawn
+  LATTICE_UINT top_k;  // 0: all
+  float temperature;   // above 0; a greedy step does not read it
+  float top_p;
+  float min_p;
+  LATTICE_UINT penalties;  // whether one of the three that follow changes anything
+  float repetition;
+  float presence;
+  float frequency;
+  LATTICE_UINT seed_low;
+  LATTICE_UINT seed_high;
+};
+
+/// How the vocabulary is cut into slices, one a threadgroup.
+struct SliceArgs {
+  LATTICE_UINT slices;
+  LATTICE_UINT length;  // ids of a slice; the last ones may have fewer, or none
+  LATTICE_UINT drawn;   // tokens that the ring of drawn tokens holds
+};
+
+/// The likeliest token of a slice, the lower id of equal ones.
+struct Peak {
+  float logit;           // -INFINITY where none is possible
+  LATTICE_UINT id;       // LATTICE_NO_ID then
+  LATTICE_UINT damaged;  // the lowest id whose logit is +INFINITY or no number, or LATTICE_NO_ID
+};
+
+/// A token that may be drawn.
+struct Candidate {
+  float logit;
+  LATTICE_UINT id;
+};
+
+/// What a step leaves for the host to read.
+struct DrawnToken {
+  LATTICE_INT token;  // below 0: none can be drawn, for the logit of id ~token
+  float logit;        // the token's, penalised; of one below 0 what is wrong with it: -INFINITY: all are
+};
+
+#define LATTICE_NO_ID 0xffffffffu
+// Of what is known of an id; the other bits count how often it was generated.
+#define LATTICE_SEEN_IN_PROMPT 0x80000000u
+
+// The histogram of candidates by distance from the likeliest, (max − logit) / temperature. Beyond the last
+// bin a token's weight is below e⁻³² = 1.3e-14 of the likeliest's, which no sum of floats would notice.
+#define LATTICE_BINS 512
+#define LATTICE_BINS_PER_UNIT 16
+#define LATTICE_BIN_UNIT 4096.0f  // small enough that a million tokens of one bin do not overflow
+
 // What follows is for prompts: many tokens at once.
 
 /// The piece of a prompt that is being fed, in device memory, so that what was recorded for one piece serves

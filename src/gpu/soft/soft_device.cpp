@@ -89,7 +89,7 @@ class SoftDevice::SoftCommands final : public Commands {
                                           threadgroups, threads_per_threadgroup);
     list_.push_back({&soft_kernel, std::move(arguments), grid});
   }
-  void barrier() override {}  // dispatches run one after the other
+  // A barrier changes nothing: dispatches run one after the other.
   [[nodiscard]] std::size_t dispatches() const noexcept override { return list_.size(); }
   [[nodiscard]] const std::vector<Dispatch>& list() const noexcept { return list_; }
 
@@ -153,6 +153,7 @@ std::unique_ptr<Commands> SoftDevice::new_commands() {
 }
 
 void SoftDevice::submit(const Commands& commands) {
+  count(commands);
   for (const Dispatch& dispatch : dynamic_cast<const SoftCommands&>(commands).list()) run(dispatch);
 }
 

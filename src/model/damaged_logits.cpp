@@ -1,0 +1,16 @@
+#include "model/damaged_logits.h"
+
+#include "support/fail.h"
+
+namespace lattice {
+
+void fail_damaged_logit(std::int64_t token, float logit) {
+  fail("the model's logit of token {} is {}: its weights, or the way they were converted, are damaged", token,
+       logit);
+}
+
+void fail_no_token() {
+  fail("no token is left to draw: all logits are -inf");
+}
+
+}  // namespace lattice
