@@ -41,6 +41,8 @@ struct Device {
 
 /// What this machine can run a model on, the fastest first.
 [[nodiscard]] LATTICE_API std::vector<Device> devices();
+/// What it could run a model on and cannot as it is: a description says what is missing.
+[[nodiscard]] LATTICE_API std::vector<Device> absent_devices();
 
 /// A checkpoint, ready to run: weights on a device, tokenizer, chat template and defaults. Cheap to copy:
 /// copies share one model. Sessions of one model may live on several threads, but steps of the same model are

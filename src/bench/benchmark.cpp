@@ -81,8 +81,10 @@ class Runner {
   /// Brings `state` to `context` tokens; returns whether they were made up.
   bool reach(State& state, std::int64_t context);
   void fit();
-  /// Bytes a second that memory gives now.
-  double memory_now() { return rates_.emplace_back(memory_->pass()); }
+  /// Bytes a second that memory gives now: a device's own memory, where the backend has one.
+  double memory_now() {
+    return rates_.emplace_back(memory_ ? memory_->pass() : model_->backend->measure_bandwidth());
+  }
   void report(std::string_view what, std::int64_t done, std::int64_t total) const {
     if (options_.load.progress) options_.load.progress(what, done, total);
   }
@@ -290,7 +292,11 @@ Result Runner::run() {
   logits_.resize(static_cast<std::size_t>(model_->backend->config().vocab_size));
   const int threads = options_.load.threads > 0 ? options_.load.threads : usable_processors();
   result_.roof = measure_compute_roof(threads);
-  memory_.emplace(threads);
+  if (model_->backend->measure_bandwidth() == 0) {
+    memory_.emplace(threads);
+  } else {
+    result_.roof.phase_seconds = 0;  // the host's, and the phases are the device's
+  }
   memory_now();
 
   measure_prefill();

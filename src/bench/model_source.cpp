@@ -52,10 +52,12 @@ ModelInfo describe(const Options& options, const Config& config, const Weights& 
   return info;
 }
 
-void check_memory(const Options& options, const Config& config, std::int64_t context) {
-  const std::int64_t needed =
-      RandomModel::matrix_bytes(config, options.type) + RandomModel::pool_bytes(config, options.type) +
-      config.kv_bytes_per_token(kv_element_bytes(options)) * context + config.state_bytes() + kOverhead;
+void check_memory(const Options& options, const Config& config, std::int64_t context, bool in_host_memory) {
+  std::int64_t needed = RandomModel::pool_bytes(config, options.type) + kOverhead;
+  if (in_host_memory) {  // and not a device's, which says itself when it is full
+    needed += RandomModel::matrix_bytes(config, options.type) +
+              config.kv_bytes_per_token(kv_element_bytes(options)) * context + config.state_bytes();
+  }
   const std::optional<std::int64_t> available = available_memory();
   if (available && needed > *available) {
     fail(
@@ -73,9 +75,9 @@ void open_path(const Options& options, OpenModel& out) {
   out.weights = Weights::bind(*out.checkpoint, out.config);
 }
 
-void make_up(const Options& options, std::int64_t context, OpenModel& out) {
+void make_up(const Options& options, std::int64_t context, bool in_host_memory, OpenModel& out) {
   out.config = shape_config(*options.shape);
-  check_memory(options, out.config, context);
+  check_memory(options, out.config, context, in_host_memory);
   ThreadPool pool(usable_processors());
   out.random = std::make_unique<RandomModel>(out.config, options.type, pool);
   out.weights = out.random->weights();
@@ -90,7 +92,7 @@ std::unique_ptr<OpenModel> open_model(const Options& options, std::int64_t conte
   if (options.path) {
     open_path(options, *out);
   } else {
-    make_up(options, context, *out);
+    make_up(options, context, device.in_host_memory, *out);
   }
   out->info = describe(options, out->config, out->weights);
   out->backend = device.make(out->config, out->weights, options.load);

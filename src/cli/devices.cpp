@@ -44,7 +44,12 @@ void show_devices(bool json) {
     for (const Device& device : all) {
       list.push_back({{"name", device.name}, {"description", device.description}});
     }
+    nlohmann::ordered_json absent = nlohmann::ordered_json::array();
+    for (const Device& device : absent_devices()) {
+      absent.push_back({{"name", device.name}, {"reason", device.description}});
+    }
     nlohmann::ordered_json out = {{"devices", std::move(list)},
+                                  {"absent", std::move(absent)},
                                   {"instruction_sets", isas},
                                   {"threads", threads},
                                   {"memory_bytes", memory_bytes()}};
@@ -55,6 +60,9 @@ void show_devices(bool json) {
   Table names({{"device"}, {"what it is"}});
   for (const Device& device : all) names.add({device.name, device.description});
   names.print();
+  for (const Device& device : absent_devices()) {
+    print_out("{}: not here: {}\n", device.name, device.description);
+  }
   print_text("\n");
   Table machine({{""}, {""}});
   machine.add({"instruction sets", fmt::format("{}", fmt::join(isas, ", "))});

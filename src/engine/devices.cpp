@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "cpu/cpu_backend.h"
+#include "gpu/cuda/cuda_device.h"
 #include "gpu/gpu_backend.h"
 #include "gpu/soft/soft_device.h"
 #include "model/reference.h"
@@ -61,19 +62,40 @@ void check_soft(const LoadOptions& options) {
   }
 }
 
+gpu::GpuOptions gpu_options(const LoadOptions& options) {
+  gpu::GpuOptions out;
+  out.exact = options.exact;
+  out.kv = options.kv == KvPrecision::kF16 ? gpu::KvFormat::kF16 : gpu::KvFormat::kF32;
+  out.progress = options.progress;
+  return out;
+}
+
 std::unique_ptr<Backend> make_soft(const Config& config, const Weights& weights, const LoadOptions& options) {
-  gpu::GpuOptions soft;
-  soft.exact = options.exact;
-  soft.kv = options.kv == KvPrecision::kF16 ? gpu::KvFormat::kF16 : gpu::KvFormat::kF32;
-  soft.progress = options.progress;
-  return gpu::make_gpu_backend(std::make_unique<gpu::SoftDevice>(options.threads), config, weights, soft);
+  return gpu::make_gpu_backend(std::make_unique<gpu::SoftDevice>(options.threads), config, weights,
+                               gpu_options(options));
+}
+
+void check_cuda(const LoadOptions& /*options*/) {}
+
+std::unique_ptr<Backend> make_cuda(const Config& config, const Weights& weights, const LoadOptions& options) {
+  return gpu::make_gpu_backend(std::make_unique<gpu::CudaDevice>(), config, weights, gpu_options(options));
+}
+
+/// Of devices that every machine has.
+std::string never_absent() {
+  return {};
 }
 
 /// Every kind of device, the fastest first. A new one is a line here.
 constexpr std::array kDeviceKinds = {
-    DeviceKind{"cpu", describe_cpu, /*owns_weights=*/true, check_cpu, make_cpu},
-    DeviceKind{"reference", describe_reference, /*owns_weights=*/false, check_reference, make_reference},
-    DeviceKind{"soft", describe_soft, /*owns_weights=*/true, check_soft, make_soft},
+    DeviceKind{"cuda", gpu::cuda_description, gpu::cuda_absence, /*in_host_memory=*/false,
+               /*owns_weights=*/true, check_cuda, make_cuda},
+    DeviceKind{"cpu", describe_cpu, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true, check_cpu,
+               make_cpu},
+    DeviceKind{"reference", describe_reference, never_absent, /*in_host_memory=*/true, /*owns_weights=*/false,
+               check_reference, make_reference},
+    DeviceKind{"soft", describe_soft, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true,
+               check_soft, make_soft},
 };
 
 }  // namespace
@@ -87,10 +109,22 @@ std::vector<Device> devices() {
   return present;
 }
 
+std::vector<Device> absent_devices() {
+  std::vector<Device> absent;
+  for (const DeviceKind& kind : kDeviceKinds) {
+    std::string reason = kind.absence();
+    if (!reason.empty()) absent.push_back({std::string(kind.name), std::move(reason)});
+  }
+  return absent;
+}
+
 const DeviceKind& find_device(std::string_view name) {
   std::vector<std::string_view> present;
   for (const DeviceKind& kind : kDeviceKinds) {
-    if (kind.describe().empty()) continue;
+    if (const std::string reason = kind.absence(); !reason.empty()) {
+      if (name == kind.name) fail_usage("device {} cannot be used here: {}", name, reason);
+      continue;
+    }
     if (name == "auto" || name == kind.name) return kind;
     present.push_back(kind.name);
   }

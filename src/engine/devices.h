@@ -15,6 +15,8 @@ namespace lattice {
 struct DeviceKind {
   std::string_view name;              ///< LoadOptions::device
   std::string (*describe)();          ///< for people; empty where this machine has no such device
+  std::string (*absence)();           ///< why it has none, for people; empty where it has one
+  bool in_host_memory;                ///< what the backend allocates is the host's memory
   bool owns_weights;                  ///< the backend copies the weights, so the checkpoint's memory may go
   void (*check)(const LoadOptions&);  ///< throws Error(kUsage) for options that the device cannot honour
   std::unique_ptr<Backend> (*make)(const Config&, const Weights&, const LoadOptions&);

@@ -7,6 +7,8 @@
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
+#include "quant/linear_row.h"
+#include "support/fail.h"
 
 namespace lattice::gpu {
 namespace {
@@ -16,9 +18,15 @@ using lattice_gpu::EmbedArgs;
 using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 
-constexpr std::uint32_t kMaxParts = 32;        // beyond it, parts grow
-constexpr std::int64_t kKeysPerPart = 256;     // fewer are not worth the merge
-constexpr std::uint32_t kMixerSimdgroups = 4;  // of a threadgroup of gdn_step and attention_decode
+/// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a
+/// head of 128 is in registers at once, and that a core has its share of keys in flight.
+struct MixerSimdgroups {
+  std::uint32_t gdn;
+  std::uint32_t attention;
+};
+MixerSimdgroups mixer_simdgroups(const Device& device) {
+  return device.cores() == 0 ? MixerSimdgroups{4, 4} : MixerSimdgroups{16, 8};
+}
 
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
@@ -27,10 +35,11 @@ std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
 }  // namespace
 
 Workspace::Workspace(Device& device, const Config& config)
-    : hidden(floats(device, config.hidden_size)),
+    : sharing(KeySharing::of(device.cores(), config.kv_heads)),
+      hidden(floats(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
       mixed(floats(device, std::max(config.linear_v_dim(), config.q_dim()))),
-      partial(floats(device, config.attention_heads * kMaxParts * (config.head_dim + 2))),
+      partial(floats(device, config.attention_heads * sharing.most_parts * (config.head_dim + 2))),
       activated(floats(device, config.intermediate_size)),
       logits(floats(device, config.vocab_size)),
       sampling(device, config),
@@ -40,21 +49,81 @@ Workspace::Workspace(Device& device, const Config& config)
   high_angles = upload_vector(device, tables.high);
 }
 
-std::uint32_t attention_parts(std::int64_t position) noexcept {
-  const std::int64_t wanted = position / kKeysPerPart + 1;
+KeySharing KeySharing::of(std::uint32_t cores, std::int64_t kv_heads) noexcept {
+  if (cores == 0) return {};
+  constexpr std::int64_t kKeys = 128;
+  const std::uint32_t heads = std::max(1u, narrow(kv_heads));
+  return {std::bit_floor(std::max(1u, 2 * cores / heads)), kKeys};
+}
+
+std::uint32_t KeySharing::parts(std::int64_t position) const noexcept {
+  const std::int64_t wanted = position / keys + 1;
   // Powers of two, so that few different steps are recorded as a sequence grows.
-  return std::min(kMaxParts, std::bit_ceil(narrow(std::min<std::int64_t>(wanted, kMaxParts))));
+  return std::min(most_parts, std::bit_ceil(narrow(std::min<std::int64_t>(wanted, most_parts))));
+}
+
+bool fits_stage(const GemvShape& shape, DType format) noexcept {
+  return shape.split * shape.unroll * kSimdWidth * chunk_cols(format) <= LATTICE_STAGE_COLS;
+}
+
+bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept {
+  const std::uint32_t most = LATTICE_STAGE_COLS / chunk_cols(matrix.format);
+  return matrix.row_chunks > most - most % (shape.split * shape.unroll * kSimdWidth);
+}
+
+GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
+  if (cores == 0) return {};
+  const bool quantised = has_block_scales(matrix.format);
+  const auto threadgroups = [&](const GemvShape& shape) {
+    return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups);
+  };
+  const auto lane_chunks = [&](const GemvShape& shape) {
+    return ceil_div(matrix.row_chunks, shape.split * kSimdWidth);
+  };
+  // Very many short rows, an output head: small threadgroups, of which a core holds several.
+  constexpr std::uint32_t kManyRows = 1024;  // a core
+  constexpr std::uint32_t kShortRow = 64;    // chunks
+  if (quantised && matrix.rows / cores >= kManyRows && matrix.row_chunks <= kShortRow) {
+    return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};
+  }
+  // Long quantised rows, enough of them: many simdgroups with few loads each.
+  const GemvShape wide{.rows = 4, .split = 1, .simdgroups = 16, .unroll = 1};
+  if (quantised && matrix.row_chunks > kShortRow && threadgroups(wide) * 10 >= cores * 9) return wide;
+  // Otherwise enough loads a lane, and rows split until every core has some.
+  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
+  while (shape.split < shape.simdgroups && threadgroups(shape) * 10 < cores * 9 &&
+         2 * shape.split * kSimdWidth <= matrix.row_chunks &&
+         2 * shape.split * kSimdWidth * chunk_cols(matrix.format) <= LATTICE_STAGE_COLS) {
+    shape.split *= 2;
+  }
+  const std::uint32_t most_unrolled = quantised || matrix.cols > LATTICE_STAGE_COLS ? 2 : 4;
+  while (shape.unroll < most_unrolled && shape.unroll < lane_chunks(shape)) shape.unroll *= 2;
+  while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
+  shape.ahead = quantised && lane_chunks(shape) > shape.unroll;
+  return shape;
+}
+
+std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, std::uint32_t epilogue,
+                                             bool is_long) {
+  return {{LATTICE_FC_ROWS, shape.rows},
+          {LATTICE_FC_SPLIT, shape.split},
+          {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+          {LATTICE_FC_UNROLL, shape.unroll},
+          {LATTICE_FC_NORM, norm ? 1u : 0u},
+          {LATTICE_FC_EPILOGUE, epilogue},
+          {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
+          {LATTICE_FC_LONG, is_long ? 1u : 0u}};
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none) {
   const DeviceMatrix& matrix = gemv.matrix;
-  const FunctionConstant constants[] = {{LATTICE_FC_ROWS, shape.rows},
-                                        {LATTICE_FC_SPLIT, shape.split},
-                                        {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
-                                        {LATTICE_FC_UNROLL, shape.unroll},
-                                        {LATTICE_FC_NORM, gemv.norm != nullptr ? 1u : 0u},
-                                        {LATTICE_FC_EPILOGUE, gemv.epilogue}};
+  if (!fits_stage(shape, matrix.format)) {
+    fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
+               shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
+  }
+  const std::vector<FunctionConstant> constants =
+      gemv_constants(shape, gemv.norm != nullptr, gemv.epilogue, exceeds_stage(shape, matrix));
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
   const std::uint32_t rows_a_group = shape.rows * (shape.simdgroups / shape.split);
   commands.dispatch(device.kernel("gemv_" + kernel_suffix(matrix.format), constants),
@@ -79,29 +148,34 @@ std::unique_ptr<Commands> StepRecorder::head() const {
   return commands;
 }
 
-std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint32_t parts,
-                                                     bool is_greedy) const {
+std::unique_ptr<Commands> StepRecorder::step(const GpuState& state, std::uint32_t parts) const {
   std::unique_ptr<Commands> commands = device_.new_commands();
   record_layers(*commands, state, parts);
   commands->barrier();
   record_head(*commands);
+  return commands;
+}
+
+std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint32_t parts,
+                                                     bool is_greedy) const {
+  std::unique_ptr<Commands> commands = step(state, parts);
   commands->barrier();
   record_sampling(device_, *commands, *work_.logits, work_.sampling, state, is_greedy);
   return commands;
 }
 
-const Commands& StepRecorder::step_at(GpuState& state, std::int64_t position) const {
-  const std::uint32_t parts = attention_parts(position);
-  std::unique_ptr<Commands>& step = state.step(parts);
-  if (step == nullptr) step = layers(state, parts);
-  return *step;
+const Commands& StepRecorder::step_at(GpuState& state, std::int64_t position, bool with_head) const {
+  const std::uint32_t parts = work_.sharing.parts(position);
+  std::unique_ptr<Commands>& recorded = state.step(parts, with_head);
+  if (recorded == nullptr) recorded = with_head ? step(state, parts) : layers(state, parts);
+  return *recorded;
 }
 
 const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const {
-  const std::uint32_t parts = attention_parts(position);
-  std::unique_ptr<Commands>& step = state.drawing_step(parts, is_greedy);
-  if (step == nullptr) step = drawing_step(state, parts, is_greedy);
-  return *step;
+  const std::uint32_t parts = work_.sharing.parts(position);
+  std::unique_ptr<Commands>& recorded = state.drawing_step(parts, is_greedy);
+  if (recorded == nullptr) recorded = drawing_step(state, parts, is_greedy);
+  return *recorded;
 }
 
 void StepRecorder::record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const {
@@ -158,20 +232,21 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                        const GpuState::LayerMemory& memory) const {
   const std::int64_t z = config_.conv_dim();
   const std::int64_t b = z + config_.linear_v_dim();
-  const GdnArgs args{.k_heads = narrow(config_.linear_k_heads),
-                     .v_heads = narrow(config_.linear_v_heads),
-                     .head_dim = narrow(config_.linear_head_dim),
-                     .conv_kernel = narrow(config_.conv_kernel),
-                     .tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
+  const GdnArgs args{.tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
                      .z_offset = narrow(z),
                      .b_offset = narrow(b),
                      .a_offset = narrow(b + config_.linear_v_heads),
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups}};
+  const std::uint32_t simdgroups = mixer_simdgroups(device_).gdn;
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
+                                        {LATTICE_FC_VECTORS, narrow(config_.linear_head_dim) / 4},
+                                        {LATTICE_FC_TAPS, narrow(config_.conv_kernel)},
+                                        {LATTICE_FC_K_HEADS, narrow(config_.linear_k_heads)},
+                                        {LATTICE_FC_V_HEADS, narrow(config_.linear_v_heads)}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {state.step_state(), *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, args},
-                    {args.v_heads}, kMixerSimdgroups * kSimdWidth);
+                    {narrow(config_.linear_v_heads)}, simdgroups * kSimdWidth);
   commands.barrier();
   gemv(commands,
        {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
@@ -180,18 +255,20 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory, std::uint32_t parts) const {
   const AttentionArgs args = attention_args(config_, state.capacity(), parts);
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kMixerSimdgroups},
+  const std::uint32_t simdgroups = mixer_simdgroups(device_).attention;
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};
   commands.dispatch(
       device_.kernel(kv_ == KvFormat::kF16 ? "attention_decode_f16" : "attention_decode_f32", constants),
       {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,
        *work_.high_angles, *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
-      {parts, args.kv_heads}, kMixerSimdgroups * kSimdWidth);
+      {parts, args.kv_heads}, simdgroups * kSimdWidth);
   commands.barrier();
   if (parts > 1) {
     commands.dispatch(device_.kernel("attention_merge", constants),
-                      {*work_.projections, *work_.partial, *work_.mixed, args}, {args.heads}, kSimdWidth);
+                      {*work_.projections, *work_.partial, *work_.mixed, args}, {args.heads},
+                      simdgroups * kSimdWidth);
     commands.barrier();
   }
   gemv(commands,

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "gpu/device.h"
 #include "gpu/gpu_state.h"
@@ -10,14 +12,30 @@
 
 namespace lattice::gpu {
 
-/// The function constants of the GEMV: what suits a device is found by measuring. These suit the soft device,
-/// where every thread and every simdgroup operation costs the same.
+/// The function constants of the GEMV.
 struct GemvShape {
   std::uint32_t rows = 8;        ///< of a simdgroup: 1, 2, 4 or 8; SwiGLU wants an even number
   std::uint32_t split = 1;       ///< simdgroups that share a row's columns
-  std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`
-  std::uint32_t unroll = 1;      ///< 1, 2 or 4
+  std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`, at most 16
+  std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4
+  bool ahead = false;            ///< load the next weights before multiplying the present ones
 };
+
+/// Whether the input that so many chunks meet fits the GEMV's stage.
+[[nodiscard]] bool fits_stage(const GemvShape& shape, DType format) noexcept;
+/// Whether a matrix's rows need more than one stage.
+[[nodiscard]] bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept;
+
+/// What suits a matrix on a device of so many cores: see docs/optimizations.md for how it was found. 0 cores
+/// (Device::cores()): what suits a processor where every thread and every simdgroup operation costs the same.
+[[nodiscard]] GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix);
+
+/// In the place of choose_gemv_shape(), to find what it should return.
+using GemvChooser = std::function<GemvShape(const DeviceMatrix& matrix)>;
+
+/// The function constants of a GEMV. `is_long`: see exceeds_stage().
+[[nodiscard]] std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm,
+                                                           std::uint32_t epilogue, bool is_long);
 
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {
@@ -30,47 +48,65 @@ struct Gemv {
   float epsilon = 0;           ///< of the norm
 };
 
-/// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer.
+/// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a
+/// shape that does not fit the stage.
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none);
+
+/// How the threadgroups of a step's attention share out the keys of a KV head.
+struct KeySharing {
+  std::uint32_t most_parts = 32;  ///< a power of two; beyond it, parts grow
+  std::int64_t keys = 256;        ///< of a part: fewer are not worth the merge
+
+  /// What a device of so many cores (Device::cores()) wants for a model of so many KV heads.
+  [[nodiscard]] static KeySharing of(std::uint32_t cores, std::int64_t kv_heads) noexcept;
+  /// Threadgroups for a step at `position`.
+  [[nodiscard]] std::uint32_t parts(std::int64_t position) const noexcept;
+};
 
 /// What a token's pass through the layers leaves from one dispatch to the next. One for all sequences.
 struct Workspace {
   Workspace(Device& device, const Config& config);
 
+  KeySharing sharing;
   std::unique_ptr<Buffer> low_angles;  // see RotaryTables in rotary_tables.h
   std::unique_ptr<Buffer> high_angles;
   std::unique_ptr<Buffer> hidden;       // [hidden_size], the residual stream
   std::unique_ptr<Buffer> projections;  // of a mixer's input
   std::unique_ptr<Buffer> mixed;        // a mixer's output before its out-projection
-  std::unique_ptr<Buffer> partial;      // [attention_heads, kMaxParts, head_dim + 2]
+  std::unique_ptr<Buffer> partial;      // [attention_heads, KeySharing::most_parts, head_dim + 2]
   std::unique_ptr<Buffer> activated;    // [intermediate_size]
   std::unique_ptr<Buffer> logits;       // [vocab_size]
   SamplingMemory sampling;
   std::unique_ptr<Buffer> none;  // bound where a kernel asks for a buffer that it will not touch
 };
 
-/// Threadgroups that share the keys of a KV head in a step at `position`.
-[[nodiscard]] std::uint32_t attention_parts(std::int64_t position) noexcept;
-
 /// Records decode steps.
 class StepRecorder {
  public:
   StepRecorder(Device& device, const Config& config, const GpuWeights& weights, const Workspace& work,
-               KvFormat kv, const GemvShape& shape)
-      : device_(device), config_(config), weights_(weights), work_(work), kv_(kv), shape_(shape) {}
+               KvFormat kv, GemvChooser chooser)
+      : device_(device),
+        config_(config),
+        weights_(weights),
+        work_(work),
+        kv_(kv),
+        chooser_(std::move(chooser)) {}
 
   /// From the token in GpuState::step_state() to the residual stream behind the last layer: embedding, and
   /// for each layer five dispatches, or six where the keys are shared out.
   [[nodiscard]] std::unique_ptr<Commands> layers(const GpuState& state, std::uint32_t parts) const;
   /// The final norm and the output head: the residual stream → Workspace::logits.
   [[nodiscard]] std::unique_ptr<Commands> head() const;
+  /// Both.
+  [[nodiscard]] std::unique_ptr<Commands> step(const GpuState& state, std::uint32_t parts) const;
   /// Both, and the draw of the next token, which is left for the next step.
   [[nodiscard]] std::unique_ptr<Commands> drawing_step(GpuState& state, std::uint32_t parts,
                                                        bool is_greedy) const;
 
-  /// layers() for a step at `position`, recorded when it is first asked for and kept with the state.
-  [[nodiscard]] const Commands& step_at(GpuState& state, std::int64_t position) const;
+  /// layers() for a step at `position`, or step() `with_head`, recorded when it is first asked for and kept
+  /// with the state.
+  [[nodiscard]] const Commands& step_at(GpuState& state, std::int64_t position, bool with_head) const;
   /// The same of drawing_step().
   [[nodiscard]] const Commands& drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const;
 
@@ -85,7 +121,9 @@ class StepRecorder {
            const GpuState::LayerMemory& memory, std::uint32_t parts) const;
   void mlp(Commands& commands, const GpuLayer& layer) const;
   void gemv(Commands& commands, const Gemv& gemv) const {
-    record_gemv(device_, commands, gemv, shape_, *work_.none);
+    record_gemv(device_, commands, gemv,
+                chooser_ ? chooser_(gemv.matrix) : choose_gemv_shape(device_.cores(), gemv.matrix),
+                *work_.none);
   }
 
   Device& device_;
@@ -93,7 +131,7 @@ class StepRecorder {
   const GpuWeights& weights_;
   const Workspace& work_;
   KvFormat kv_;
-  GemvShape shape_;
+  GemvChooser chooser_;
 };
 
 }  // namespace lattice::gpu

@@ -69,7 +69,7 @@ class Argument {
   Argument(const Buffer& buffer,
            std::size_t offset = 0)  // NOLINT(google-explicit-constructor): reads as a list
       : buffer_(&buffer), offset_(offset) {}
-  /// A struct of kernel_args.h, copied.
+  /// A struct of kernel_args.h, copied: what a kernel's `constant T&` takes.
   template <typename T>
   requires std::is_trivially_copyable_v<T> &&
       (!std::is_base_of_v<Buffer, T>)Argument(const T& constants)  // NOLINT(google-explicit-constructor)
@@ -145,6 +145,9 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   [[nodiscard]] virtual std::string description() const = 0;
+  /// Processors that share out a dispatch's threadgroups, for which kernels' shapes are chosen; 0 where every
+  /// thread is run one after the other.
+  [[nodiscard]] virtual std::uint32_t cores() const noexcept = 0;
   /// Memory for `bytes`, at least 1, zeroed. Throws Error where the device has not so much.
   [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
   /// The kernel called `name` with `constants`, compiled when first asked for. Throws Error(kUsage) for a
@@ -156,6 +159,9 @@ class Device {
   virtual void submit(const Commands& commands) = 0;
   /// Returns when all that was submitted is done. Throws Error where some of it failed.
   virtual void wait() = 0;
+  /// Bytes a second, read and written ones counted, of a copy from the device's memory to itself, measured
+  /// with far more than its caches hold; 0 where its memory is the host's.
+  [[nodiscard]] virtual double measure_copy_bandwidth() { return 0; }
 
   /// The place behind everything that was submitted so far.
   [[nodiscard]] virtual Mark mark() { return 0; }

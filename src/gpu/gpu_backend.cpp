@@ -46,6 +46,7 @@ class GpuBackend final : public Backend {
 
   [[nodiscard]] std::string description() const override { return device_->description(); }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
+  [[nodiscard]] double measure_bandwidth() override { return device_->measure_copy_bandwidth(); }
 
   [[nodiscard]] std::unique_ptr<State> new_state(std::int64_t capacity) const override {
     if (capacity < 1 || capacity > config_.max_position_embeddings) {
@@ -90,15 +91,15 @@ class GpuBackend final : public Backend {
   [[nodiscard]] std::int64_t dispatches() const noexcept override { return device_->submitted().dispatches; }
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
-    return recorder_.layers(state, attention_parts(position))->dispatches() + head_->dispatches();
+    return recorder_.step(state, work_.sharing.parts(position))->dispatches();
   }
 
  private:
   void decode(GpuState& state, std::int32_t token, Logits which, std::span<float> out) {
     const lattice_gpu::StepState step{token, static_cast<std::int32_t>(state.position())};
     state.step_state().upload(std::span(&step, 1));
-    device_->submit(recorder_.step_at(state, state.position()));
-    if (which != Logits::kNone) download_head(out);
+    device_->submit(recorder_.step_at(state, state.position(), which != Logits::kNone));
+    if (which != Logits::kNone) download_logits(out);
   }
 
   /// A piece of a prompt: up to kPrefillRows tokens.
@@ -120,7 +121,9 @@ class GpuBackend final : public Backend {
   /// The logits behind what stands in Workspace::hidden.
   void download_head(std::span<float> out) {
     device_->submit(*head_);
-    device_->wait();
+    download_logits(out);
+  }
+  void download_logits(std::span<float> out) {
     work_.logits->download(out.first(static_cast<std::size_t>(config_.vocab_size)));
   }
 

@@ -15,7 +15,7 @@ namespace lattice::gpu {
 struct GpuOptions {
   bool exact = false;  ///< weights of formats that the kernels have not become F32 rather than F16
   KvFormat kv = KvFormat::kF32;
-  GemvShape gemv;
+  GemvChooser gemv;  ///< empty: choose_gemv_shape()
   GemmShape gemm;
   Progress progress;  ///< of the repacking at load
 };

@@ -4,6 +4,9 @@
 
 #include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
+#include "support/fail.h"
+#include "support/float16.h"
+#include "support/random.h"
 
 namespace lattice::gpu {
 namespace {
@@ -20,6 +23,41 @@ void record_copy(Device& device, Commands& commands, const Argument& from, const
   const std::uint32_t groups = std::min(kMostGroups, ceil_div(args.vectors, kThreads));
   commands.dispatch(device.kernel("copy", {}), {from, to, args}, {groups}, kThreads);
 }
+
+// The sizes that activations and the delta rule's matrices have in trained models, about.
+constexpr float kMadeUpInput = 1.0f;
+constexpr float kMadeUpDelta = 0.05f;
+
+/// Random numbers in [−size, size), as many as one would notice repeating, to fill buffers of any length
+/// with.
+class MadeUpBytes {
+ public:
+  MadeUpBytes(float size, KvFormat format, std::uint64_t seed) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const float value = size * (2 * random_unit(seed, i) - 1);
+      const std::uint16_t half = f32_to_f16(value);
+      const auto* from = format == KvFormat::kF16 ? reinterpret_cast<const std::byte*>(&half)
+                                                  : reinterpret_cast<const std::byte*>(&value);
+      bytes_.insert(bytes_.end(), from, from + kv_bytes(format));
+    }
+  }
+
+  /// Fills `buffer`; different `place`s begin at different numbers.
+  void fill(Buffer& buffer, std::uint64_t place) const {
+    constexpr std::uint64_t kStep = 4096 * sizeof(float);
+    std::size_t from = place * kStep % bytes_.size();
+    for (std::size_t done = 0; done < buffer.bytes();) {
+      const std::size_t count = std::min(bytes_.size() - from, buffer.bytes() - done);
+      buffer.upload(done, std::span(bytes_).subspan(from, count));
+      done += count;
+      from = 0;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kCount = std::size_t{3} << 20;  // no power of two, as rows and heads are
+  std::vector<std::byte> bytes_;
+};
 
 }  // namespace
 
@@ -66,6 +104,23 @@ void GpuState::reset() {
   // Rows of the cache are written before they are read again; the linear layers' memory carries over.
   if (recurrent_ != nullptr) recurrent_->clear();
   position_ = 0;
+}
+
+bool GpuState::make_up(std::int64_t position, std::uint64_t seed) {
+  if (position < 0 || position > capacity_) {
+    fail_usage("a state of {} tokens cannot be put at position {}", capacity_, position);
+  }
+  // Inputs of the convolution are made up small, as the matrices are: one buffer holds both.
+  if (recurrent_ != nullptr) MadeUpBytes(kMadeUpDelta, KvFormat::kF32, seed).fill(*recurrent_, 0);
+  const MadeUpBytes keys(kMadeUpInput, kv_, seed);
+  std::uint64_t place = 0;  // every buffer begins at another
+  for (const LayerMemory& memory : layers_) {
+    if (memory.keys == nullptr) continue;
+    keys.fill(*memory.keys, place++);
+    keys.fill(*memory.values, place++);
+  }
+  position_ = position;
+  return true;
 }
 
 DrawMemory& GpuState::draw_memory() {

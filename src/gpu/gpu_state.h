@@ -56,6 +56,7 @@ class GpuState final : public State {
   [[nodiscard]] std::int64_t capacity() const noexcept override { return capacity_; }
   void reset() override;
   [[nodiscard]] std::unique_ptr<State> clone() const override;
+  bool make_up(std::int64_t position, std::uint64_t seed) override;
 
   [[nodiscard]] const LayerMemory& layer(std::size_t index) const noexcept { return layers_[index]; }
   /// StepState of the sequence's steps.
@@ -70,8 +71,11 @@ class GpuState final : public State {
   void restore(std::size_t place);
   static constexpr std::size_t kCopies = 2;
 
-  /// The step recorded for so many parts of the keys; null before it is recorded.
-  [[nodiscard]] std::unique_ptr<Commands>& step(std::uint32_t parts) { return steps_[parts]; }
+  /// The step recorded for so many parts of the keys, with the output head or without; null before it is
+  /// recorded.
+  [[nodiscard]] std::unique_ptr<Commands>& step(std::uint32_t parts, bool with_head) {
+    return steps_[{parts, with_head}];
+  }
   /// The same for a prompt's piece, by the rows that it is recorded for.
   [[nodiscard]] std::unique_ptr<Commands>& piece(std::uint32_t rows) { return pieces_[rows]; }
   /// A step with output head and the draw of the next token.
@@ -96,7 +100,7 @@ class GpuState final : public State {
   std::vector<LayerMemory> layers_;
   std::unique_ptr<DrawMemory> draw_memory_;
   std::array<Copy, kCopies> copies_;
-  std::map<std::uint32_t, std::unique_ptr<Commands>> steps_;
+  std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> steps_;
   std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> drawing_steps_;
   std::map<std::uint32_t, std::unique_ptr<Commands>> pieces_;
 };

@@ -80,7 +80,7 @@ void GpuTokenStream::settle(std::span<float> logits) {
   for (std::int64_t i = from; i < read; ++i) {
     const StepState now{fed_[static_cast<std::size_t>(i)], static_cast<std::int32_t>(start_ + i)};
     state_.step_state().upload(std::span(&now, 1));
-    device_.submit(recorder_.step_at(state_, start_ + i));
+    device_.submit(recorder_.step_at(state_, start_ + i, false));
   }
   if (!logits.empty()) {
     device_.submit(head_);

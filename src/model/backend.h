@@ -95,6 +95,10 @@ class Backend {
   /// Kernels started on the device since the backend was made. 0 where there are none.
   [[nodiscard]] virtual std::int64_t dispatches() const noexcept { return 0; }
 
+  /// Bytes a second that the memory which it computes in moves, measured now by a copy, read and written
+  /// bytes counted; 0 where that is the host's own memory.
+  [[nodiscard]] virtual double measure_bandwidth() { return 0; }
+
   /// A state with room for `capacity` tokens. Throws Error when that is more than the model allows or memory
   /// has.
   [[nodiscard]] virtual std::unique_ptr<State> new_state(std::int64_t capacity) const = 0;

@@ -46,6 +46,8 @@ class CudaEmitter {
         *constant.function_constant, type, constant.name, defined_flag(constant.name));
   }
 
+  /// One kernel's entry point. What a `constant T&` refers to comes by value, from the launch itself: no load
+  /// from memory stands between a kernel's start and its arguments.
   [[nodiscard]] std::string entry(std::size_t index) const {
     const Kernel& kernel = module_.kernels[index];
     const KernelFunction& function = module_.function_of(kernel);
@@ -54,7 +56,10 @@ class CudaEmitter {
     std::string arguments;
     for (std::size_t i = 0; i < function.parameters.size(); ++i) {
       const Parameter& parameter = function.parameters[i];
-      if (parameter.kind == ParameterKind::kBuffer) {
+      if (parameter.kind == ParameterKind::kBuffer && is_by_value(parameter)) {
+        buffers += fmt::format("const __grid_constant__ lattice_entry_{}::Value<{}> b{}, ", index, i, i);
+        arguments += fmt::format(", lattice_msl::cuda_entry::value_at(b{})", i);
+      } else if (parameter.kind == ParameterKind::kBuffer) {
         buffers += fmt::format("void* b{}, ", i);
         arguments += fmt::format(", lattice_msl::cuda_entry::Pointer{{b{}}}", i);
       } else if (parameter.kind == ParameterKind::kThreadgroupMemory) {
@@ -64,15 +69,25 @@ class CudaEmitter {
         arguments += fmt::format(", place.{}()", find_builtin(parameter.builtin)->field);
       }
     }
+    const std::string address =
+        fmt::format("&lattice_msl::{}{}", function.function, writer_.write(kernel.template_arguments));
+    const std::string bounds =
+        function.max_threads == 0 ? "" : fmt::format("__launch_bounds__({}) ", function.max_threads);
     return fmt::format(
-        "extern \"C\" __global__ void kernel_{}({}{}unsigned gx, unsigned gy, unsigned gz) {{  // {}\n"
+        "#if !defined LATTICE_KERNEL || LATTICE_KERNEL == {0}\n"
+        "namespace lattice_entry_{0} {{\n"
+        "  using namespace lattice_msl; using namespace lattice_msl::metal;\n"
+        "  template <unsigned I> using Value = lattice_msl::cuda_entry::Value<I, decltype({1})>;\n}}\n"
+        "extern \"C\" __global__ void {2}kernel_{0}({3}{4}unsigned gx, unsigned gy, unsigned gz) {{  // {5}\n"
         "  extern __shared__ __align__(16) unsigned char lattice_shared[];\n"
         "  const lattice_msl::cuda_entry::Place place{{{{gx, gy, gz}}}};\n"
+        "#ifndef LATTICE_WHOLE_THREADGROUPS\n"
         "  if (!place.inside()) return;\n"
+        "#endif\n"
         "  using namespace lattice_msl; using namespace lattice_msl::metal;\n"
-        "  lattice_msl::cuda_entry::call(&lattice_msl::{}{}{});\n}}\n",
-        index, buffers, offsets, kernel.name, function.function, writer_.write(kernel.template_arguments),
-        arguments);
+        "  lattice_msl::cuda_entry::call({1}{6});\n}}\n"
+        "#endif\n",
+        index, address, bounds, buffers, offsets, kernel.name, arguments);
   }
 
   const Module& module_;
@@ -80,6 +95,10 @@ class CudaEmitter {
 };
 
 }  // namespace
+
+bool is_by_value(const Parameter& parameter) noexcept {
+  return parameter.space == AddressSpace::kConstant && parameter.reference;
+}
 
 std::string emit_cuda(const Module& module) {
   return CudaEmitter(module).run();

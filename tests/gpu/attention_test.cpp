@@ -68,7 +68,7 @@ void run_attention(SoftDevice& device, const Shape& shape) {
   commands->barrier();
   if (shape.parts > 1) {
     commands->dispatch(device.kernel("attention_merge", constants), {*in, *partial, *out, args},
-                       {shape.heads}, 32);
+                       {shape.heads}, shape.simdgroups * 32);
   }
   device.submit(*commands);
 

@@ -25,11 +25,7 @@ void run_steps(SoftDevice& device, const GdnShape& shape, std::int32_t tokens) {
 
   const std::uint32_t z = static_cast<std::uint32_t>(channels);
   const std::uint32_t b = z + shape.v_heads * shape.head_dim;
-  const GdnArgs args{.k_heads = shape.k_heads,
-                     .v_heads = shape.v_heads,
-                     .head_dim = shape.head_dim,
-                     .conv_kernel = shape.taps,
-                     .tiled = shape.tiled ? 1u : 0u,
+  const GdnArgs args{.tiled = shape.tiled ? 1u : 0u,
                      .z_offset = z,
                      .b_offset = b,
                      .a_offset = b + shape.v_heads,
@@ -42,7 +38,11 @@ void run_steps(SoftDevice& device, const GdnShape& shape, std::int32_t tokens) {
   const auto ring = upload(device, random.floats(channels * shape.taps, 100.0f));
   const auto state = device.allocate(reference.state().size() * sizeof(float));
   const auto out = device.allocate(std::size_t{shape.v_heads} * shape.head_dim * sizeof(float));
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups}};
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+                                        {LATTICE_FC_VECTORS, shape.head_dim / 4},
+                                        {LATTICE_FC_TAPS, shape.taps},
+                                        {LATTICE_FC_K_HEADS, shape.k_heads},
+                                        {LATTICE_FC_V_HEADS, shape.v_heads}};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("gdn_step", constants),
                      {*step, *projections, *taps_buffer, *decay_buffer, *bias_buffer, *norm_buffer, *ring,

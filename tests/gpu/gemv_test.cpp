@@ -2,6 +2,7 @@
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/stored_matrix.h"
+#include "lattice/error.hpp"
 
 namespace lattice::gpu {
 namespace {
@@ -17,7 +18,7 @@ struct Shape {
   std::uint32_t epilogue;
 };
 
-void run_gemv(SoftDevice& device, const Shape& shape) {
+void run_gemv(SoftDevice& device, const Shape& shape, double tolerance = 1e-5) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols
                                   << ", rows " << shape.gemv.rows << ", split " << shape.gemv.split
@@ -69,7 +70,7 @@ void run_gemv(SoftDevice& device, const Shape& shape) {
       expected[i + 1] = products[i] + (shape.epilogue == LATTICE_EPILOGUE_ADD ? double{before[i + 1]} : 0.0);
     }
   }
-  expect_near(download(*y_buffer), expected, 1e-5);
+  expect_near(download(*y_buffer), expected, tolerance);
 }
 
 TEST(Gemv, HoldsForEveryFormatAndOddSizes) {
@@ -91,10 +92,46 @@ TEST(Gemv, HoldsForEveryCombinationOfKnobs) {
            {std::pair(1u, 1u), std::pair(1u, 3u), std::pair(2u, 4u), std::pair(4u, 4u)}) {
         for (const std::uint32_t unroll : {1u, 2u, 4u}) {
           for (const bool norm : {false, true}) {
-            run_gemv(fast_device(),
-                     {type, 13, 608, {rows, split, simdgroups, unroll}, norm, LATTICE_EPILOGUE_STORE});
+            const GemvShape shape{rows, split, simdgroups, unroll, /*ahead=*/norm};
+            if (fits_stage(shape, type)) {
+              run_gemv(fast_device(), {type, 13, 608, shape, norm, LATTICE_EPILOGUE_STORE});
+            }
           }
         }
+      }
+    }
+  }
+}
+
+TEST(Gemv, TakesRowsLongerThanAStage) {
+  for (const DType type : kFormats) {
+    for (const std::int64_t cols : {4096, 4128, 9216}) {
+      run_gemv(fast_device(), {type, 9, cols, {4, 2, 4, 2, true}, true, LATTICE_EPILOGUE_STORE}, 1e-4);
+      run_gemv(fast_device(), {type, 9, cols, {2, 3, 3, 1}, false, LATTICE_EPILOGUE_ADD}, 1e-4);
+    }
+  }
+}
+
+TEST(Gemv, RefusesShapesThatDoNotFitTheStage) {
+  EXPECT_TRUE(fits_stage({8, 4, 4, 1}, DType::kQ4_0));
+  EXPECT_FALSE(fits_stage({8, 4, 4, 2}, DType::kQ4_0));
+  EXPECT_THROW(run_gemv(fast_device(), {DType::kQ4_0, 9, 4096, {4, 4, 4, 2}, true, LATTICE_EPILOGUE_STORE}),
+               Error);
+}
+
+/// Every shape that is chosen fits, and leaves no core without work where there is work for all.
+TEST(Gemv, ChoosesShapesThatFit) {
+  for (const DType type : kFormats) {
+    for (const std::uint32_t rows : {1u, 16u, 1024u, 8224u, 248320u}) {
+      for (const std::uint32_t cols : {32u, 1024u, 3584u, 17408u}) {
+        DeviceMatrix matrix;
+        matrix.format = type;
+        matrix.rows = rows;
+        matrix.cols = cols;
+        matrix.row_chunks = cols / chunk_cols(type);
+        const GemvShape shape = choose_gemv_shape(132, matrix);
+        EXPECT_TRUE(fits_stage(shape, type)) << dtype_name(type) << ' ' << rows << 'x' << cols;
+        EXPECT_EQ(shape.simdgroups % shape.split, 0u);
       }
     }
   }

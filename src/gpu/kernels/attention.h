@@ -2,6 +2,7 @@
 
 #include <metal_stdlib>
 
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
@@ -13,6 +14,8 @@ namespace lattice_gpu {
 /// sine and cosine follow from theirs, so no trigonometry runs here, and none of it loses range at large
 /// positions.
 constant constexpr uint kLowPositions = 256;
+constant constexpr uint kMaxHeadDim = 256;
+constant constexpr uint kMaxLaneDims = kMaxHeadDim / 32;
 
 /// (cos, sin) of pair `i` at `position`. low [256, pairs], high [⌈capacity / 256⌉, pairs].
 inline float2 rotation(device const float2* low, device const float2* high, uint pairs, uint position,
@@ -23,25 +26,53 @@ inline float2 rotation(device const float2* low, device const float2* high, uint
 }
 
 /// RMSNorm with `weight` (1 + w) and rotary embedding of one head, by one simdgroup: in [head_dim] → out
-/// [head_dim]. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on pass.
+/// [head_dim], at most 256. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on
+/// pass.
 inline void norm_and_rotate(device const float* in, device const float* weight, device const float2* low,
                             device const float2* high, constant AttentionArgs& args, uint position, uint lane,
                             threadgroup float* out) {
+  float x[kMaxLaneDims];  // asked for together with what is multiplied with it
+  float y[kMaxLaneDims];
   float squares = 0;
-  for (uint i = lane; i < args.head_dim; i += 32) squares += in[i] * in[i];
-  const float factor = precise::rsqrt(simd_sum(squares) / float(args.head_dim) + args.epsilon);
   const uint pairs = args.rotary_dim / 2;
-  for (uint i = lane; i < args.head_dim; i += 32) {
-    const float x = in[i] * factor * weight[i];
-    if (i >= args.rotary_dim) {
-      out[i] = x;
-    } else {
+#pragma unroll
+  for (uint n = 0; n < kMaxLaneDims; ++n) {
+    const uint i = lane + 32 * n;
+    x[n] = 0;
+    y[n] = 0;
+    if (i >= args.head_dim) continue;
+    const float value = in[i];
+    x[n] = value * weight[i];
+    squares += value * value;
+    if (i < args.rotary_dim) {
       const uint other = i < pairs ? i + pairs : i - pairs;
-      const float y = in[other] * factor * weight[other];
-      const float2 angle = rotation(low, high, pairs, position, i % pairs);
-      out[i] = i < pairs ? x * angle.x - y * angle.y : x * angle.x + y * angle.y;
+      y[n] = in[other] * weight[other];
     }
   }
+  const float factor = precise::rsqrt(lattice_simd_sum(squares) / float(args.head_dim) + args.epsilon);
+#pragma unroll
+  for (uint n = 0; n < kMaxLaneDims; ++n) {
+    const uint i = lane + 32 * n;
+    if (i >= args.head_dim) continue;
+    if (i >= args.rotary_dim) {
+      out[i] = x[n] * factor;
+    } else {
+      const float2 angle = rotation(low, high, pairs, position, i % pairs);
+      out[i] = (i < pairs ? x[n] * angle.x - y[n] * angle.y : x[n] * angle.x + y[n] * angle.y) * factor;
+    }
+  }
+}
+
+/// Asks for what norm_and_rotate() reads beside its input.
+inline void prefetch_head_vectors(device const float* q_weight, device const float* k_weight,
+                                  device const float2* low, device const float2* high,
+                                  constant AttentionArgs& args, uint position) {
+  lattice_prefetch(q_weight, args.head_dim * 4);
+  lattice_prefetch(k_weight, args.head_dim * 4);
+  const uint pairs = args.rotary_dim / 2;
+  if (pairs % 2 != 0) return;  // rows of the tables do not begin at multiples of 16 bytes
+  lattice_prefetch(low + (position % kLowPositions) * pairs, pairs * 8);
+  lattice_prefetch(high + (position / kLowPositions) * pairs, pairs * 8);
 }
 
 }  // namespace lattice_gpu

@@ -1,14 +1,15 @@
 // One token's attention (flash decoding): q and k norms, rotary embedding, the cache's new row, and an online softmax over
 // the keys, with K and V read once for all query heads of their group.
 //
-// A threadgroup owns a KV head and one of `parts` ranges of keys; its simdgroups take keys in turn, a lane holding
-// head_dim / 32 dimensions. The last part appends the token's own key and value. With one part the result is final; with more,
-// attention_merge joins what the parts leave.
+// A threadgroup owns a KV head and one of `parts` ranges of keys; its simdgroups take blocks of keys in turn, whose loads are all
+// issued before the first is used, a lane holding head_dim / 32 dimensions. The last part appends the token's own key and value.
+// With one part the result is final; with more, attention_merge joins what the parts leave.
 
 #include <metal_stdlib>
 
 #include "activations.h"
 #include "attention.h"
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
@@ -19,10 +20,10 @@ constant uint kGroup [[function_constant(LATTICE_FC_GROUP)]];         // constan
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];  // what they bound stays in registers
 
 constant constexpr uint kMaxSimdgroups = 8;
-constant constexpr uint kMaxHeadDim = 256;
-constant constexpr uint kMaxLaneDims = kMaxHeadDim / 32;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
 constant constexpr uint kKeyBlock = 32;  // parts begin at multiples of it
+constant uint kKeys = kGroup > 4 ? 2 : 4;  // that a simdgroup takes together: what registers hold
+constant constexpr uint kMaxKeys = 4;
 
 namespace lattice_gpu {
 
@@ -44,6 +45,27 @@ inline KeyRange range_of(uint part, uint parts, uint count) {
   return {min(blocks * part / parts * kKeyBlock, count), min(blocks * (part + 1) / parts * kKeyBlock, count)};
 }
 
+/// The dimension that a lane holds in place `i`: four that lie together where it has so many.
+inline uint dim_of(uint lane, uint i) {
+  return kLaneDims % 4 == 0 ? (i / 4 * 32 + lane) * 4 + i % 4 : lane + 32 * i;
+}
+
+/// A lane's dimensions of a row.
+template <typename T>
+inline void load_dims(device const T* row, uint lane, thread float* out) {
+  if (kLaneDims % 4 == 0) {
+#pragma unroll
+    for (uint i = 0; i < kLaneDims / 4; ++i) {
+      const vec<T, 4> four = reinterpret_cast<device const vec<T, 4>*>(row)[i * 32 + lane];
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) out[4 * i + j] = float(four[j]);
+    }
+  } else {
+#pragma unroll
+    for (uint i = 0; i < kLaneDims; ++i) out[i] = float(row[lane + 32 * i]);
+  }
+}
+
 }  // namespace lattice_gpu
 
 /// projections [per head query | gate][k][v] of one token; keys and values [kv_heads, capacity, head_dim].
@@ -51,7 +73,7 @@ inline KeyRange range_of(uint part, uint parts, uint count) {
 /// and total. Threadgroups: (parts, kv_heads) of SIMDGROUPS · 32 threads. head_dim is a multiple of 32, at most 256; heads /
 /// kv_heads is at most 8.
 template <typename KvType>
-[[kernel]] void attention_decode(
+[[kernel, max_total_threads_per_threadgroup(512)]] void attention_decode(
     device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],
     device const float* q_norm [[buffer(2)]], device const float* k_norm [[buffer(3)]],
     device const float2* low_angles [[buffer(4)]], device const float2* high_angles [[buffer(5)]],
@@ -64,6 +86,7 @@ template <typename KvType>
   threadgroup float2 states[kMaxSimdgroups * kMaxGroup];  // maximum and total of each simdgroup and head
   threadgroup float outputs[kMaxGroup * kMaxHeadDim];
 
+  lattice_allow_next();
   const uint dim = kLaneDims * 32;
   const uint part = place.x;
   const uint kv_head = place.y;
@@ -72,6 +95,8 @@ template <typename KvType>
   const KeyRange range = range_of(part, args.parts, count);
   device KvType* head_keys = keys + ulong(kv_head) * args.capacity * dim;
   device KvType* head_values = values + ulong(kv_head) * args.capacity * dim;
+  if (thread_index == 0) prefetch_head_vectors(q_norm, k_norm, low_angles, high_angles, args, position);
+  lattice_wait_for_inputs();
 
   for (uint g = simdgroup; g < kGroup; g += kSimdgroups) {
     const uint head = kv_head * kGroup + g;
@@ -90,46 +115,74 @@ template <typename KvType>
   threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
 
   Softmax softmax[kMaxGroup];
+#pragma unroll
   for (uint g = 0; g < kGroup; ++g) {
     softmax[g].maximum = -INFINITY;
     softmax[g].total = 0;
+#pragma unroll
     for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] = 0;
   }
-  for (uint key = range.first + simdgroup; key < range.last; key += kSimdgroups) {
-    float k[kMaxLaneDims];
-    float v[kMaxLaneDims];
-    for (uint i = 0; i < kLaneDims; ++i) {
-      k[i] = float(head_keys[ulong(key) * dim + lane * kLaneDims + i]);
-      v[i] = float(head_values[ulong(key) * dim + lane * kLaneDims + i]);
+  for (uint block = range.first + simdgroup * kKeys; block < range.last; block += kSimdgroups * kKeys) {
+    float k[kMaxKeys][kMaxLaneDims];
+    float v[kMaxKeys][kMaxLaneDims];
+#pragma unroll
+    for (uint n = 0; n < kKeys; ++n) {
+      const uint key = min(block + n, range.last - 1);
+      load_dims(head_keys + ulong(key) * dim, lane, k[n]);
+      load_dims(head_values + ulong(key) * dim, lane, v[n]);
     }
+#pragma unroll
     for (uint g = 0; g < kGroup; ++g) {
-      float score = 0;
-      for (uint i = 0; i < kLaneDims; ++i) score += k[i] * queries[g * dim + lane * kLaneDims + i];
-      score = simd_sum(score) * args.scale;
-      const float maximum = max(softmax[g].maximum, score);
+      float scores[kMaxKeys] = {};
+#pragma unroll
+      for (uint i = 0; i < kLaneDims; ++i) {
+        const float query = queries[g * dim + dim_of(lane, i)];
+#pragma unroll
+        for (uint n = 0; n < kKeys; ++n) scores[n] += k[n][i] * query;
+      }
+      float maximum = softmax[g].maximum;
+#pragma unroll
+      for (uint n = 0; n < kKeys; ++n) {
+        scores[n] = lattice_simd_sum(scores[n]) * args.scale;
+        if (block + n >= range.last) scores[n] = -INFINITY;
+        maximum = max(maximum, scores[n]);
+      }
       const float fade = precise::exp(softmax[g].maximum - maximum);
-      const float weight = precise::exp(score - maximum);
       softmax[g].maximum = maximum;
-      softmax[g].total = softmax[g].total * fade + weight;
-      for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] = softmax[g].values[i] * fade + weight * v[i];
+      softmax[g].total *= fade;
+#pragma unroll
+      for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] *= fade;
+#pragma unroll
+      for (uint n = 0; n < kKeys; ++n) {
+        const float weight = precise::exp(scores[n] - maximum);
+        softmax[g].total += weight;
+#pragma unroll
+        for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] += weight * v[n][i];
+      }
     }
   }
 
   // The simdgroups' states meet: every one scales its values to the common maximum, and they add up in turn.
   if (lane == 0) {
+#pragma unroll
     for (uint g = 0; g < kGroup; ++g) {
       states[simdgroup * kMaxGroup + g] = float2(softmax[g].maximum, softmax[g].total);
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint turn = 0; turn < kSimdgroups; ++turn) {
+  // Those that found no key have nothing to add; the first takes its turn even so, to write zeros.
+  const uint blocks = (range.last - range.first + kKeys - 1) / kKeys;
+  const uint turns = clamp(blocks, 1u, kSimdgroups);
+  for (uint turn = 0; turn < turns; ++turn) {
     if (turn == simdgroup) {
+#pragma unroll
       for (uint g = 0; g < kGroup; ++g) {
         float maximum = -INFINITY;
         for (uint s = 0; s < kSimdgroups; ++s) maximum = max(maximum, states[s * kMaxGroup + g].x);
         const float fade = softmax[g].total > 0 ? precise::exp(softmax[g].maximum - maximum) : 0.0f;
+#pragma unroll
         for (uint i = 0; i < kLaneDims; ++i) {
-          threadgroup float& output = outputs[g * dim + lane * kLaneDims + i];
+          threadgroup float& output = outputs[g * dim + dim_of(lane, i)];
           output = (turn == 0 ? 0.0f : output) + softmax[g].values[i] * fade;
         }
       }
@@ -171,28 +224,45 @@ template [[host_name("attention_decode_f16")]] [[kernel]] void attention_decode<
     uint, uint, uint);
 
 /// Joins the parts of a head: partial [heads, parts, head_dim + 2] → out [heads · head_dim], gated. Threadgroups: heads, of
-/// 32 threads.
-[[kernel]] void attention_merge(device const float* projections [[buffer(0)]],
-                                device const float* partial [[buffer(1)]], device float* out [[buffer(2)]],
-                                constant AttentionArgs& args [[buffer(3)]],
-                                uint head [[threadgroup_position_in_grid]],
-                                uint lane [[thread_index_in_simdgroup]]) {
+/// SIMDGROUPS · 32 threads; simdgroups take parts in turn.
+[[kernel, max_total_threads_per_threadgroup(256)]] void attention_merge(
+    device const float* projections [[buffer(0)]], device const float* partial [[buffer(1)]],
+    device float* out [[buffer(2)]], constant AttentionArgs& args [[buffer(3)]],
+    uint head [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+  threadgroup float outputs[kMaxSimdgroups * kMaxHeadDim];
+  threadgroup float totals[kMaxSimdgroups];
+
+  lattice_allow_next();
   const uint dim = kLaneDims * 32;
   device const float* rows = partial + ulong(head) * args.parts * (dim + 2);
+  lattice_wait_for_inputs();
+
   float maximum = -INFINITY;
-  for (uint p = 0; p < args.parts; ++p) maximum = max(maximum, rows[p * (dim + 2) + dim]);
+  for (uint p = lane; p < args.parts; p += 32) maximum = max(maximum, rows[p * (dim + 2) + dim]);
+  maximum = simd_max(maximum);
   float total = 0;
   float values[kMaxLaneDims] = {};
-  for (uint p = 0; p < args.parts; ++p) {
+  for (uint p = simdgroup; p < args.parts; p += kSimdgroups) {
     device const float* row = rows + p * (dim + 2);
     const float part_total = row[dim + 1];
-    if (part_total == 0) continue;  // a part without keys
-    const float fade = precise::exp(row[dim] - maximum);
+    const float fade = part_total > 0 ? precise::exp(row[dim] - maximum) : 0.0f;  // a part may have no keys
     total += part_total * fade;
+#pragma unroll
     for (uint i = 0; i < kLaneDims; ++i) values[i] += row[lane + 32 * i] * fade;
   }
-  for (uint i = 0; i < kLaneDims; ++i) {
-    const uint at = lane + 32 * i;
-    out[head * dim + at] = values[i] / total * sigmoid(projections[head * 2 * dim + dim + at]);
+#pragma unroll
+  for (uint i = 0; i < kLaneDims; ++i) outputs[simdgroup * dim + lane + 32 * i] = values[i];
+  if (lane == 0) totals[simdgroup] = total;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+
+  for (uint i = thread_index; i < dim; i += kSimdgroups * 32) {
+    float sum = 0;
+    float all = 0;
+    for (uint s = 0; s < kSimdgroups; ++s) {
+      sum += outputs[s * dim + i];
+      all += totals[s];
+    }
+    out[head * dim + i] = sum / all * sigmoid(projections[head * 2 * dim + dim + i]);
   }
 }

@@ -21,7 +21,6 @@ constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];
 constant uint kDim = kLaneDims * 32;
 
 constant constexpr uint kMaxSimdgroups = 8;
-constant constexpr uint kMaxHeadDim = 256;
 constant constexpr uint kKeys = 32;  // of a tile
 constant constexpr uint kSlab = 64;  // dimensions that pass through threadgroup memory at once
 constant constexpr uint kSlabStride = kSlab + 4;

@@ -3,6 +3,7 @@
 #include <metal_stdlib>
 
 #include "formats.h"
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
@@ -31,6 +32,7 @@ template <typename Format>
 [[kernel]] void embed(device const StepState& step [[buffer(0)]], device const uint4* quants [[buffer(1)]],
                       device const half* scales [[buffer(2)]], device float* hidden [[buffer(3)]],
                       constant EmbedArgs& args [[buffer(4)]], uint chunk [[thread_position_in_grid]]) {
+  lattice_allow_next();
   if (chunk < args.row_chunks) copy_chunk<Format>(quants, scales, args, step.token, chunk, hidden);
 }
 

@@ -2,6 +2,8 @@
 
 #include <metal_stdlib>
 
+#include "hints.h"
+
 using namespace metal;
 
 // Weight formats as the device keeps them: a row's quants lie together, in chunks of 16 bytes that one lane
@@ -9,8 +11,8 @@ using namespace metal;
 // how to multiply them. Rows are padded with zeros to whole chunks, and so are the vectors that meet them.
 //
 //   kCols                    columns of a chunk
+//   load(quants, scales, c)  chunk c of a row, with its scale: read once a token, and so as streamed
 //   kHasOffset               whether dot() needs Σ x over the chunk
-//   load(quants, scales, c)  chunk c of a row, with its scale
 //   dot(chunk, x, x_sum)     Σ w·x over the chunk
 //   unpack(chunk, out)       the chunk's weights
 
@@ -19,16 +21,24 @@ namespace lattice_gpu {
 /// A chunk in registers, as it was loaded.
 struct Chunk {
   uint4 bits;
-  float scale;
+  half scale;
 };
+
+/// a·x[0 … 4) + sum
+inline float add_products(float4 a, thread const float* x, float sum) {
+  return fma(a.w, x[3], fma(a.z, x[2], fma(a.y, x[1], fma(a.x, x[0], sum))));
+}
 
 struct FormatF32 {
   static constant constexpr const uint kCols = 4;
   static constant constexpr const bool kHasOffset = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) { return {quants[c], 1.0f}; }
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return {lattice_load_streamed(quants + c), half(1.0f)};
+  }
   static void unpack(Chunk chunk, thread float* out) {
     const float4 w = as_type<float4>(chunk.bits);
+#pragma unroll
     for (uint i = 0; i < 4; ++i) out[i] = w[i];
   }
   static float dot(Chunk chunk, thread const float* x, float) {
@@ -41,8 +51,11 @@ struct FormatF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasOffset = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) { return {quants[c], 1.0f}; }
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return {lattice_load_streamed(quants + c), half(1.0f)};
+  }
   static void unpack(Chunk chunk, thread float* out) {
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
       const half2 w = as_type<half2>(chunk.bits[i]);
       out[2 * i] = float(w.x);
@@ -51,6 +64,7 @@ struct FormatF16 {
   }
   static float dot(Chunk chunk, thread const float* x, float) {
     float sum = 0;
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
       const half2 w = as_type<half2>(chunk.bits[i]);
       sum += float(w.x) * x[2 * i] + float(w.y) * x[2 * i + 1];
@@ -64,8 +78,11 @@ struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasOffset = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) { return {quants[c], 1.0f}; }
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return {lattice_load_streamed(quants + c), half(1.0f)};
+  }
   static void unpack(Chunk chunk, thread float* out) {
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
       out[2 * i] = as_type<float>(chunk.bits[i] << 16);
       out[2 * i + 1] = as_type<float>(chunk.bits[i] & 0xffff0000u);
@@ -73,6 +90,7 @@ struct FormatBF16 {
   }
   static float dot(Chunk chunk, thread const float* x, float) {
     float sum = 0;
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
       sum += as_type<float>(chunk.bits[i] << 16) * x[2 * i];
       sum += as_type<float>(chunk.bits[i] & 0xffff0000u) * x[2 * i + 1];
@@ -87,22 +105,23 @@ struct FormatQ8_0 {
   static constant constexpr const bool kHasOffset = false;
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
-    return {quants[c], float(scales[c / 2])};
+    return {lattice_load_streamed(quants + c), scales[c / 2]};
   }
   static void unpack(Chunk chunk, thread float* out) {
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
-      const char4 q = as_type<char4>(chunk.bits[i]);
-      for (uint j = 0; j < 4; ++j) out[4 * i + j] = chunk.scale * float(q[j]);
+      const float4 q = float4(as_type<char4>(chunk.bits[i]));
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) out[4 * i + j] = float(chunk.scale) * q[j];
     }
   }
   static float dot(Chunk chunk, thread const float* x, float) {
-    float sum = 0;
+    float sums[2] = {};
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
-      const char4 q = as_type<char4>(chunk.bits[i]);
-      sum += float(q.x) * x[4 * i] + float(q.y) * x[4 * i + 1] + float(q.z) * x[4 * i + 2] +
-             float(q.w) * x[4 * i + 3];
+      sums[i % 2] = add_products(float4(as_type<char4>(chunk.bits[i])), x + 4 * i, sums[i % 2]);
     }
-    return chunk.scale * sum;
+    return float(chunk.scale) * (sums[0] + sums[1]);
   }
 };
 
@@ -113,28 +132,29 @@ struct FormatQ4_0 {
   static constant constexpr const bool kHasOffset = true;
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
-    return {quants[c], float(scales[c])};
+    return {lattice_load_streamed(quants + c), scales[c]};
   }
   static void unpack(Chunk chunk, thread float* out) {
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
-      const uchar4 low = as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu);
-      const uchar4 high = as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu);
+      const float4 low = float4(as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu)) - 8.0f;
+      const float4 high = float4(as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu)) - 8.0f;
+#pragma unroll
       for (uint j = 0; j < 4; ++j) {
-        out[4 * i + j] = chunk.scale * (float(low[j]) - 8.0f);
-        out[16 + 4 * i + j] = chunk.scale * (float(high[j]) - 8.0f);
+        out[4 * i + j] = float(chunk.scale) * low[j];
+        out[16 + 4 * i + j] = float(chunk.scale) * high[j];
       }
     }
   }
   static float dot(Chunk chunk, thread const float* x, float x_sum) {
-    float sum = -8.0f * x_sum;
+    float low = -8.0f * x_sum;
+    float high = 0;
+#pragma unroll
     for (uint i = 0; i < 4; ++i) {
-      const uchar4 low = as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu);
-      const uchar4 high = as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu);
-      for (uint j = 0; j < 4; ++j) {
-        sum += float(low[j]) * x[4 * i + j] + float(high[j]) * x[16 + 4 * i + j];
-      }
+      low = add_products(float4(as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu)), x + 4 * i, low);
+      high = add_products(float4(as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu)), x + 16 + 4 * i, high);
     }
-    return chunk.scale * sum;
+    return float(chunk.scale) * (low + high);
   }
 };
 

@@ -1,6 +1,7 @@
 // One token through the Gated DeltaNet mixers' heads: convolution and SiLU, l2 norms, gates, the delta rule, the gated
-// norm. A threadgroup owns a V head, a simdgroup every SIMDGROUPS-th row of its state, so that the state, which is most of what
-// this step moves, is read and written once, in 16-byte pieces that lie together.
+// norm. A threadgroup owns a V head. Four lanes own a row of its state, so that a row's sums meet in two steps and the state, which
+// is most of what this step moves, is read and written once, in 16-byte pieces; its first rows are asked for, and the convolution's
+// history summed, before the projections are there.
 //
 // With s a row of the old state (one value channel), the step of Yang et al., "Gated Delta Networks" (2024), in one pass:
 //   p = s·k, r = s·q;  u = β (v − γ p);  o = γ r + (k·q) u;  s ← γ s + u k
@@ -8,6 +9,7 @@
 #include <metal_stdlib>
 
 #include "activations.h"
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
@@ -15,125 +17,158 @@ using namespace lattice_gpu;
 
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 
+constant uint kVectors [[function_constant(LATTICE_FC_VECTORS)]];
+constant uint kTaps [[function_constant(LATTICE_FC_TAPS)]];
+constant uint kKeyHeads [[function_constant(LATTICE_FC_K_HEADS)]];  // constants, since divisions by them are costly
+constant uint kValueHeads [[function_constant(LATTICE_FC_V_HEADS)]];
+
 constant constexpr uint kMaxHeadDim = 256;
 constant constexpr float kL2Epsilon = 1e-6f;  // Hugging Face's l2norm, inside the sum
+constant constexpr uint kRowLanes = 4;
+constant constexpr uint kMaxLaneVectors = kMaxHeadDim / 4 / kRowLanes;
 
 namespace lattice_gpu {
 
-/// SiLU of the causal convolution of one channel. The ring holds the last inputs, that of position p in row p % taps; its
-/// own input a token takes from the projections.
-inline float convolve(device const float* taps, device const float* ring, float input, uint channel, uint channels,
-                      uint kernel_size, uint position) {
-  float sum = taps[(kernel_size - 1) * channels + channel] * input;
-  for (uint j = 0; j + 1 < kernel_size; ++j) {
-    const uint back = kernel_size - 1 - j;
+/// What the tokens before add to the causal convolution of one channel. The ring holds the last inputs, that of position p in
+/// row p % taps; a token's own input comes from the projections.
+inline float convolve_history(device const float* taps, device const float* ring, uint channel, uint channels,
+                              uint position) {
+  float sum = 0;
+#pragma unroll
+  for (uint j = 0; j + 1 < kTaps; ++j) {
+    const uint back = kTaps - 1 - j;
     if (position >= back) {
-      sum += taps[j * channels + channel] * ring[((position - back) % kernel_size) * channels + channel];
+      sum += taps[j * channels + channel] * ring[((position - back) % kTaps) * channels + channel];
     }
   }
-  return silu(sum);
+  return sum;
 }
 
 /// Σ values[i]² over `n` values, in every lane of the calling simdgroup.
 inline float simd_squares(threadgroup const float* values, uint n, uint lane) {
   float sum = 0;
   for (uint i = lane; i < n; i += 32) sum += values[i] * values[i];
-  return simd_sum(sum);
+  return lattice_simd_sum(sum);
+}
+
+/// The sum over the four lanes of a row, in each of them.
+inline float row_sum(float x) {
+  x += lattice_simd_shuffle_xor(x, 1);
+  return x + lattice_simd_shuffle_xor(x, 2);
+}
+
+/// A lane's vectors of one row: `part`, `part` + 4, ….
+inline void load_row(device const float4* row, uint part, thread float4* out) {
+#pragma unroll
+  for (uint i = 0; i * kRowLanes < kVectors; ++i) {
+    const uint v = i * kRowLanes + part;
+    out[i] = v < kVectors ? row[v] : float4(0.0f);
+  }
 }
 
 }  // namespace lattice_gpu
 
 /// projections [qkv | z | b | a] of one token → out [v_heads · head_dim]; advances ring [taps, C] and
-/// state [v_heads, head_dim (v), head_dim (k)]. Threadgroups: v_heads of SIMDGROUPS · 32 threads. head_dim is a
-/// multiple of 4, at most 256.
-[[kernel]] void gdn_step(device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],
-                         device const float* taps [[buffer(2)]], device const float* decay_rate [[buffer(3)]],
-                         device const float* dt_bias [[buffer(4)]], device const float* norm [[buffer(5)]],
-                         device float* ring [[buffer(6)]], device float* state [[buffer(7)]],
-                         device float* out [[buffer(8)]], constant GdnArgs& args [[buffer(9)]],
-                         uint head [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]],
-                         uint simdgroup [[simdgroup_index_in_threadgroup]],
-                         uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup float4 q_vectors[kMaxHeadDim / 4];
-  threadgroup float4 k_vectors[kMaxHeadDim / 4];
-  threadgroup float v[kMaxHeadDim];
+/// state [v_heads, head_dim (v), head_dim (k)]. Threadgroups: v_heads of SIMDGROUPS · 32 threads. head_dim is 4 · VECTORS, at
+/// most 256.
+[[kernel, max_total_threads_per_threadgroup(512)]] void gdn_step(
+    device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],
+    device const float* taps [[buffer(2)]], device const float* decay_rate [[buffer(3)]],
+    device const float* dt_bias [[buffer(4)]], device const float* norm [[buffer(5)]],
+    device float* ring [[buffer(6)]], device float* state [[buffer(7)]], device float* out [[buffer(8)]],
+    constant GdnArgs& args [[buffer(9)]], uint head [[threadgroup_position_in_grid]],
+    uint thread_index [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+  threadgroup float4 inputs[3 * kMaxHeadDim / 4];  // q, k and v
+  threadgroup float own_taps[3 * kMaxHeadDim];     // of the token's own inputs
   threadgroup float o[kMaxHeadDim];
-  threadgroup float shared_norms[3];  // of q and k, and k·q
 
-  threadgroup float* q = reinterpret_cast<threadgroup float*>(q_vectors);
-  threadgroup float* k = reinterpret_cast<threadgroup float*>(k_vectors);
-
-  const uint dim = args.head_dim;
+  lattice_allow_next();
+  const uint dim = kVectors * 4;
   const uint threads = kSimdgroups * 32;
-  const uint per_k_head = args.v_heads / args.k_heads;
-  const uint k_head = args.tiled != 0 ? head % args.k_heads : head / per_k_head;
-  const bool owns_k_head = (args.tiled != 0 ? head / args.k_heads : head % per_k_head) == 0;
-  const uint k_dim = args.k_heads * dim;
-  const uint channels = 2 * k_dim + args.v_heads * dim;
+  const uint per_k_head = kValueHeads / kKeyHeads;
+  const uint k_head = args.tiled != 0 ? head % kKeyHeads : head / per_k_head;
+  const bool owns_k_head = (args.tiled != 0 ? head / kKeyHeads : head % per_k_head) == 0;
+  const uint k_dim = kKeyHeads * dim;
+  const uint channels = 2 * k_dim + kValueHeads * dim;
   const uint position = uint(step.position);
-  const uint slot = (position % args.conv_kernel) * channels;
+  const uint slot = (position % kTaps) * channels;
 
-  for (uint i = thread_index; i < 3 * dim; i += threads) {
-    const uint part = i / dim;
-    const uint at = i % dim;
-    const uint channel =
-        part == 0 ? k_head * dim + at : part == 1 ? k_dim + k_head * dim + at : 2 * k_dim + head * dim + at;
-    const float input = projections[channel];
-    const float value = convolve(taps, ring, input, channel, channels, args.conv_kernel, position);
-    if (part == 0) q[at] = value;
-    if (part == 1) k[at] = value;
-    if (part == 2) v[at] = value;
-    // V heads share their K head's channels: one of them keeps the input. None reads the row that it writes.
-    if (part == 2 || owns_k_head) ring[slot + channel] = input;
-  }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-
-  if (simdgroup == 0) {
-    const float q_squares = simd_squares(q, dim, lane);
-    const float k_squares = simd_squares(k, dim, lane);
-    float product = 0;
-    for (uint i = lane; i < dim; i += 32) product += q[i] * k[i];
-    product = simd_sum(product);
-    if (lane == 0) {
-      const float q_norm = precise::rsqrt(q_squares + kL2Epsilon) * precise::rsqrt(float(dim));
-      const float k_norm = precise::rsqrt(k_squares + kL2Epsilon);
-      shared_norms[0] = q_norm;
-      shared_norms[1] = k_norm;
-      shared_norms[2] = product * q_norm * k_norm;
-    }
-  }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  const float q_norm = shared_norms[0];
-  const float k_norm = shared_norms[1];
-  const float kq = shared_norms[2];
-  const float beta = sigmoid(projections[args.b_offset + head]);
-  const float decay =
-      precise::exp(decay_rate[head] * softplus(projections[args.a_offset + head] + dt_bias[head]));
-
+  const uint teams = threads / kRowLanes;
+  const uint team = thread_index / kRowLanes;
+  const uint part = thread_index % kRowLanes;
   device float4* rows = reinterpret_cast<device float4*>(state + ulong(head) * dim * dim);
-  const uint vectors = dim / 4;
-  for (uint row = simdgroup; row < dim; row += kSimdgroups) {
+  float4 s[kMaxLaneVectors] = {};
+  if (team < dim) load_row(rows + team * kVectors, part, s);
+
+  threadgroup float* qkv = reinterpret_cast<threadgroup float*>(inputs);
+  const uint first_channel[3] = {k_head * dim, k_dim + k_head * dim, 2 * k_dim + head * dim};
+  for (uint i = thread_index; i < 3 * dim; i += threads) {
+    const uint channel = (i < dim ? first_channel[0] : i < 2 * dim ? first_channel[1] : first_channel[2]) + i % dim;
+    qkv[i] = convolve_history(taps, ring, channel, channels, position);
+    own_taps[i] = taps[(kTaps - 1) * channels + channel];
+  }
+  const float rate = decay_rate[head];
+  const float bias = dt_bias[head];
+  lattice_wait_for_inputs();
+
+  // All of the input is asked for before any of it is used.
+  const float b = projections[args.b_offset + head];
+  const float a = projections[args.a_offset + head];
+  device const float* z = projections + args.z_offset + head * dim;
+  const float first_z = thread_index < dim ? z[thread_index] : 0.0f;
+  for (uint i = thread_index; i < 3 * dim; i += threads) {
+    const uint channel = (i < dim ? first_channel[0] : i < 2 * dim ? first_channel[1] : first_channel[2]) + i % dim;
+    const float input = projections[channel];
+    qkv[i] = silu(qkv[i] + own_taps[i] * input);
+    // V heads share their K head's channels: one of them keeps the input. None reads the row that it writes.
+    if (i >= 2 * dim || owns_k_head) ring[slot + channel] = input;
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+
+  const float beta = sigmoid(b);
+  const float decay = precise::exp(rate * softplus(a + bias));
+  threadgroup const float4* q_vectors = inputs;
+  threadgroup const float4* k_vectors = inputs + kVectors;
+  float qq = 0;
+  float kk = 0;
+  float kq = 0;
+  for (uint i = lane; i < kVectors; i += 32) {  // in every simdgroup, which costs less than to meet once more
+    qq += dot(q_vectors[i], q_vectors[i]);
+    kk += dot(k_vectors[i], k_vectors[i]);
+    kq += dot(k_vectors[i], q_vectors[i]);
+  }
+  const float q_norm = precise::rsqrt(lattice_simd_sum(qq) + kL2Epsilon) * precise::rsqrt(float(dim));
+  const float k_norm = precise::rsqrt(lattice_simd_sum(kk) + kL2Epsilon);
+  kq = lattice_simd_sum(kq) * q_norm * k_norm;
+  for (uint first = 0; first < dim; first += teams) {
+    const uint row = first + team;
+    const bool active = row < dim;  // every lane takes part in the sums
+    if (active && first > 0) load_row(rows + row * kVectors, part, s);
     float predicted = 0;
     float read = 0;
-    for (uint c = lane; c < vectors; c += 32) {
-      const float4 s = rows[row * vectors + c];
-      predicted += dot(s, k_vectors[c]);
-      read += dot(s, q_vectors[c]);
+#pragma unroll
+    for (uint i = 0; i * kRowLanes < kVectors; ++i) {
+      const uint v = i * kRowLanes + part;
+      const float4 k = v < kVectors ? k_vectors[v] : float4(0.0f);
+      const float4 q = v < kVectors ? q_vectors[v] : float4(0.0f);
+      predicted += dot(s[i], k);
+      read += dot(s[i], q);
     }
-    predicted = simd_sum(predicted) * k_norm;
-    read = simd_sum(read) * q_norm;
-    const float u = beta * (v[row] - decay * predicted);
-    for (uint c = lane; c < vectors; c += 32) {
-      rows[row * vectors + c] =
-          decay * rows[row * vectors + c] + (u * k_norm) * k_vectors[c];
+    predicted = row_sum(predicted) * k_norm;
+    read = row_sum(read) * q_norm;
+    if (!active) continue;
+    const float u = beta * (qkv[2 * dim + row] - decay * predicted);
+#pragma unroll
+    for (uint i = 0; i * kRowLanes < kVectors; ++i) {
+      const uint v = i * kRowLanes + part;
+      if (v < kVectors) rows[row * kVectors + v] = decay * s[i] + (u * k_norm) * k_vectors[v];
     }
-    if (lane == 0) o[row] = decay * read + kq * u;
+    if (part == 0) o[row] = decay * read + kq * u;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   const float factor = precise::rsqrt(simd_squares(o, dim, lane) / float(dim) + args.epsilon);
   for (uint i = thread_index; i < dim; i += threads) {
-    const float z = projections[args.z_offset + head * dim + i];
-    out[head * dim + i] = o[i] * factor * norm[i] * silu(z);
+    out[head * dim + i] = o[i] * factor * norm[i] * silu(i == thread_index ? first_z : z[i]);
   }
 }

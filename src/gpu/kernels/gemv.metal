@@ -1,16 +1,20 @@
 // y = W x for one vector, the heart of a decode step: reads every weight once and does nothing else with memory.
 //
-// A simdgroup owns ROWS rows. Its lanes stride over the columns in chunks of 16 bytes, each chunk of x being read
-// once for all rows. SPLIT simdgroups of a threadgroup may share the rows' columns, so that a matrix of few rows still
-// keeps every core's loads in flight; they meet once, in threadgroup memory.
+// A simdgroup owns ROWS rows; SPLIT simdgroups of a threadgroup may share the rows' columns, so that a matrix of few rows
+// still keeps every core's loads in flight. Lanes stride over the columns in chunks of 16 bytes. The input is staged in threadgroup
+// memory once for all of the threadgroup's simdgroups, in the order in which lanes want it: vector i of every chunk, then
+// vector i + 1, so that the lanes of a simdgroup read side by side.
 //
-// RMSNorm of x costs no pass of its own: W (x·r ⊙ n) = r · W (x ⊙ n) with r = 1/√(mean x² + ε), and every simdgroup
-// sees all of x (or its part, summed where the parts meet), so r is applied to the finished sums.
+// The first weights are asked for before the input is there: where dispatches overlap, memory is not idle between them.
+//
+// RMSNorm of x costs no pass of its own: W (x·r ⊙ n) = r · W (x ⊙ n) with r = 1/√(mean x² + ε), and every threadgroup
+// sees all of x, so r is applied to the finished sums.
 
 #include <metal_stdlib>
 
 #include "activations.h"
 #include "formats.h"
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
@@ -22,77 +26,129 @@ constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kUnroll [[function_constant(LATTICE_FC_UNROLL)]];
 constant bool kNorm [[function_constant(LATTICE_FC_NORM)]];
 constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
+constant bool kAhead [[function_constant(LATTICE_FC_AHEAD)]];
+constant bool kLong [[function_constant(LATTICE_FC_LONG)]];
 
 constant constexpr uint kMaxRows = 8;
 constant constexpr uint kMaxUnroll = 4;
 constant constexpr uint kMaxSimdgroups = 16;
+constant constexpr uint kMaxChunkVectors = 8;  // float4s of x that meet one chunk
+constant constexpr uint kStageVectors = LATTICE_STAGE_COLS / 4;
+constant constexpr uint kMaxStageLoads = kStageVectors / 32;
+
+constant uint kThreads = max(kSimdgroups, 1u) * 32;  // no zero to divide by, even where nothing is set yet
+constant uint kStageLoads = (kStageVectors + kThreads - 1) / kThreads;  // of a thread, to fill the stage
 
 namespace lattice_gpu {
 
-/// Chunk `c` of the input, scaled by the norm's weight: x[0 … kCols). Returns Σ x² before that scaling.
+/// The rows of one simdgroup, and what of them a lane reads.
+struct Rows {
+  device const uint4* quants;
+  device const half* scales;
+  uint row_chunks;
+  uint row_blocks;
+  uint last;  // of the rows that the matrix has, counted from the first here
+};
+
+/// What a lane loads at once.
+struct Tile {
+  Chunk chunks[kMaxUnroll][kMaxRows];
+};
+
+/// Chunks c, c + SPLIT · 32, … of every row. Beyond a row's end its last chunk: it meets zeros.
 template <typename Format>
-float load_input(device const float* x, device const float* norm, uint c, thread float* out) {
+inline void load_tile(Rows rows, uint c, thread Tile& tile) {
+#pragma unroll
+  for (uint u = 0; u < kUnroll; ++u) {
+    const uint at = min(c + u * kSplit * 32, rows.row_chunks - 1);
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) {
+      const uint row = min(r, rows.last);
+      tile.chunks[u][r] = Format::load(rows.quants + row * rows.row_chunks, rows.scales + row * rows.row_blocks, at);
+    }
+  }
+}
+
+/// Vector `i` of chunk `c` of a stage. Rows of the stage are one vector longer than they need be, so that the writes below
+/// do not meet in one bank.
+template <typename Format>
+inline uint stage_index(uint c, uint i) {
+  return i * (LATTICE_STAGE_COLS / Format::kCols + 1) + c;
+}
+
+/// Adds a tile's products to `sums`; `c` is the lane's first chunk in the stage.
+template <typename Format>
+inline void multiply_tile(thread const Tile& tile, threadgroup const float4* stage, uint c, thread float* sums) {
+#pragma unroll
+  for (uint u = 0; u < kUnroll; ++u) {
+    float input[Format::kCols];
+#pragma unroll
+    for (uint i = 0; i < Format::kCols / 4; ++i) {
+      const float4 v = stage[stage_index<Format>(c + u * kSplit * 32, i)];
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) input[4 * i + j] = v[j];
+    }
+    float input_sum = 0;
+    if (Format::kHasOffset) {
+#pragma unroll
+      for (uint i = 0; i < Format::kCols; ++i) input_sum += input[i];
+    }
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) sums[r] += Format::dot(tile.chunks[u][r], input, input_sum);
+  }
+}
+
+/// What a thread brings to the stage.
+struct StageLoads {
+  float4 values[kMaxStageLoads];
+};
+
+/// Asks for `count` chunks of the input, from `first` on; zeros beyond.
+template <typename Format>
+inline void load_stage(device const float* x, uint first, uint count, uint thread_index, thread StageLoads& loads) {
+  constexpr uint kVectors = Format::kCols / 4;
+#pragma unroll
+  for (uint n = 0; n < kStageLoads; ++n) {
+    const uint i = thread_index + n * kThreads;
+    loads.values[n] =
+        i < count * kVectors ? reinterpret_cast<device const float4*>(x)[first * kVectors + i] : float4(0.0f);
+  }
+}
+
+/// Puts them into the stage, scaled by the norm's weight, with the zeros up to `padded` chunks. Returns this thread's share of
+/// Σ x² before that scaling.
+template <typename Format>
+inline float store_stage(thread StageLoads& loads, device const float* norm, threadgroup float4* stage, uint first,
+                         uint count, uint padded, uint thread_index) {
   constexpr uint kVectors = Format::kCols / 4;
   float squares = 0;
-  for (uint i = 0; i < kVectors; ++i) {
-    float4 v = reinterpret_cast<device const float4*>(x)[c * kVectors + i];
-    if (kNorm) {
+#pragma unroll
+  for (uint n = 0; n < kStageLoads; ++n) {
+    const uint i = thread_index + n * kThreads;
+    if (i >= padded * kVectors) break;
+    float4 v = loads.values[n];
+    if (kNorm && i < count * kVectors) {
       squares += dot(v, v);
-      v *= reinterpret_cast<device const float4*>(norm)[c * kVectors + i];
+      v *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
     }
-    out[4 * i] = v.x;
-    out[4 * i + 1] = v.y;
-    out[4 * i + 2] = v.z;
-    out[4 * i + 3] = v.w;
+    stage[stage_index<Format>(i / kVectors, i % kVectors)] = v;
   }
   return squares;
 }
 
-/// Adds this lane's share of every row's product to `sums`, and of Σ x² to `squares`.
-template <typename Format>
-void multiply_rows(device const uint4* quants, device const half* scales, device const float* x,
-                   device const float* norm, constant GemvArgs& args, uint first_row, uint first_chunk, uint stride,
-                   thread float* sums, thread float& squares) {
-  for (uint c = first_chunk; c < args.row_chunks; c += stride * kUnroll) {
-    // All loads of the step are issued before the first of them is used.
-    Chunk chunks[kMaxUnroll][kMaxRows];
-    for (uint u = 0; u < kUnroll; ++u) {
-      const uint at = min(c + u * stride, args.row_chunks - 1);
-      for (uint r = 0; r < kRows; ++r) {
-        const uint row = min(first_row + r, args.rows - 1);
-        chunks[u][r] =
-            Format::load(quants + ulong(row) * args.row_chunks, scales + ulong(row) * args.row_blocks, at);
-      }
-    }
-    for (uint u = 0; u < kUnroll; ++u) {
-      const uint at = c + u * stride;
-      if (at < args.row_chunks) {
-        float input[Format::kCols];
-        squares += load_input<Format>(x, norm, at, input);
-        float input_sum = 0;
-        if (Format::kHasOffset) {
-          for (uint i = 0; i < Format::kCols; ++i) input_sum += input[i];
-        }
-        for (uint r = 0; r < kRows; ++r) sums[r] += Format::dot(chunks[u][r], input, input_sum);
-      }
-    }
-  }
-}
-
-void write_rows(device float* y, constant GemvArgs& args, uint first_row, thread const float* sums) {
+inline void write_rows(device float* y, constant GemvArgs& args, uint first_row, thread const float* before,
+                       thread const float* sums) {
   if (kEpilogue == LATTICE_EPILOGUE_SWIGLU) {
+#pragma unroll
     for (uint r = 0; r + 1 < kRows; r += 2) {
       if (first_row + r < args.rows) y[(first_row + r) / 2] = silu(sums[r]) * sums[r + 1];
     }
     return;
   }
+#pragma unroll
   for (uint r = 0; r < kRows; ++r) {
     if (first_row + r >= args.rows) break;
-    if (kEpilogue == LATTICE_EPILOGUE_ADD) {
-      y[first_row + r] += sums[r];
-    } else {
-      y[first_row + r] = sums[r];
-    }
+    y[first_row + r] = before[r] + sums[r];  // zeros before, without LATTICE_EPILOGUE_ADD
   }
 }
 
@@ -105,48 +161,94 @@ template <typename Format>
     device const uint4* quants [[buffer(0)]], device const half* scales [[buffer(1)]],
     device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]], device float* y [[buffer(4)]],
     constant GemvArgs& args [[buffer(5)]], uint group [[threadgroup_position_in_grid]],
-    uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup float partial[kMaxSimdgroups * (kMaxRows + 1)];
+    uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
+  threadgroup float4 stage[kStageVectors + kMaxChunkVectors];
+  threadgroup float partial[kMaxSimdgroups * kMaxRows];
+  threadgroup float partial_squares[kMaxSimdgroups];
 
+  lattice_allow_next();
   const uint teams = kSimdgroups / kSplit;  // of SPLIT simdgroups, each with rows of its own
-  const uint team = simdgroup / kSplit;
   const uint member = simdgroup % kSplit;
-  const uint first_row = (group * teams + team) * kRows;
+  const uint first_row = (group * teams + simdgroup / kSplit) * kRows;
+  const uint own_row = min(first_row, args.rows - 1);  // a simdgroup without rows keeps the others company
+  const Rows rows = {quants + ulong(own_row) * args.row_chunks, scales + ulong(own_row) * args.row_blocks,
+                     args.row_chunks, args.row_blocks, args.rows - 1 - own_row};
+  const uint own_chunk = member * 32 + lane;
+  const uint tile_chunks = kSplit * 32 * kUnroll;
+  constexpr uint kMostChunks = LATTICE_STAGE_COLS / Format::kCols;
+  const uint stage_chunks = kMostChunks - kMostChunks % tile_chunks;
 
+  Tile tile;
+  load_tile<Format>(rows, own_chunk, tile);
+  if (kNorm && group == 0 && thread_index == 0) lattice_prefetch(norm, args.row_chunks * Format::kCols * 4);
+  lattice_wait_for_inputs();
+
+  const bool writes = member == 0 && lane == 0 && first_row < args.rows;
+  float before[kMaxRows] = {};
+  if (kEpilogue == LATTICE_EPILOGUE_ADD && writes) {
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) before[r] = y[min(first_row + r, args.rows - 1)];
+  }
   float sums[kMaxRows] = {};
   float squares = 0;
-  if (first_row < args.rows) {
-    multiply_rows<Format>(quants, scales, x, norm, args, first_row, member * 32 + lane, kSplit * 32, sums, squares);
+  StageLoads loads;
+  load_stage<Format>(x, 0, min(stage_chunks, args.row_chunks), thread_index, loads);
+  for (uint first = 0; first == 0 || (kLong && first < args.row_chunks); first += stage_chunks) {
+    const uint count = min(stage_chunks, args.row_chunks - first);
+    const uint tiles = (count + tile_chunks - 1) / tile_chunks;
+    if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
+    squares += store_stage<Format>(loads, norm, stage, first, count, tiles * tile_chunks, thread_index);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const uint after = first + stage_chunks;
+    if (kLong && after < args.row_chunks) {
+      load_stage<Format>(x, after, min(stage_chunks, args.row_chunks - after), thread_index, loads);
+    }
+    for (uint t = 0; t < tiles; ++t) {
+      const uint c = t * tile_chunks + own_chunk;
+      const bool more = first + (t + 1) * tile_chunks < args.row_chunks;
+      if (kAhead) {
+        Tile next;
+        if (more) load_tile<Format>(rows, first + c + tile_chunks, next);
+        multiply_tile<Format>(tile, stage, c, sums);
+        tile = next;
+      } else {
+        multiply_tile<Format>(tile, stage, c, sums);
+        if (more) load_tile<Format>(rows, first + c + tile_chunks, tile);
+      }
+    }
   }
-  for (uint r = 0; r < kRows; ++r) sums[r] = simd_sum(sums[r]);
-  if (kNorm) squares = simd_sum(squares);
+#pragma unroll
+  for (uint r = 0; r < kRows; ++r) sums[r] = lattice_simd_sum(sums[r]);
+  if (kNorm) squares = lattice_simd_sum(squares);
 
-  if (kSplit > 1) {
+  if (kNorm || kSplit > 1) {
     if (lane == 0) {
-      for (uint r = 0; r < kRows; ++r) partial[simdgroup * (kMaxRows + 1) + r] = sums[r];
-      partial[simdgroup * (kMaxRows + 1) + kMaxRows] = squares;
+#pragma unroll
+      for (uint r = 0; r < kRows; ++r) partial[simdgroup * kMaxRows + r] = sums[r];
+      partial_squares[simdgroup] = squares;
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint m = 1; m < kSplit; ++m) {  // member 0 alone goes on
-      const uint other = (team * kSplit + m) * (kMaxRows + 1);
-      for (uint r = 0; r < kRows; ++r) sums[r] += partial[other + r];
-      squares += partial[other + kMaxRows];
-    }
   }
-
-  if (member == 0 && lane == 0 && first_row < args.rows) {
-    if (kNorm) {
-      const float factor = precise::rsqrt(squares / float(args.cols) + args.epsilon);
-      for (uint r = 0; r < kRows; ++r) sums[r] *= factor;
-    }
-    write_rows(y, args, first_row, sums);
+  if (!writes) return;
+  for (uint m = 1; m < kSplit; ++m) {
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) sums[r] += partial[(simdgroup + m) * kMaxRows + r];
   }
+  if (kNorm) {
+    squares = 0;
+    for (uint s = 0; s < kSimdgroups; ++s) squares += partial_squares[s];
+    const float factor = precise::rsqrt(squares / float(args.cols) + args.epsilon);
+#pragma unroll
+    for (uint r = 0; r < kRows; ++r) sums[r] *= factor;
+  }
+  write_rows(y, args, first_row, before, sums);
 }
 
 #define LATTICE_GEMV(name, format)                                                                                \
   template [[host_name(name)]] [[kernel]] void gemv<format>(                                                      \
       device const uint4*, device const half*, device const float*, device const float*, device float*,           \
-      constant GemvArgs&, uint, uint, uint)
+      constant GemvArgs&, uint, uint, uint, uint)
 
 LATTICE_GEMV("gemv_f32", FormatF32);
 LATTICE_GEMV("gemv_f16", FormatF16);

@@ -38,12 +38,8 @@ struct GemvArgs {
 };
 
 struct GdnArgs {
-  LATTICE_UINT k_heads;
-  LATTICE_UINT v_heads;
-  LATTICE_UINT head_dim;     // of K and V heads
-  LATTICE_UINT conv_kernel;  // taps
-  LATTICE_UINT tiled;        // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
-  LATTICE_UINT z_offset;     // of z, b and a in a token's projections, in floats
+  LATTICE_UINT tiled;     // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
+  LATTICE_UINT z_offset;  // of z, b and a in a token's projections, in floats
   LATTICE_UINT b_offset;
   LATTICE_UINT a_offset;
   float epsilon;  // of the gated norm
@@ -176,16 +172,26 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8
 #define LATTICE_FC_SPLIT 1       // simdgroups that share a row's columns
 #define LATTICE_FC_SIMDGROUPS 2  // of a threadgroup
-#define LATTICE_FC_UNROLL 3      // steps whose loads are issued together: 1, 2 or 4
+#define LATTICE_FC_UNROLL 3      // chunks of a row that a lane loads together: 1, 2 or 4
 #define LATTICE_FC_NORM 4        // RMSNorm of the input, folded in
 #define LATTICE_FC_EPILOGUE 5    // one of the GemvEpilogues
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
+#define LATTICE_FC_VECTORS 8     // linear_head_dim / 4: 1 to 64
+#define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
+#define LATTICE_FC_LONG 10       // 1: rows are longer than a stage
+#define LATTICE_FC_TAPS 11       // of the causal convolution
+#define LATTICE_FC_K_HEADS 12    // of a linear layer
+#define LATTICE_FC_V_HEADS 13
 #define LATTICE_FC_TILE_TOKENS \
   16  // of a GEMM's tile: a multiple of 8 · SIMD_TOKENS, at most 32 times it and 64
 #define LATTICE_FC_TILE_ROWS 17    // likewise, of SIMD_ROWS
 #define LATTICE_FC_SIMD_TOKENS 18  // simdgroups side by side along a tile's tokens
 #define LATTICE_FC_SIMD_ROWS 19    // and along its rows
+
+// Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
+// together, which therefore is SPLIT · UNROLL · 32 chunks at most.
+#define LATTICE_STAGE_COLS 4096
 
 #define LATTICE_EPILOGUE_STORE 0   // y = W x
 #define LATTICE_EPILOGUE_ADD 1     // y += W x

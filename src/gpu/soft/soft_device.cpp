@@ -1,19 +1,17 @@
 #include "gpu/soft/soft_device.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 
 #include <fmt/format.h>
 
+#include "gpu/argument_check.h"
 #include "msl/parser.h"
 #include "support/fail.h"
 #include "support/printable.h"
 
 namespace lattice::gpu {
 namespace {
-
-constexpr std::size_t kLargestAlignment = 16;  // of a kernel's types, and of what calloc gives
 
 class SoftBuffer final : public Buffer {
  public:
@@ -42,12 +40,6 @@ class SoftBuffer final : public Buffer {
 
 const SoftBuffer& own(const Buffer& buffer) {
   return dynamic_cast<const SoftBuffer&>(buffer);
-}
-
-/// The largest alignment that elements of this size can ask for.
-std::size_t alignment_of(std::size_t element_bytes) {
-  return std::min(kLargestAlignment,
-                  std::size_t{1} << std::countr_zero(std::max<std::size_t>(element_bytes, 1)));
 }
 
 std::vector<std::byte> bytes_of(std::uint32_t value, std::size_t bytes) {
@@ -93,19 +85,8 @@ class SoftDevice::SoftCommands final : public Commands {
   void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                 std::uint32_t threads_per_threadgroup) override {
     const auto& soft_kernel = dynamic_cast<const SoftKernel&>(kernel);
-    check_arguments(soft_kernel, arguments);
-    const std::uint32_t limit = soft_kernel.signature().max_threads;
-    if (limit != 0 && threads_per_threadgroup > limit) {
-      fail_usage("kernel {} takes threadgroups of at most {} threads, not {}", kernel.name(), limit,
-                 threads_per_threadgroup);
-    }
-    if (std::uint64_t{threadgroups.x} * threads_per_threadgroup > UINT32_MAX) {
-      fail_usage("kernel {}: {} threadgroups of {} threads are too many", kernel.name(), threadgroups.x,
-                 threads_per_threadgroup);
-    }
-    const msl::Grid grid{{threadgroups.x * threads_per_threadgroup, threadgroups.y, threadgroups.z},
-                         {threads_per_threadgroup, 1, 1}};
-    msl::validate(grid);
+    const msl::Grid grid = check_dispatch(soft_kernel.signature(), soft_kernel.info(), arguments,
+                                          threadgroups, threads_per_threadgroup);
     list_.push_back({&soft_kernel, std::move(arguments), grid});
   }
   // A barrier changes nothing: dispatches run one after the other.
@@ -113,41 +94,6 @@ class SoftDevice::SoftCommands final : public Commands {
   [[nodiscard]] const std::vector<Dispatch>& list() const noexcept { return list_; }
 
  private:
-  static void check_arguments(const SoftKernel& kernel, const std::vector<Argument>& arguments) {
-    const std::vector<KernelParameter>& parameters = kernel.signature().parameters;
-    if (arguments.size() != parameters.size()) {
-      fail_usage("kernel {} takes {} buffers, not {}", kernel.name(), parameters.size(), arguments.size());
-    }
-    for (std::size_t i = 0; i < parameters.size(); ++i) check_argument(kernel, parameters[i], arguments[i]);
-  }
-
-  static void check_argument(const SoftKernel& kernel, const KernelParameter& parameter,
-                             const Argument& argument) {
-    const std::size_t element = kernel.element_bytes(parameter);
-    if (argument.buffer() == nullptr) {
-      if (!parameter.takes_constants) {
-        fail_usage("kernel {}: parameter {} is a device buffer, and constants were given", kernel.name(),
-                   parameter.name);
-      }
-      if (argument.constants().size() != element) {
-        fail_usage("kernel {}: parameter {} has {} bytes, and {} were given", kernel.name(), parameter.name,
-                   element, argument.constants().size());
-      }
-      return;
-    }
-    const std::size_t bytes = own(*argument.buffer()).bytes();
-    if (argument.offset() > bytes || bytes - argument.offset() < element) {
-      fail_usage(
-          "kernel {}: parameter {} begins at byte {} of a buffer of {}, which leaves less than one element "
-          "of {}",
-          kernel.name(), parameter.name, argument.offset(), bytes, element);
-    }
-    if (argument.offset() % alignment_of(element) != 0) {
-      fail_usage("kernel {}: parameter {} begins at byte {}, which is no multiple of {}", kernel.name(),
-                 parameter.name, argument.offset(), alignment_of(element));
-    }
-  }
-
   std::vector<Dispatch> list_;
 };
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "gpu/device.h"
-#include "gpu/soft/kernel_table.h"
+#include "gpu/kernel_table.h"
 #include "msl/soft/finding.h"
 #include "msl/soft/soft_module.h"
 #include "support/thread_pool.h"
@@ -32,6 +32,7 @@ class SoftDevice final : public Device {
   SoftDevice& operator=(const SoftDevice&) = delete;
 
   [[nodiscard]] std::string description() const override;
+  [[nodiscard]] std::uint32_t cores() const noexcept override { return 0; }
   [[nodiscard]] std::unique_ptr<Buffer> allocate(std::size_t bytes) override;
   [[nodiscard]] const Kernel& kernel(std::string_view name,
                                      std::span<const FunctionConstant> constants) override;

@@ -52,7 +52,7 @@ struct small_float {
 };
 
 struct bfloat_codec {
-  static constexpr unsigned short encode(float x) { return target::float_to_bfloat(x); }
+  static constexpr unsigned short encode(float x) { return target::encode_bfloat(x); }
   static constexpr float decode(unsigned short x) { return target::bfloat_to_float(x); }
 };
 using bfloat = small_float<bfloat_codec>;
@@ -61,8 +61,8 @@ using bfloat = small_float<bfloat_codec>;
 using half = _Float16;
 #else
 struct half_codec {
-  static constexpr unsigned short encode(float x) { return target::float_to_half(x); }
-  static constexpr float decode(unsigned short x) { return target::half_to_float(x); }
+  static constexpr unsigned short encode(float x) { return target::encode_half(x); }
+  static constexpr float decode(unsigned short x) { return target::decode_half(x); }
 };
 using half = small_float<half_codec>;
 #endif

@@ -35,11 +35,15 @@ struct swizzle {
   vec() = default;                                                                                                  \
   vec(const vec&) = default;                                                                                        \
   constexpr vec& operator=(const vec& v) {                                                                          \
+    LATTICE_MSL_ASSIGN_WHOLE(T, N, v)                                                                               \
     for (int i = 0; i < N; ++i) data[i] = v.data[i];                                                                \
     return *this;                                                                                                   \
   }                                                                                                                 \
   template <class V> requires converts_to<V, T, N>                                                                  \
   explicit constexpr vec(const V& v) : vec() {                                                                      \
+    if constexpr (is_same_v<V, vec<element_of<V>, N>>) {                                                            \
+      if (target::convert<N>(data, v.data)) return;                                                                 \
+    }                                                                                                               \
     for (int i = 0; i < N; ++i) data[i] = static_cast<T>(element(v, i));                                            \
   }                                                                                                                 \
   constexpr T& operator[](long i) { return data[i]; }                                                               \

@@ -12,6 +12,18 @@ struct Pointer {
     else return static_cast<A>(*static_cast<metal::remove_reference_t<A>*>(at));
   }
 };
+
+/// What the I-th parameter of the function pointer F points or refers to.
+template <unsigned I, class F> struct ValueOf;
+template <class R, class A, class... Rest> struct ValueOf<0, R (*)(A, Rest...)> {
+  using Type = metal::remove_cvref_t<A>;
+};
+template <unsigned I, class R, class A, class... Rest> struct ValueOf<I, R (*)(A, Rest...)> : ValueOf<I - 1, R (*)(Rest...)> {};
+template <unsigned I, class F> using Value = typename ValueOf<I, F>::Type;
+
+/// A parameter that came by value, for call(): kernels take it by reference, and do not write it.
+template <class T> LATTICE_MSL_INLINE Pointer value_at(const T& value) { return {const_cast<T*>(&value)}; }
+
 struct Scalar {
   unsigned value;
   template <class A> LATTICE_MSL_INLINE A as() const { return static_cast<A>(value); }

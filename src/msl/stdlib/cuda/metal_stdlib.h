@@ -10,6 +10,7 @@
 #include "simd.h"
 #include "cuda/target_sync.h"
 #include "sync.h"
+#include "hints.h"
 #include "cuda/target_tile.h"
 #include "simdgroup_matrix.h"
 #include "cuda/entry.h"

@@ -33,15 +33,34 @@ LATTICE_MSL_INLINE T from_lane(unsigned active, const T& value, unsigned lane) {
   return bits.value;
 }
 
+/// The same from the lane whose number differs in the bits of `step`, in a whole warp.
+template <class T>
+LATTICE_MSL_INLINE T from_xor_lane(const T& value, unsigned step) {
+  if constexpr (sizeof(T) == 4) {
+    return __builtin_bit_cast(T, __shfl_xor_sync(0xffffffffu, __builtin_bit_cast(unsigned, value), static_cast<int>(step)));
+  } else {
+    return from_lane(0xffffffffu, value, current_lane() ^ step);
+  }
+}
+
+// For stdlib/hints.h: what needs no look at which lanes are active.
+#define LATTICE_MSL_WHOLE_SIMDGROUPS
+LATTICE_MSL_INLINE float whole_simd_shuffle_xor(float x, unsigned mask) { return from_xor_lane(x, mask); }
+LATTICE_MSL_INLINE float whole_simd_sum(float x) {
+  for (unsigned step = 16; step > 0; step /= 2) x += from_xor_lane(x, step);
+  return x;
+}
+
 template <class Op, Scope S, class T>
 LATTICE_MSL_INLINE T reduce(const T& value, const char*) {
   const unsigned active = __activemask();
   T out = value;
   if (active == 0xffffffffu) {
-    for (unsigned step = 1; step < width_of<S>; step *= 2) out = Op::apply(out, from_lane(active, out, current_lane() ^ step));
+    for (unsigned step = 1; step < width_of<S>; step *= 2) out = Op::apply(out, from_xor_lane(out, step));
     return out;
   }
   out = Op::template identity<T>();
+#pragma unroll 1  // rare: it must not cost the usual path its registers
   for (unsigned i = 0; i < width_of<S>; ++i) {
     const unsigned lane = group_first<S>() + i;
     const T other = from_lane(active, value, lane);

@@ -9,6 +9,34 @@ LATTICE_MSL_INLINE void threadgroup_barrier(unsigned) { __syncthreads(); }
 LATTICE_MSL_INLINE void simdgroup_barrier(unsigned) { __syncwarp(__activemask()); }
 LATTICE_MSL_INLINE void fence() { __threadfence(); }
 
+// What stdlib/hints.h asks for. Programmatic dependent launch and bulk prefetch begin with sm_90.
+LATTICE_MSL_INLINE void wait_for_inputs() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+LATTICE_MSL_INLINE void allow_next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+/// Of a vector of four words.
+template <class T> LATTICE_MSL_INLINE T load_streamed(const T* from) {
+  static_assert(sizeof(T) == 16, "streamed loads have 16 bytes");
+  unsigned x, y, z, w;
+  unsigned long policy;
+  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  asm volatile("ld.global.L1::no_allocate.L2::cache_hint.v4.u32 {%0, %1, %2, %3}, [%4], %5;"
+               : "=r"(x), "=r"(y), "=r"(z), "=r"(w)
+               : "l"(from), "l"(policy));
+  return T(x, y, z, w);
+}
+LATTICE_MSL_INLINE void prefetch(const void* from, unsigned bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes));
+#endif
+}
+
 template <class T> LATTICE_MSL_INLINE T atomic_load(const volatile T* object) { return *object; }
 template <class T> LATTICE_MSL_INLINE void atomic_store(volatile T* object, T desired) { *object = desired; }
 

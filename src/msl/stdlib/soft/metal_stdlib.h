@@ -10,6 +10,7 @@
 #include "simd.h"
 #include "soft/target_sync.h"
 #include "sync.h"
+#include "hints.h"
 #include "soft/target_tile.h"
 #include "simdgroup_matrix.h"
 #include "soft/entry.h"

@@ -11,6 +11,14 @@
 
 namespace lattice_msl::target {
 
+constexpr unsigned short encode_half(float x) { return float_to_half(x); }
+constexpr float decode_half(unsigned short x) { return half_to_float(x); }
+constexpr unsigned short encode_bfloat(float x) { return float_to_bfloat(x); }
+
+// Vectors are converted and assigned element by element.
+#define LATTICE_MSL_ASSIGN_WHOLE(T, N, v)
+template <int N, class T, class From> constexpr bool convert(T*, const From*) { return false; }
+
 // One for a compiled file; set when the device takes the file on.
 static const lattice::soft::Runtime* runtime = nullptr;
 

@@ -16,6 +16,12 @@ LATTICE_MSL_INLINE void threadgroup_barrier(unsigned flags, lattice::soft::Site 
 LATTICE_MSL_INLINE void simdgroup_barrier(unsigned flags, lattice::soft::Site site) { runtime->simdgroup_barrier(flags, site); }
 LATTICE_MSL_INLINE void fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
+// Dispatches run one after the other here, and memory has one level.
+LATTICE_MSL_INLINE void wait_for_inputs() {}
+LATTICE_MSL_INLINE void allow_next() {}
+template <class T> LATTICE_MSL_INLINE T load_streamed(const T* from) { return *from; }
+LATTICE_MSL_INLINE void prefetch(const void*, unsigned) {}
+
 LATTICE_MSL_INLINE void note_atomic([[maybe_unused]] const volatile void* object, [[maybe_unused]] unsigned long bytes,
                                     [[maybe_unused]] lattice::soft::AccessKind kind = lattice::soft::kAtomic) {
 #ifdef LATTICE_MSL_CHECK

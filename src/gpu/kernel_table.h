@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "gpu/device.h"
 #include "msl/module.h"
 #include "msl/stdlib/soft/abi.h"
 
@@ -16,6 +19,7 @@ struct KernelParameter {
   std::uint32_t index;   ///< of the buffer
   bool writable;         ///< a `device` buffer that is not const
   bool takes_constants;  ///< in the address space `constant`: a dispatch may give the bytes themselves
+  bool by_value;         ///< a `constant T&`: a dispatch must give the bytes
 };
 
 struct KernelSignature {
@@ -24,14 +28,25 @@ struct KernelSignature {
   std::vector<KernelParameter> parameters;  ///< in the order of their indices
 };
 
-/// A file of kernels that was compiled into the program.
+/// A file of kernels, as the program carries it.
 struct BuiltInKernels {
-  const soft::ModuleInfo* (*entry)();
-  std::vector<KernelSignature> signatures;
+  const soft::ModuleInfo* (*entry)();  ///< compiled for the soft device; the sizes of types hold everywhere
+  std::string_view cuda;               ///< what emit_cuda() wrote
+  std::vector<KernelSignature> signatures;  ///< in the order of Module::kernels
 };
 
 /// The files of src/gpu/kernels. Written at build time, see translate_kernels.cpp.
 [[nodiscard]] const std::vector<BuiltInKernels>& built_in_kernels();
+
+/// A kernel among the built-in files.
+struct FoundKernel {
+  const BuiltInKernels* file;
+  std::size_t place;  ///< in file->signatures
+  const soft::KernelInfo* info;
+};
+/// Throws Error(kUsage) for a name or a function constant that no file has.
+[[nodiscard]] FoundKernel find_kernel(const std::vector<BuiltInKernels>& files, std::string_view name,
+                                      std::span<const FunctionConstant> constants);
 
 /// What a translated file declares.
 [[nodiscard]] std::vector<KernelSignature> signatures_of(const msl::Module& module);

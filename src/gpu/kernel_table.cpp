@@ -1,6 +1,8 @@
-#include "gpu/soft/kernel_table.h"
+#include "gpu/kernel_table.h"
 
 #include <algorithm>
+
+#include "msl/emit.h"
 
 namespace lattice::gpu {
 
@@ -13,8 +15,8 @@ std::vector<KernelSignature> signatures_of(const msl::Module& module) {
       const msl::Parameter& parameter = function.parameters[i];
       if (parameter.kind != msl::ParameterKind::kBuffer) continue;
       const bool constant = parameter.space == msl::AddressSpace::kConstant;
-      signature.parameters.push_back(
-          {parameter.name, i, parameter.index, !constant && !parameter.read_only, constant});
+      signature.parameters.push_back({parameter.name, i, parameter.index, !constant && !parameter.read_only,
+                                      constant, msl::is_by_value(parameter)});
     }
     std::ranges::sort(signature.parameters, {}, &KernelParameter::index);
     out.push_back(std::move(signature));

@@ -1,9 +1,10 @@
-// Run by the build: translates the kernels for the soft device.
+// Run by the build: translates the kernels for the soft device and for CUDA.
 //
 //   lattice_translate_kernels <folder for the results> <file.metal>...
 //
 // Writes <name>.cpp for each file, which defines the entry function lattice_kernels_<name>, and
-// kernel_files.cpp, which lists them with their kernels' parameters (gpu/soft/kernel_table.h).
+// kernel_files.cpp, which lists them with their text for CUDA and their kernels' parameters
+// (gpu/kernel_table.h).
 
 #include <cstdio>
 #include <exception>
@@ -13,7 +14,7 @@
 
 #include <fmt/format.h>
 
-#include "gpu/soft/kernel_table.h"
+#include "gpu/kernel_table.h"
 #include "msl/emit.h"
 #include "msl/parser.h"
 #include "support/fail.h"
@@ -28,13 +29,27 @@ void write_file(const std::filesystem::path& path, const std::string& text) {
   if (!out) fail("{}: cannot be written", path.string());
 }
 
+/// A string literal of `text`, one line a line.
+std::string literal(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '\n') {
+      out += "\\n\"\n\"";
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
 std::string table_entry(const std::string& entry, const msl::Module& module) {
-  std::string out = fmt::format("    {{{}, {{\n", entry);
+  std::string out = fmt::format("    {{{},\n{}, {{\n", entry, literal(msl::emit_cuda(module)));
   for (const KernelSignature& kernel : signatures_of(module)) {
     out += fmt::format("        {{\"{}\", {}, {{", kernel.name, kernel.max_threads);
     for (const KernelParameter& parameter : kernel.parameters) {
-      out += fmt::format("{{\"{}\", {}, {}, {}, {}}}, ", parameter.name, parameter.place, parameter.index,
-                         parameter.writable, parameter.takes_constants);
+      out += fmt::format("{{\"{}\", {}, {}, {}, {}, {}}}, ", parameter.name, parameter.place, parameter.index,
+                         parameter.writable, parameter.takes_constants, parameter.by_value);
     }
     out += "}},\n";
   }
@@ -57,7 +72,7 @@ void translate(int count, char** arguments) {
     table += table_entry(entry, module);
   }
   write_file(folder / "kernel_files.cpp",
-             "#include \"gpu/soft/kernel_table.h\"\n\n" + declarations +
+             "#include \"gpu/kernel_table.h\"\n\n" + declarations +
                  "\nnamespace lattice::gpu {\n\nconst std::vector<BuiltInKernels>& built_in_kernels() {\n"
                  "  static const std::vector<BuiltInKernels> files = {\n" +
                  table + "  };\n  return files;\n}\n\n}  // namespace lattice::gpu\n");

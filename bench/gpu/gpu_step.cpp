@@ -1,0 +1,247 @@
+// Times decode steps on a GPU device, with nothing of the host in between, and searches for the shapes of the
+// GEMVs.
+//
+//   gpu_step SHAPE TYPE [CONTEXT] [tune]
+//
+// Steps of random weights are queued and waited for together: microseconds a token, and the share of the
+// device's copy bandwidth that they used (MBU). With `tune`, tries shapes for one kind of matrix after the
+// other, biggest first, and prints what was best: choose_gemv_shape() is made from such tables.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/random_model.h"
+#include "bench/shapes.h"
+#include "engine/traffic.h"
+#include "gpu/cuda/cuda_device.h"
+#include "gpu/decode_step.h"
+#include "gpu/kernel_table.h"
+#include "gpu/kernels/kernel_args.h"
+
+namespace lattice::gpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using MatrixKind = std::tuple<std::uint32_t, std::uint32_t, DType>;  // rows, columns, format
+
+MatrixKind kind_of(const DeviceMatrix& matrix) {
+  return {matrix.rows, matrix.cols, matrix.format};
+}
+
+/// Shapes worth a try: from 2 to 16 chunks of 16 bytes in flight a lane.
+std::vector<GemvShape> candidates(DType format) {
+  std::vector<GemvShape> out;
+  for (const std::uint32_t rows : {1u, 2u, 4u, 8u}) {
+    for (const auto& [split, simdgroups] :
+         {std::pair(1u, 4u), std::pair(2u, 4u), std::pair(4u, 4u), std::pair(1u, 8u), std::pair(2u, 8u),
+          std::pair(4u, 8u), std::pair(8u, 8u), std::pair(1u, 16u), std::pair(4u, 16u)}) {
+      for (const std::uint32_t unroll : {1u, 2u, 4u}) {
+        for (const bool ahead : {false, true}) {
+          const GemvShape shape{rows, split, simdgroups, unroll, ahead};
+          const std::uint32_t chunks = rows * unroll * (ahead ? 2 : 1);
+          if (chunks >= 4 && chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
+        }
+      }
+    }
+  }
+  return out;
+}
+
+std::string text(const GemvShape& shape) {
+  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {}", shape.rows, shape.split,
+                     shape.simdgroups, shape.unroll, shape.ahead);
+}
+
+/// A model of random weights on the device, and the shapes that its step is recorded with.
+class Subject {
+ public:
+  Subject(Device& device, const std::string& shape, DType type, std::int64_t context)
+      : device_(device),
+        config_(bench::shape_config(shape)),
+        context_(context),
+        pool_(usable_processors()),
+        weights_([&] {
+          const bench::RandomModel random(config_, type, pool_);
+          weight_bytes_ = random.weights().bytes_per_token();
+          return std::make_unique<GpuWeights>(MatrixPacker{device, pool_, false}, config_, random.weights(),
+                                              nullptr);
+        }()),
+        work_(device, config_),
+        state_(device, config_, context + 1, KvFormat::kF32) {
+    state_.make_up(context, 1);
+    const lattice_gpu::StepState step{1, static_cast<std::int32_t>(context)};
+    state_.step_state().upload(std::span(&step, 1));
+  }
+
+  /// Seconds for a step: the best of a few runs.
+  double time() {
+    const StepRecorder recorder(device_, config_, *weights_, work_, KvFormat::kF32,
+                                [this](const DeviceMatrix& matrix) { return shape_of(matrix); });
+    const auto step = recorder.step(state_, work_.sharing.parts(context_));
+    double best = 1e9;
+    int steps = 1;
+    for (int run = 0; run < 4; ++run) {
+      const auto start = Clock::now();
+      for (int i = 0; i < steps; ++i) device_.submit(*step);
+      device_.wait();
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
+      if (run > 0) best = std::min(best, seconds);
+      steps = std::clamp(static_cast<int>(0.006 / seconds), 3, 100);
+    }
+    dispatches_ = step->dispatches();
+    return best;
+  }
+
+  [[nodiscard]] double bytes() const {
+    return static_cast<double>(bytes_per_token(config_, weight_bytes_, 4, context_));
+  }
+  [[nodiscard]] std::size_t dispatches() const { return dispatches_; }
+
+  /// The kinds of matrices, those that most bytes are in first.
+  [[nodiscard]] std::vector<MatrixKind> kinds() const {
+    std::map<MatrixKind, double> bytes;
+    for (const GpuLayer& layer : weights_->layers) {
+      for (const DeviceMatrix* matrix : {&layer.gate_up, &layer.down}) count(*matrix, bytes);
+      std::visit(
+          [&](const auto& mixer) {
+            for (const DeviceMatrix& matrix : mixer.in) count(matrix, bytes);
+            count(mixer.out, bytes);
+          },
+          layer.mixer);
+    }
+    count(weights_->head, bytes);
+    std::vector<MatrixKind> out;
+    for (const auto& [kind, size] : bytes) out.push_back(kind);
+    std::ranges::sort(out, [&](const MatrixKind& a, const MatrixKind& b) { return bytes[a] > bytes[b]; });
+    return out;
+  }
+
+  void tune() {
+    double best = time();
+    for (const MatrixKind& kind : kinds()) {
+      const bool pairs = std::get<0>(kind) == 2 * config_.intermediate_size;
+      GemvShape kept = shape_of(kind);
+      std::vector<std::pair<double, GemvShape>> tried;
+      const auto attempt = [&](const GemvShape& shape) {
+        if (pairs && shape.rows % 2 != 0) return;
+        chosen_[kind] = shape;
+        const double seconds = time();
+        tried.emplace_back(seconds, shape);
+        if (seconds < best) {
+          best = seconds;
+          kept = shape;
+        }
+      };
+      for (const GemvShape& shape : candidates(std::get<2>(kind))) attempt(shape);
+      chosen_[kind] = kept;
+      std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
+      fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6,
+                 text(kept));
+      for (std::size_t i = 1; i < std::min<std::size_t>(tried.size(), 5); ++i) {
+        fmt::print("      {:.1f} {}\n", tried[i].first * 1e6, text(tried[i].second));
+      }
+      std::fflush(stdout);
+    }
+  }
+
+ private:
+  static void count(const DeviceMatrix& matrix, std::map<MatrixKind, double>& bytes) {
+    bytes[kind_of(matrix)] += 16.0 * matrix.rows * matrix.row_chunks;
+  }
+  [[nodiscard]] GemvShape shape_of(const MatrixKind& kind) const {
+    const auto found = chosen_.find(kind);
+    if (found != chosen_.end()) return found->second;
+    DeviceMatrix matrix;
+    std::tie(matrix.rows, matrix.cols, matrix.format) = kind;
+    matrix.row_chunks = (matrix.cols + chunk_cols(matrix.format) - 1) / chunk_cols(matrix.format);
+    return choose_gemv_shape(device_.cores(), matrix);
+  }
+  [[nodiscard]] GemvShape shape_of(const DeviceMatrix& matrix) const { return shape_of(kind_of(matrix)); }
+
+  Device& device_;
+  Config config_;
+  std::int64_t context_;
+  ThreadPool pool_;
+  std::int64_t weight_bytes_ = 0;
+  std::unique_ptr<GpuWeights> weights_;
+  Workspace work_;
+  GpuState state_;
+  std::map<MatrixKind, GemvShape> chosen_;
+  std::size_t dispatches_ = 0;
+};
+
+/// Compiles every candidate into the cache on disk, with a process a processor: before the device is opened.
+void compile_ahead(DType format, cuda::Capability capability, int driver_version) {
+  const int processes = usable_processors();
+  for (int p = 0; p < processes; ++p) {
+    if (fork() != 0) continue;
+    const cuda::KernelCompiler compiler(capability, driver_version,
+                                        cuda::CubinCache(cuda::CubinCache::default_folder()));
+    int n = 0;
+    for (GemvShape shape : candidates(format)) {
+      for (const auto& [norm, epilogue, is_long] : {std::tuple(1u, 0u, false), std::tuple(0u, 1u, false),
+                                                    std::tuple(1u, 2u, false), std::tuple(0u, 1u, true)}) {
+        if ((epilogue == 2 && shape.rows % 2 != 0) || n++ % processes != p) continue;
+        const std::vector<FunctionConstant> constants = gemv_constants(shape, norm != 0, epilogue, is_long);
+        const FoundKernel found = find_kernel(built_in_kernels(), "gemv_" + kernel_suffix(format), constants);
+        (void)compiler.compile({found.file->cuda, found.place, constants});
+      }
+    }
+    std::_Exit(0);
+  }
+  while (wait(nullptr) > 0) {
+  }
+}
+
+int run(int count, char** arguments) {
+  const std::string shape = count > 1 ? arguments[1] : "0.8b";
+  const DType type = bench::random_type(count > 2 ? arguments[2] : "q8_0");
+  const std::int64_t context = count > 3 ? std::atoll(arguments[3]) : 0;
+  const bool tune = count > 4 && std::string(arguments[4]) == "tune";
+  const auto begin = Clock::now();
+  if (tune) {
+    const char* version = std::getenv("LATTICE_DRIVER_VERSION");
+    compile_ahead(type, {9, 0}, version == nullptr ? 13000 : std::atoi(version));
+    fmt::print("compiled in {:.1f} s\n", std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  CudaDevice device;
+  const double roof = device.measure_copy_bandwidth();
+  Subject subject(device, shape, type, context);
+  const double loaded = std::chrono::duration<double>(Clock::now() - begin).count();
+  const auto report = [&](const char* what) {
+    const double seconds = subject.time();
+    fmt::print(
+        "{} {} context {} {}: {:.1f} us, {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} dispatches, loaded in "
+        "{:.1f} s\n",
+        shape, dtype_name(type), context, what, seconds * 1e6, 1 / seconds,
+        100 * subject.bytes() / seconds / roof, roof * 1e-9, subject.dispatches(), loaded);
+    std::fflush(stdout);
+  };
+  report("as chosen");
+  if (tune) {
+    subject.tune();
+    report("tuned");
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace lattice::gpu
+
+int main(int count, char** arguments) {
+  try {
+    return lattice::gpu::run(count, arguments);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gpu_step: %s\n", error.what());
+    return 1;
+  }
+}

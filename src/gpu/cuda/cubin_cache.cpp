@@ -1,0 +1,94 @@
+#include "gpu/cuda/cubin_cache.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace lattice::gpu::cuda {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kKeySeed = 0x6c617474696365;  // tells two keys apart whose names are equal
+constexpr std::uint64_t kMagic = 0x31304e425543414c;  // "LACUBN01"
+
+struct Header {
+  std::uint64_t magic;
+  std::uint64_t key;
+  std::uint64_t bytes;
+  std::uint64_t checksum;
+};
+
+Header header_of(std::string_view key, std::string_view value) {
+  return {kMagic, hash_bytes(key, kKeySeed), value.size(), hash_bytes(value)};
+}
+
+}  // namespace
+
+std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325u ^ seed;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+std::optional<fs::path> CubinCache::default_folder() {
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here sets any
+    return value == nullptr ? "" : value;
+  };
+  // The specification has it that a relative path is ignored.
+  if (const fs::path base = variable("XDG_CACHE_HOME"); base.is_absolute()) return base / "lattice" / "cuda";
+  if (const fs::path home = variable("HOME"); home.is_absolute()) return home / ".cache" / "lattice" / "cuda";
+  return std::nullopt;
+}
+
+fs::path CubinCache::path_of(std::string_view key) const {
+  return *folder_ / fmt::format("{:016x}.cubin", hash_bytes(key));
+}
+
+std::optional<std::string> CubinCache::find(std::string_view key) const noexcept {
+  if (!folder_) return std::nullopt;
+  try {
+    const fs::path path = path_of(key);
+    std::error_code error;
+    const std::uintmax_t bytes = fs::file_size(path, error);
+    constexpr std::uintmax_t kLargest = 64 << 20;
+    if (error || bytes < sizeof(Header) || bytes > kLargest) return std::nullopt;
+    std::ifstream file(path, std::ios::binary);
+    Header header{};
+    std::string value(bytes - sizeof header, '\0');
+    file.read(reinterpret_cast<char*>(&header), sizeof header);
+    file.read(value.data(), static_cast<std::streamsize>(value.size()));
+    const Header expected = header_of(key, value);
+    if (!file || std::memcmp(&header, &expected, sizeof header) != 0) return std::nullopt;
+    return value;
+  } catch (...) {
+    return std::nullopt;  // no memory, no file: it is compiled again
+  }
+}
+
+void CubinCache::store(std::string_view key, std::string_view value) const noexcept {
+  if (!folder_) return;
+  try {
+    static std::atomic<std::uint32_t> count{0};
+    std::error_code error;
+    fs::create_directories(*folder_, error);
+    const fs::path path = path_of(key);
+    const fs::path unfinished = fmt::format("{}.{}.{}", path.string(), getpid(), count.fetch_add(1));
+    std::ofstream file(unfinished, std::ios::binary);
+    const Header header = header_of(key, value);
+    file.write(reinterpret_cast<const char*>(&header), sizeof header);
+    file.write(value.data(), static_cast<std::streamsize>(value.size()));
+    file.close();
+    if (file) fs::rename(unfinished, path, error);
+    if (!file || error) fs::remove(unfinished, error);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): what cannot be kept is compiled again
+  }
+}
+
+}  // namespace lattice::gpu::cuda
