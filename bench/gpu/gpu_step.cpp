@@ -130,6 +130,7 @@ class Subject {
     }
     count(weights_->head, bytes);
     std::vector<MatrixKind> out;
+    out.reserve(bytes.size());
     for (const auto& [kind, size] : bytes) out.push_back(kind);
     std::ranges::sort(out, [&](const MatrixKind& a, const MatrixKind& b) { return bytes[a] > bytes[b]; });
     return out;
