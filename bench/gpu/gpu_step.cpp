@@ -40,20 +40,30 @@ MatrixKind kind_of(const DeviceMatrix& matrix) {
 /// Shapes worth a try: from 2 to 16 chunks of 16 bytes in flight a lane.
 std::vector<GemvShape> candidates(DType format) {
   std::vector<GemvShape> out;
-  for (const std::uint32_t rows : {1u, 2u, 4u, 8u}) {
+  for (const std::uint32_t rows : {2u, 4u, 8u}) {
     for (const auto& [split, simdgroups] :
-         {std::pair(1u, 4u), std::pair(2u, 4u), std::pair(4u, 4u), std::pair(1u, 8u), std::pair(2u, 8u),
-          std::pair(4u, 8u), std::pair(8u, 8u), std::pair(1u, 16u), std::pair(4u, 16u)}) {
+         {std::pair(1u, 4u), std::pair(1u, 8u), std::pair(2u, 8u), std::pair(4u, 8u), std::pair(8u, 8u),
+          std::pair(1u, 16u), std::pair(4u, 16u)}) {
       for (const std::uint32_t unroll : {1u, 2u, 4u}) {
         for (const bool ahead : {false, true}) {
-          const GemvShape shape{rows, split, simdgroups, unroll, ahead};
           const std::uint32_t chunks = rows * unroll * (ahead ? 2 : 1);
+          const GemvShape shape{rows, split, simdgroups, unroll, ahead};
           if (chunks >= 4 && chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
         }
       }
     }
   }
   return out;
+}
+
+/// Whether a shape leaves neither lanes nor cores idle, nor looks ahead where nothing is.
+bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
+  constexpr std::uint32_t kFewestSimdgroups = 3;  // a core
+  const std::uint32_t lanes = shape.split * 32;
+  const std::uint32_t groups = matrix.rows * shape.split / (shape.rows * shape.simdgroups);
+  if (lanes > matrix.row_chunks || lanes * shape.unroll >= 2 * matrix.row_chunks) return false;
+  if (groups * shape.simdgroups < kFewestSimdgroups * cores && matrix.rows >= cores) return false;
+  return !shape.ahead || matrix.row_chunks > lanes * shape.unroll;
 }
 
 std::string text(const GemvShape& shape) {
@@ -82,14 +92,14 @@ class Subject {
     state_.step_state().upload(std::span(&step, 1));
   }
 
-  /// Seconds for a step: the best of a few runs.
-  double time() {
+  /// Seconds for a step: the best of a few runs, of which the first warms up.
+  double time(int runs = 4) {
     const StepRecorder recorder(device_, config_, *weights_, work_, KvFormat::kF32,
                                 [this](const DeviceMatrix& matrix) { return shape_of(matrix); });
     const auto step = recorder.step(state_, work_.sharing.parts(context_));
     double best = 1e9;
     int steps = 1;
-    for (int run = 0; run < 4; ++run) {
+    for (int run = 0; run < runs; ++run) {
       const auto start = Clock::now();
       for (int i = 0; i < steps; ++i) device_.submit(*step);
       device_.wait();
@@ -120,6 +130,7 @@ class Subject {
     }
     count(weights_->head, bytes);
     std::vector<MatrixKind> out;
+    out.reserve(bytes.size());
     for (const auto& [kind, size] : bytes) out.push_back(kind);
     std::ranges::sort(out, [&](const MatrixKind& a, const MatrixKind& b) { return bytes[a] > bytes[b]; });
     return out;
@@ -128,13 +139,13 @@ class Subject {
   void tune() {
     double best = time();
     for (const MatrixKind& kind : kinds()) {
-      const bool pairs = std::get<0>(kind) == 2 * config_.intermediate_size;
       GemvShape kept = shape_of(kind);
       std::vector<std::pair<double, GemvShape>> tried;
+      const DeviceMatrix matrix = matrix_of(kind);
       const auto attempt = [&](const GemvShape& shape) {
-        if (pairs && shape.rows % 2 != 0) return;
+        if (!is_worth_a_try(shape, matrix, device_.cores())) return;
         chosen_[kind] = shape;
-        const double seconds = time();
+        const double seconds = time(3);
         tried.emplace_back(seconds, shape);
         if (seconds < best) {
           best = seconds;
@@ -157,13 +168,15 @@ class Subject {
   static void count(const DeviceMatrix& matrix, std::map<MatrixKind, double>& bytes) {
     bytes[kind_of(matrix)] += 16.0 * matrix.rows * matrix.row_chunks;
   }
-  [[nodiscard]] GemvShape shape_of(const MatrixKind& kind) const {
-    const auto found = chosen_.find(kind);
-    if (found != chosen_.end()) return found->second;
+  [[nodiscard]] static DeviceMatrix matrix_of(const MatrixKind& kind) {
     DeviceMatrix matrix;
     std::tie(matrix.rows, matrix.cols, matrix.format) = kind;
     matrix.row_chunks = (matrix.cols + chunk_cols(matrix.format) - 1) / chunk_cols(matrix.format);
-    return choose_gemv_shape(device_.cores(), matrix);
+    return matrix;
+  }
+  [[nodiscard]] GemvShape shape_of(const MatrixKind& kind) const {
+    const auto found = chosen_.find(kind);
+    return found != chosen_.end() ? found->second : choose_gemv_shape(device_.cores(), matrix_of(kind));
   }
   [[nodiscard]] GemvShape shape_of(const DeviceMatrix& matrix) const { return shape_of(kind_of(matrix)); }
 
@@ -190,7 +203,7 @@ void compile_ahead(DType format, cuda::Capability capability, int driver_version
     for (GemvShape shape : candidates(format)) {
       for (const auto& [norm, epilogue, is_long] : {std::tuple(1u, 0u, false), std::tuple(0u, 1u, false),
                                                     std::tuple(1u, 2u, false), std::tuple(0u, 1u, true)}) {
-        if ((epilogue == 2 && shape.rows % 2 != 0) || n++ % processes != p) continue;
+        if (n++ % processes != p) continue;
         const std::vector<FunctionConstant> constants = gemv_constants(shape, norm != 0, epilogue, is_long);
         const FoundKernel found = find_kernel(built_in_kernels(), "gemv_" + kernel_suffix(format), constants);
         (void)compiler.compile({found.file->cuda, found.place, constants});

@@ -7,7 +7,6 @@
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
 #include "gpu/rotary_tables.h"
-#include "quant/linear_row.h"
 #include "support/fail.h"
 
 namespace lattice::gpu {
@@ -30,6 +29,90 @@ MixerSimdgroups mixer_simdgroups(const Device& device) {
 
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
+}
+
+std::uint32_t threadgroups(const GemvShape& shape, const DeviceMatrix& matrix) {
+  return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups);
+}
+
+/// Chunks of a row that a lane meets.
+std::uint32_t lane_chunks(const GemvShape& shape, const DeviceMatrix& matrix) {
+  return ceil_div(matrix.row_chunks, shape.split * kSimdWidth);
+}
+
+bool occupies(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
+  return threadgroups(shape, matrix) * 10 >= cores * 9;
+}
+
+/// An output head: very many rows.
+bool is_head(const DeviceMatrix& matrix, std::uint32_t cores) {
+  constexpr std::uint32_t kManyRows = 1024;  // a core
+  return matrix.rows / cores >= kManyRows;
+}
+
+/// Rows split until every core has some.
+void split_rows(GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
+  while (shape.split < shape.simdgroups && !occupies(shape, matrix, cores) &&
+         2 * shape.split * kSimdWidth <= matrix.row_chunks &&
+         2 * shape.split * kSimdWidth * chunk_cols(matrix.format) <= LATTICE_STAGE_COLS) {
+    shape.split *= 2;
+  }
+}
+
+/// As many loads a lane as its chunks allow, and no more than `most`.
+void unroll(GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t most) {
+  while (shape.unroll < most && shape.unroll < lane_chunks(shape, matrix)) shape.unroll *= 2;
+  while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
+}
+
+/// Enough loads a lane, and rows split until every core has some.
+GemvShape choose_unscaled(std::uint32_t cores, const DeviceMatrix& matrix) {
+  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
+  split_rows(shape, matrix, cores);
+  unroll(shape, matrix, matrix.cols > LATTICE_STAGE_COLS ? 2 : 4);
+  return shape;
+}
+
+GemvShape choose_q8_0(std::uint32_t cores, const DeviceMatrix& matrix) {
+  constexpr std::uint32_t kShortRow = 64;  // chunks
+  constexpr std::uint32_t kWideTile = 128;
+  const bool is_short = matrix.row_chunks <= kShortRow;
+  if (is_head(matrix, cores) && is_short) {
+    return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};  // a core holds several threadgroups
+  }
+  if (matrix.cols > LATTICE_STAGE_COLS) {  // few rows, and long ones
+    const GemvShape shape{.rows = 2, .split = 1, .simdgroups = 8, .unroll = 4, .ahead = true};
+    return threadgroups(shape, matrix) >= cores ? shape : GemvShape{2, 2, 8, 2, true};
+  }
+  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
+  if (!is_short && occupies(shape, matrix, cores)) {
+    // Tiles without much of a remainder; two rows where four would leave a few threadgroups for later.
+    if (matrix.row_chunks > kWideTile && matrix.row_chunks % kWideTile == 0) return {4, 2, 8, 2, true};
+    const GemvShape wide{.rows = 4, .split = 1, .simdgroups = 16, .unroll = 1};
+    if (is_head(matrix, cores)) return wide;
+    const bool is_even = matrix.row_chunks % kShortRow == 0;
+    const GemvShape four = is_even ? GemvShape{4, 1, 8, 2, true} : wide;
+    return threadgroups(four, matrix) <= 2 * cores ? four : GemvShape{2, 1, 8, 2, true};
+  }
+  split_rows(shape, matrix, cores);
+  unroll(shape, matrix, 2);
+  shape.ahead = lane_chunks(shape, matrix) > shape.unroll;
+  return shape;
+}
+
+/// Four chunks at a time: each meets 32 columns, and so many registers.
+GemvShape choose_q4_0(std::uint32_t cores, const DeviceMatrix& matrix) {
+  if (is_head(matrix, cores)) return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};
+  if (matrix.cols > LATTICE_STAGE_COLS) {
+    return {.rows = 4, .split = 2, .simdgroups = 8, .unroll = 1, .ahead = true};
+  }
+  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
+  if (threadgroups(shape, matrix) >= cores || matrix.row_chunks < 2 * kSimdWidth) return shape;
+  shape.split = 2;
+  const std::uint32_t chunks = lane_chunks(shape, matrix);
+  if (threadgroups(shape, matrix) < cores && chunks == 2) return {2, 2, 8, 2, false};
+  shape.ahead = chunks > 1;
+  return shape;
 }
 
 }  // namespace
@@ -73,34 +156,14 @@ bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept 
 
 GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
   if (cores == 0) return {};
-  const bool quantised = has_block_scales(matrix.format);
-  const auto threadgroups = [&](const GemvShape& shape) {
-    return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups);
-  };
-  const auto lane_chunks = [&](const GemvShape& shape) {
-    return ceil_div(matrix.row_chunks, shape.split * kSimdWidth);
-  };
-  // Very many short rows, an output head: small threadgroups, of which a core holds several.
-  constexpr std::uint32_t kManyRows = 1024;  // a core
-  constexpr std::uint32_t kShortRow = 64;    // chunks
-  if (quantised && matrix.rows / cores >= kManyRows && matrix.row_chunks <= kShortRow) {
-    return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};
+  switch (matrix.format) {
+    case DType::kQ8_0:
+      return choose_q8_0(cores, matrix);
+    case DType::kQ4_0:
+      return choose_q4_0(cores, matrix);
+    default:
+      return choose_unscaled(cores, matrix);
   }
-  // Long quantised rows, enough of them: many simdgroups with few loads each.
-  const GemvShape wide{.rows = 4, .split = 1, .simdgroups = 16, .unroll = 1};
-  if (quantised && matrix.row_chunks > kShortRow && threadgroups(wide) * 10 >= cores * 9) return wide;
-  // Otherwise enough loads a lane, and rows split until every core has some.
-  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
-  while (shape.split < shape.simdgroups && threadgroups(shape) * 10 < cores * 9 &&
-         2 * shape.split * kSimdWidth <= matrix.row_chunks &&
-         2 * shape.split * kSimdWidth * chunk_cols(matrix.format) <= LATTICE_STAGE_COLS) {
-    shape.split *= 2;
-  }
-  const std::uint32_t most_unrolled = quantised || matrix.cols > LATTICE_STAGE_COLS ? 2 : 4;
-  while (shape.unroll < most_unrolled && shape.unroll < lane_chunks(shape)) shape.unroll *= 2;
-  while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
-  shape.ahead = quantised && lane_chunks(shape) > shape.unroll;
-  return shape;
 }
 
 std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, std::uint32_t epilogue,

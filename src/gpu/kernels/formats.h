@@ -12,8 +12,9 @@ using namespace metal;
 //
 //   kCols                    columns of a chunk
 //   load(quants, scales, c)  chunk c of a row, with its scale: read once a token, and so as streamed
-//   kHasOffset               whether dot() needs Σ x over the chunk
-//   dot(chunk, x, x_sum)     Σ w·x over the chunk
+//   kHasStart                whether dot() adds to start(Σ x), one for each half of the chunk
+//   start(x_sum)             what it adds to: the same for the chunks of all rows
+//   dot(chunk, x, start)     Σ w·x over the chunk
 //   unpack(chunk, out)       the chunk's weights
 
 namespace lattice_gpu {
@@ -31,7 +32,7 @@ inline float add_products(float4 a, thread const float* x, float sum) {
 
 struct FormatF32 {
   static constant constexpr const uint kCols = 4;
-  static constant constexpr const bool kHasOffset = false;
+  static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) {
     return {lattice_load_streamed(quants + c), half(1.0f)};
@@ -41,7 +42,10 @@ struct FormatF32 {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) out[i] = w[i];
   }
-  static float dot(Chunk chunk, thread const float* x, float) {
+  static float start(float) {
+    return 0;
+  }
+  static float dot(Chunk chunk, thread const float* x, float2) {
     const float4 w = as_type<float4>(chunk.bits);
     return w.x * x[0] + w.y * x[1] + w.z * x[2] + w.w * x[3];
   }
@@ -49,7 +53,7 @@ struct FormatF32 {
 
 struct FormatF16 {
   static constant constexpr const uint kCols = 8;
-  static constant constexpr const bool kHasOffset = false;
+  static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) {
     return {lattice_load_streamed(quants + c), half(1.0f)};
@@ -62,7 +66,10 @@ struct FormatF16 {
       out[2 * i + 1] = float(w.y);
     }
   }
-  static float dot(Chunk chunk, thread const float* x, float) {
+  static float start(float) {
+    return 0;
+  }
+  static float dot(Chunk chunk, thread const float* x, float2) {
     float sum = 0;
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -76,7 +83,7 @@ struct FormatF16 {
 /// bfloat16 is the upper half of a float: no type of that name is needed, which older Macs' compilers lack.
 struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
-  static constant constexpr const bool kHasOffset = false;
+  static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) {
     return {lattice_load_streamed(quants + c), half(1.0f)};
@@ -88,7 +95,10 @@ struct FormatBF16 {
       out[2 * i + 1] = as_type<float>(chunk.bits[i] & 0xffff0000u);
     }
   }
-  static float dot(Chunk chunk, thread const float* x, float) {
+  static float start(float) {
+    return 0;
+  }
+  static float dot(Chunk chunk, thread const float* x, float2) {
     float sum = 0;
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -102,7 +112,7 @@ struct FormatBF16 {
 /// ggml's Q8_0, its 32 bytes in two chunks: w = scale · q.
 struct FormatQ8_0 {
   static constant constexpr const uint kCols = 16;
-  static constant constexpr const bool kHasOffset = false;
+  static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c / 2]};
@@ -115,7 +125,10 @@ struct FormatQ8_0 {
       for (uint j = 0; j < 4; ++j) out[4 * i + j] = float(chunk.scale) * q[j];
     }
   }
-  static float dot(Chunk chunk, thread const float* x, float) {
+  static float start(float) {
+    return 0;
+  }
+  static float dot(Chunk chunk, thread const float* x, float2) {
     float sums[2] = {};
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -126,10 +139,13 @@ struct FormatQ8_0 {
 };
 
 /// ggml's Q4_0, one block a chunk: w = scale · (q − 8), byte j with element j in its low nibble and j + 16 in
-/// its high one. The offset is taken off once a chunk: Σ (q − 8)·x = Σ q·x − 8·Σ x.
+/// its high one.
+///
+/// dot() makes a float of a nibble by placing its byte at the top of a fraction, where it is 1/2 + q/32. So
+/// Σ (q − 8)·x = 32 · (Σ (1/2 + q/32)·x − 3/4 · Σ x); start() is the end of it.
 struct FormatQ4_0 {
   static constant constexpr const uint kCols = 32;
-  static constant constexpr const bool kHasOffset = true;
+  static constant constexpr const bool kHasStart = true;
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c]};
@@ -146,15 +162,23 @@ struct FormatQ4_0 {
       }
     }
   }
-  static float dot(Chunk chunk, thread const float* x, float x_sum) {
-    float low = -8.0f * x_sum;
-    float high = 0;
+  static float start(float x_sum) {
+    return -0.75f * x_sum;
+  }
+  static float dot(Chunk chunk, thread const float* x, float2 start) {
+    float low = start.x;
+    float high = start.y;
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
-      low = add_products(float4(as_type<uchar4>(chunk.bits[i] & 0x0f0f0f0fu)), x + 4 * i, low);
-      high = add_products(float4(as_type<uchar4>((chunk.bits[i] >> 4) & 0x0f0f0f0fu)), x + 16 + 4 * i, high);
+      const uint lows = (chunk.bits[i] << 3) & 0x78787878u;
+      const uint highs = (chunk.bits[i] >> 1) & 0x78787878u;
+#pragma unroll
+      for (uint j = 0; j < 4; ++j) {
+        low = fma(lattice_fraction(lows, j), x[4 * i + j], low);
+        high = fma(lattice_fraction(highs, j), x[16 + 4 * i + j], high);
+      }
     }
-    return float(chunk.scale) * (low + high);
+    return 32.0f * float(chunk.scale) * (low + high);
   }
 };
 

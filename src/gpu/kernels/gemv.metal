@@ -34,6 +34,7 @@ constant constexpr uint kMaxUnroll = 4;
 constant constexpr uint kMaxSimdgroups = 16;
 constant constexpr uint kMaxChunkVectors = 8;  // float4s of x that meet one chunk
 constant constexpr uint kStageVectors = LATTICE_STAGE_COLS / 4;
+constant constexpr uint kMaxStarts = LATTICE_STAGE_COLS / 16;  // two for each chunk of a format that has them
 constant constexpr uint kMaxStageLoads = kStageVectors / 32;
 
 constant uint kThreads = max(kSimdgroups, 1u) * 32;  // no zero to divide by, even where nothing is set yet
@@ -78,7 +79,8 @@ inline uint stage_index(uint c, uint i) {
 
 /// Adds a tile's products to `sums`; `c` is the lane's first chunk in the stage.
 template <typename Format>
-inline void multiply_tile(thread const Tile& tile, threadgroup const float4* stage, uint c, thread float* sums) {
+inline void multiply_tile(thread const Tile& tile, threadgroup const float4* stage, threadgroup const float2* starts,
+                          uint c, thread float* sums) {
 #pragma unroll
   for (uint u = 0; u < kUnroll; ++u) {
     float input[Format::kCols];
@@ -88,13 +90,9 @@ inline void multiply_tile(thread const Tile& tile, threadgroup const float4* sta
 #pragma unroll
       for (uint j = 0; j < 4; ++j) input[4 * i + j] = v[j];
     }
-    float input_sum = 0;
-    if (Format::kHasOffset) {
+    const float2 start = Format::kHasStart ? starts[c + u * kSplit * 32] : float2(0.0f);
 #pragma unroll
-      for (uint i = 0; i < Format::kCols; ++i) input_sum += input[i];
-    }
-#pragma unroll
-    for (uint r = 0; r < kRows; ++r) sums[r] += Format::dot(tile.chunks[u][r], input, input_sum);
+    for (uint r = 0; r < kRows; ++r) sums[r] += Format::dot(tile.chunks[u][r], input, start);
   }
 }
 
@@ -115,11 +113,12 @@ inline void load_stage(device const float* x, uint first, uint count, uint threa
   }
 }
 
-/// Puts them into the stage, scaled by the norm's weight, with the zeros up to `padded` chunks. Returns this thread's share of
+/// Puts them into the stage, scaled by the norm's weight, with the zeros up to `padded` chunks, and what sums start from
+/// into `starts`: a float for every four vectors, which neighbouring lanes have. Returns this thread's share of
 /// Σ x² before that scaling.
 template <typename Format>
-inline float store_stage(thread StageLoads& loads, device const float* norm, threadgroup float4* stage, uint first,
-                         uint count, uint padded, uint thread_index) {
+inline float store_stage(thread StageLoads& loads, device const float* norm, threadgroup float4* stage,
+                         threadgroup float2* starts, uint first, uint count, uint padded, uint thread_index) {
   constexpr uint kVectors = Format::kCols / 4;
   float squares = 0;
 #pragma unroll
@@ -132,6 +131,12 @@ inline float store_stage(thread StageLoads& loads, device const float* norm, thr
       v *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
     }
     stage[stage_index<Format>(i / kVectors, i % kVectors)] = v;
+    if (Format::kHasStart) {
+      float sum = v.x + v.y + v.z + v.w;
+      sum += lattice_simd_shuffle_xor(sum, 1);
+      sum += lattice_simd_shuffle_xor(sum, 2);
+      if (i % 4 == 0) reinterpret_cast<threadgroup float*>(starts)[i / 4] = Format::start(sum);
+    }
   }
   return squares;
 }
@@ -164,6 +169,7 @@ template <typename Format>
     uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 stage[kStageVectors + kMaxChunkVectors];
+  threadgroup float2 starts[kMaxStarts / 2];
   threadgroup float partial[kMaxSimdgroups * kMaxRows];
   threadgroup float partial_squares[kMaxSimdgroups];
 
@@ -198,7 +204,7 @@ template <typename Format>
     const uint count = min(stage_chunks, args.row_chunks - first);
     const uint tiles = (count + tile_chunks - 1) / tile_chunks;
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
-    squares += store_stage<Format>(loads, norm, stage, first, count, tiles * tile_chunks, thread_index);
+    squares += store_stage<Format>(loads, norm, stage, starts, first, count, tiles * tile_chunks, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint after = first + stage_chunks;
     if (kLong && after < args.row_chunks) {
@@ -210,10 +216,10 @@ template <typename Format>
       if (kAhead) {
         Tile next;
         if (more) load_tile<Format>(rows, first + c + tile_chunks, next);
-        multiply_tile<Format>(tile, stage, c, sums);
+        multiply_tile<Format>(tile, stage, starts, c, sums);
         tile = next;
       } else {
-        multiply_tile<Format>(tile, stage, c, sums);
+        multiply_tile<Format>(tile, stage, starts, c, sums);
         if (more) load_tile<Format>(rows, first + c + tile_chunks, tile);
       }
     }

@@ -11,6 +11,7 @@ using namespace metal;
 //   lattice_wait_for_inputs()    returns when the dispatches before are done and what they wrote can be seen
 //   lattice_load_streamed(p)     *p, of 16 bytes, which nobody reads again soon
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
+//   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128
 //   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise
 //   lattice_simd_shuffle_xor(x, mask)
 //
@@ -26,6 +27,9 @@ inline T lattice_load_streamed(device const T* from) {
   return *from;
 }
 inline void lattice_prefetch(device const void*, uint) {}
+inline float lattice_fraction(uint bytes, uint i) {
+  return as_type<float>(((bytes >> (8 * i)) & 0xffu) << 16 | 0x3f000000u);
+}
 inline float lattice_simd_sum(float x) {
   return simd_sum(x);
 }

@@ -18,6 +18,7 @@ LATTICE_MSL_INLINE float lattice_simd_shuffle_xor(float x, ushort mask LATTICE_M
 #endif
 LATTICE_MSL_INLINE void lattice_allow_next() { target::allow_next(); }
 template <class T> LATTICE_MSL_INLINE T lattice_load_streamed(const T* from) { return target::load_streamed(from); }
+LATTICE_MSL_INLINE float lattice_fraction(uint bytes, uint i) { return target::fraction(bytes, i); }
 LATTICE_MSL_INLINE void lattice_prefetch(const void* from, uint bytes) { target::prefetch(from, bytes); }
 
 }  // namespace lattice_msl::metal

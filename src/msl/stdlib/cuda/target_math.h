@@ -56,6 +56,11 @@ template <int N, class T, class From> LATTICE_MSL_INLINE constexpr bool convert(
   }
 }
 
+/// 1/2 + n/256 with n byte `i` of four, below 128: placing bytes is one instruction, masking and setting bits two.
+LATTICE_MSL_INLINE float fraction(unsigned bytes, unsigned i) {
+  return __uint_as_float(__byte_perm(bytes, 0x3f000000u, 0x7044u | i << 8));
+}
+
 #define LATTICE_MSL_MATH1(name) LATTICE_MSL_INLINE float name(float x) { return ::name##f(x); }
 #define LATTICE_MSL_MATH2(name) LATTICE_MSL_INLINE float name(float x, float y) { return ::name##f(x, y); }
 LATTICE_MSL_MATH1(acos) LATTICE_MSL_MATH1(acosh) LATTICE_MSL_MATH1(asin) LATTICE_MSL_MATH1(asinh)

@@ -73,6 +73,10 @@ LATTICE_MSL_INLINE To bit_copy(const From& from) {
   return to;
 }
 
+LATTICE_MSL_INLINE float fraction(unsigned bytes, unsigned i) {
+  return bit_copy<float>((bytes >> (8 * i) & 0xffu) << 16 | 0x3f000000u);
+}
+
 #ifdef __FLT16_MAX__
 #define LATTICE_MSL_NATIVE_HALF 1  // Clang 14 on x86-64 has it not
 #endif
