@@ -292,12 +292,13 @@ Result Runner::run() {
   logits_.resize(static_cast<std::size_t>(model_->backend->config().vocab_size));
   const int threads = options_.load.threads > 0 ? options_.load.threads : usable_processors();
   result_.roof = measure_compute_roof(threads);
-  if (model_->backend->measure_bandwidth() == 0) {
-    memory_.emplace(threads);
-  } else {
+  if (const double bandwidth = model_->backend->measure_bandwidth(); bandwidth != 0) {
+    rates_.push_back(bandwidth);
     result_.roof.phase_seconds = 0;  // the host's, and the phases are the device's
+  } else {
+    memory_.emplace(threads);
+    memory_now();
   }
-  memory_now();
 
   measure_prefill();
   memory_now();

@@ -60,7 +60,7 @@ class CpuBackend final : public Backend {
       fail_usage("a context of {} tokens was asked for, and the model takes 1 to {}", capacity,
                  config_.max_position_embeddings);
     }
-    return std::make_unique<CpuState>(config_, capacity, context_.kv == KvFormat::kF16 ? 2 : 4);
+    return std::make_unique<CpuState>(config_, capacity, kv_bytes(context_.kv));
   }
 
   void forward(State& state, std::span<const std::int32_t> tokens, Logits which,

@@ -18,10 +18,6 @@ enum class Isa : std::uint8_t { kScalar, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, 
 /// What this processor can run, best last.
 [[nodiscard]] std::vector<Isa> available_isas();
 
-/// How keys and values are kept. Float is the default since binary16 moves the shipped model's logits by up
-/// to 9e-3; it halves what a long context costs.
-enum class KvFormat : std::uint8_t { kF32, kF16 };
-
 struct CpuOptions {
   int threads = 0;         ///< 0: one for every physical core that the process may use
   std::optional<Isa> isa;  ///< nothing: the best there is, or what LATTICE_ISA names

@@ -17,6 +17,10 @@
 namespace lattice {
 namespace {
 
+KvFormat kv_format(const LoadOptions& options) {
+  return options.kv == KvPrecision::kF16 ? KvFormat::kF16 : KvFormat::kF32;
+}
+
 std::string describe_cpu() {
   const int processors = usable_processors();
   return fmt::format("the processor's vector units ({}, {} core{})", isa_name(available_isas().back()),
@@ -30,7 +34,7 @@ std::unique_ptr<Backend> make_cpu(const Config& config, const Weights& weights, 
   CpuOptions cpu;
   cpu.threads = options.threads;
   cpu.exact = options.exact;
-  cpu.kv = options.kv == KvPrecision::kF16 ? KvFormat::kF16 : KvFormat::kF32;
+  cpu.kv = kv_format(options);
   cpu.progress = options.progress;
   return make_cpu_backend(config, weights, cpu);
 }
@@ -65,7 +69,7 @@ void check_soft(const LoadOptions& options) {
 gpu::GpuOptions gpu_options(const LoadOptions& options) {
   gpu::GpuOptions out;
   out.exact = options.exact;
-  out.kv = options.kv == KvPrecision::kF16 ? gpu::KvFormat::kF16 : gpu::KvFormat::kF32;
+  out.kv = kv_format(options);
   out.progress = options.progress;
   return out;
 }

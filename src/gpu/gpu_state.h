@@ -12,13 +12,6 @@
 
 namespace lattice::gpu {
 
-/// How keys and values are kept.
-enum class KvFormat : std::uint8_t { kF32, kF16 };
-
-[[nodiscard]] constexpr std::size_t kv_bytes(KvFormat format) noexcept {
-  return format == KvFormat::kF16 ? 2 : 4;
-}
-
 /// A part of a buffer, which reads as a pointer to one does.
 struct BufferPart {
   const Buffer* buffer = nullptr;

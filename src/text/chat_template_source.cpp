@@ -12,6 +12,7 @@
 #include "formats/gguf_metadata.h"
 #include "formats/json_file.h"
 #include "support/fail.h"
+#include "support/fnv.h"
 #include "support/mapped_file.h"
 #include "text/chat_template.h"
 
@@ -54,14 +55,6 @@ constexpr Variation kPreserveThinking{"{%- if loop.index0 > ns.last_query_index 
 
 /// Of Qwen3.5-4B's template, normalised. Every other known template is this one with variations.
 constexpr std::uint64_t kBaseDigest = 0x1de4b8c98cb44da0;
-
-/// FNV-1a, 64 bits. It need not withstand an attacker: a template forged to match would merely not be warned
-/// about.
-std::uint64_t digest(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 /// Without indentation, trailing blanks, carriage returns and empty lines. None of these shows in what the
 /// templates render, since all of their tags strip the white space before them.
@@ -147,7 +140,8 @@ ChatTemplate ChatTemplate::recognise(std::string_view jinja, const std::string& 
   dialect.thinks_by_default = !undo(kThinksOnlyWhenAsked, base);
   dialect.json_arguments = undo(kJsonArguments, base);
   undo(kPreserveThinking, base);
-  if (digest(base) == kBaseDigest) return ChatTemplate(dialect);
+  // A template forged to match would merely not be warned about.
+  if (fnv1a(base) == kBaseDigest) return ChatTemplate(dialect);
   return ChatTemplate(
       dialect,
       fmt::format("{}: not a chat template that is known, so Qwen3.5's is used in its place", origin));

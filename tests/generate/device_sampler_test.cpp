@@ -36,7 +36,7 @@ class DeviceSampler {
       : device_(device),
         config_(vocabulary_of(vocab_size)),
         memory_(device, config_),
-        state_(device, config_, 1, gpu::KvFormat::kF32),
+        state_(device, config_, 1, KvFormat::kF32),
         logits_(device.allocate(static_cast<std::size_t>(vocab_size) * sizeof(float))) {}
 
   /// The token at `position`, drawn as `sampler` would.

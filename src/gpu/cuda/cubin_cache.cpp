@@ -9,12 +9,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "support/fnv.h"
+
 namespace lattice::gpu::cuda {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kKeySeed = 0x6c617474696365;  // tells two keys apart whose names are equal
+constexpr std::uint64_t kKeySeed =
+    kFnvOffset ^ 0x6c617474696365;                    // tells two keys apart whose names are equal
 constexpr std::uint64_t kMagic = 0x31304e425543414c;  // "LACUBN01"
 
 struct Header {
@@ -25,16 +28,10 @@ struct Header {
 };
 
 Header header_of(std::string_view key, std::string_view value) {
-  return {kMagic, hash_bytes(key, kKeySeed), value.size(), hash_bytes(value)};
+  return {kMagic, fnv1a(key, kKeySeed), value.size(), fnv1a(value)};
 }
 
 }  // namespace
-
-std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed) noexcept {
-  std::uint64_t hash = 0xcbf29ce484222325u ^ seed;
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
 
 std::optional<fs::path> CubinCache::default_folder() {
   const auto variable = [](const char* name) -> std::string {
@@ -48,20 +45,22 @@ std::optional<fs::path> CubinCache::default_folder() {
 }
 
 fs::path CubinCache::path_of(std::string_view key) const {
-  return *folder_ / fmt::format("{:016x}.cubin", hash_bytes(key));
+  return *folder_ / fmt::format("{:016x}.cubin", fnv1a(key));
 }
 
 std::optional<std::string> CubinCache::find(std::string_view key) const noexcept {
   if (!folder_) return std::nullopt;
   try {
-    const fs::path path = path_of(key);
-    std::error_code error;
-    const std::uintmax_t bytes = fs::file_size(path, error);
-    constexpr std::uintmax_t kLargest = 64 << 20;
-    if (error || bytes < sizeof(Header) || bytes > kLargest) return std::nullopt;
-    std::ifstream file(path, std::ios::binary);
+    // Its size is asked of the file that was opened: another process may put a new one under the name
+    // meanwhile.
+    std::ifstream file(path_of(key), std::ios::binary | std::ios::ate);
+    const auto bytes = static_cast<std::streamoff>(file.tellg());
+    constexpr auto kHeader = static_cast<std::streamoff>(sizeof(Header));
+    constexpr std::streamoff kLargest = 64 << 20;
+    if (!file || bytes < kHeader || bytes > kLargest) return std::nullopt;
+    file.seekg(0);
     Header header{};
-    std::string value(bytes - sizeof header, '\0');
+    std::string value(static_cast<std::size_t>(bytes - kHeader), '\0');
     file.read(reinterpret_cast<char*>(&header), sizeof header);
     file.read(value.data(), static_cast<std::streamsize>(value.size()));
     const Header expected = header_of(key, value);

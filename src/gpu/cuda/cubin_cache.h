@@ -8,10 +8,6 @@
 
 namespace lattice::gpu::cuda {
 
-/// FNV-1a, 64 bits: a key's name among cached files, and a file's checksum. Not for hostile input: the folder
-/// is the user's own.
-[[nodiscard]] std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed = 0) noexcept;
-
 /// Compiled kernels on disk, so that the second start does not compile. A file is written beside its name and
 /// renamed, so that processes never see half of one, and is taken only when it is whole; whatever goes wrong
 /// with the disk, kernels are compiled instead, and nothing fails.

@@ -11,6 +11,7 @@
 #include "msl/emit.h"
 #include "msl/stdlib_files.h"
 #include "support/fail.h"
+#include "support/fnv.h"
 
 namespace lattice::gpu::cuda {
 
@@ -155,8 +156,8 @@ const Nvrtc& require_nvrtc() {
 /// Changes with every file that kernels include.
 std::uint64_t stdlib_hash() {
   static const std::uint64_t hash = [] {
-    std::uint64_t out = 0;
-    for (const msl::StdlibFile& file : msl::stdlib_files()) out = hash_bytes(file.text, out);
+    std::uint64_t out = kFnvOffset;
+    for (const msl::StdlibFile& file : msl::stdlib_files()) out = fnv1a(file.text, out);
     return out;
   }();
   return hash;

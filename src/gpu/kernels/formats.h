@@ -30,20 +30,23 @@ inline float add_products(float4 a, thread const float* x, float sum) {
   return fma(a.w, x[3], fma(a.z, x[2], fma(a.y, x[1], fma(a.x, x[0], sum))));
 }
 
-struct FormatF32 {
-  static constant constexpr const uint kCols = 4;
+/// What formats without scales have in common.
+struct PlainFormat {
   static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) {
     return {lattice_load_streamed(quants + c), half(1.0f)};
   }
+  static float start(float) { return 0; }
+};
+
+struct FormatF32 : PlainFormat {
+  static constant constexpr const uint kCols = 4;
+
   static void unpack(Chunk chunk, thread float* out) {
     const float4 w = as_type<float4>(chunk.bits);
 #pragma unroll
     for (uint i = 0; i < 4; ++i) out[i] = w[i];
-  }
-  static float start(float) {
-    return 0;
   }
   static float dot(Chunk chunk, thread const float* x, float2) {
     const float4 w = as_type<float4>(chunk.bits);
@@ -51,13 +54,9 @@ struct FormatF32 {
   }
 };
 
-struct FormatF16 {
+struct FormatF16 : PlainFormat {
   static constant constexpr const uint kCols = 8;
-  static constant constexpr const bool kHasStart = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) {
-    return {lattice_load_streamed(quants + c), half(1.0f)};
-  }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -65,9 +64,6 @@ struct FormatF16 {
       out[2 * i] = float(w.x);
       out[2 * i + 1] = float(w.y);
     }
-  }
-  static float start(float) {
-    return 0;
   }
   static float dot(Chunk chunk, thread const float* x, float2) {
     float sum = 0;
@@ -81,22 +77,15 @@ struct FormatF16 {
 };
 
 /// bfloat16 is the upper half of a float: no type of that name is needed, which older Macs' compilers lack.
-struct FormatBF16 {
+struct FormatBF16 : PlainFormat {
   static constant constexpr const uint kCols = 8;
-  static constant constexpr const bool kHasStart = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) {
-    return {lattice_load_streamed(quants + c), half(1.0f)};
-  }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
       out[2 * i] = as_type<float>(chunk.bits[i] << 16);
       out[2 * i + 1] = as_type<float>(chunk.bits[i] & 0xffff0000u);
     }
-  }
-  static float start(float) {
-    return 0;
   }
   static float dot(Chunk chunk, thread const float* x, float2) {
     float sum = 0;

@@ -12,18 +12,13 @@
 #include "msl/soft/process.h"
 #include "msl/stdlib_files.h"
 #include "support/fail.h"
+#include "support/fnv.h"
 #include "support/printable.h"
 
 namespace lattice::msl {
 namespace {
 
 namespace fs = std::filesystem;
-
-// FNV-1a. Not proof against malice: a hit is believed only where the whole text is the same.
-std::uint64_t hash(std::string_view text, std::uint64_t state = 0xcbf29ce484222325u) {
-  for (const char c : text) state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return state;
-}
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -53,8 +48,8 @@ void make_private_directory(const fs::path& path) {
 
 /// The standard library's files, written out once for each version of them.
 fs::path unpack_stdlib(const fs::path& cache) {
-  std::uint64_t state = hash("");
-  for (const StdlibFile& file : stdlib_files()) state = hash(file.text, hash(file.name, state));
+  std::uint64_t state = kFnvOffset;
+  for (const StdlibFile& file : stdlib_files()) state = fnv1a(file.text, fnv1a(file.name, state));
   fs::path target = cache / fmt::format("stdlib-{:016x}", state);
   std::error_code error;
   if (fs::is_directory(target, error)) return target;
@@ -142,7 +137,8 @@ fs::path compile_soft(const Module& module, const CompileOptions& options) {
   std::string text = fmt::format("// {} {}\n// {}", compiler, version, stdlib.filename().string());
   for (const std::string& flag : flags) text += ' ' + flag;
   text += '\n' + emit_soft(module);
-  const std::string key = fmt::format("{:016x}", hash(text));
+  const std::string key =
+      fmt::format("{:016x}", fnv1a(text));  // a hit is believed only where the whole text is the same
   fs::path object = cache / (key + ".so");
   const fs::path source = cache / (key + ".cpp");
   std::error_code error;
