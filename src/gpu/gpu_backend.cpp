@@ -12,18 +12,6 @@
 namespace lattice::gpu {
 namespace {
 
-/// What the kernels are written for; every released checkpoint of the family is inside.
-void check_dimensions(const Config& config) {
-  const auto require = [](bool holds, std::string_view what) {
-    if (!holds) fail_usage("the GPU kernels need {}; use --device cpu", what);
-  };
-  require(config.head_dim % 32 == 0 && config.head_dim <= 256,
-          "a head_dim that is a multiple of 32, up to 256");
-  require(config.attention_heads / config.kv_heads <= 8, "at most 8 query heads for each KV head");
-  require(config.linear_head_dim % 4 == 0 && config.linear_head_dim <= 256,
-          "a linear head dimension that is a multiple of 4, up to 256");
-}
-
 std::unique_ptr<GpuWeights> load(Device& device, const Config& config, const Weights& weights,
                                  const GpuOptions& options) {
   ThreadPool pool(usable_processors());
@@ -171,6 +159,17 @@ class GpuBackend final : public Backend {
 };
 
 }  // namespace
+
+void check_dimensions(const Config& config) {
+  const auto require = [](bool holds, std::string_view what) {
+    if (!holds) fail_usage("the GPU kernels need {}; use --device cpu", what);
+  };
+  require(config.head_dim % 32 == 0 && config.head_dim <= 256,
+          "a head_dim that is a multiple of 32, up to 256");
+  require(config.attention_heads / config.kv_heads <= 8, "at most 8 query heads for each KV head");
+  require(config.linear_head_dim % 4 == 0 && config.linear_head_dim <= 256,
+          "a linear head dimension that is a multiple of 4, up to 256");
+}
 
 std::unique_ptr<Backend> make_gpu_backend(std::unique_ptr<Device> device, const Config& config,
                                           const Weights& weights, const GpuOptions& options) {

@@ -20,9 +20,13 @@ struct GpuOptions {
   Progress progress;  ///< of the repacking at load
 };
 
+/// Throws Error(kUsage) for dimensions that the kernels are not written for; every released checkpoint of the
+/// family is inside.
+void check_dimensions(const Config& config);
+
 /// The forward pass on a device: a decode step recorded once and replayed for every token, and prompts in
 /// pieces (prefill_step.h). Repacks the matrices, so `weights` need not outlive the call. Throws
-/// Error(kUsage) for dimensions that the kernels are not written for.
+/// as check_dimensions() does.
 [[nodiscard]] std::unique_ptr<Backend> make_gpu_backend(std::unique_ptr<Device> device, const Config& config,
                                                         const Weights& weights,
                                                         const GpuOptions& options = {});

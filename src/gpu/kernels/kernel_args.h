@@ -37,6 +37,13 @@ struct GemvArgs {
   float epsilon;            // of the norm
 };
 
+struct MaskedGemvArgs {
+  LATTICE_UINT rows;  // and what follows: as in GemvArgs
+  LATTICE_UINT row_chunks;
+  LATTICE_UINT row_blocks;
+  LATTICE_UINT mask_words;  // of a row of blocks: ⌈cols / 1024⌉
+};
+
 struct GdnArgs {
   LATTICE_UINT tiled;     // 1: V head h reads K head h % k_heads; 0: h / (v_heads / k_heads)
   LATTICE_UINT z_offset;  // of z, b and a in a token's projections, in floats
@@ -135,6 +142,11 @@ struct RowsArgs {
   float epsilon;  // of the norm
 };
 
+struct LayerNormArgs {
+  RowsArgs rows;
+  LATTICE_UINT row_count;
+};
+
 struct GemmArgs {
   LATTICE_UINT rows;        // of the matrix
   LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
@@ -166,6 +178,7 @@ struct AttentionPrefillArgs {
   LATTICE_UINT out_stride;
 };
 
+#define LATTICE_MASK_BLOCK 32  // rows, and columns, that one bit of a mask stands for
 #define LATTICE_GDN_CHUNK 64  // tokens of a chunk of the delta rule
 
 // Function constants.
