@@ -14,7 +14,7 @@ SANITIZED    := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS_RELWITHDEBINFO
 CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-build help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-all bench-compare format lint install clean
+.PHONY: bench-build help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-gpu bench-all bench-compare format lint install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,7 +55,7 @@ fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitiz
 
 bench-build:
 	@$(CMAKE) -S . -B build-bench -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=OFF -DLATTICE_BUILD_BENCHMARKS=ON
-	@cmake --build build-bench -j $(JOBS) --target bench_kernels lattice_program
+	@cmake --build build-bench -j $(JOBS) --target bench_kernels gpu_profile lattice_program
 
 bench: deps bench-build ## time every kernel by itself (FILTER=regex)
 	@build-bench/bench_kernels $(if $(FILTER),--benchmark_filter='$(FILTER)') --benchmark_min_time=0.05
@@ -63,6 +63,9 @@ bench: deps bench-build ## time every kernel by itself (FILTER=regex)
 bench-quick: deps bench-build ## time a few kernels and the shipped model: whether the benchmarks run
 	@build-bench/bench_kernels --quick
 	@build-bench/lattice bench --prefill 64 --contexts 0,512 --repeats 2 --quiet
+
+bench-gpu: deps bench-build ## time a GPU's kernels one by one (DEVICE=cuda)
+	@build-bench/gpu_profile --device $(if $(filter cpu,$(DEVICE)),cuda,$(DEVICE))
 
 bench-all: deps bench-build ## measure kernels and models, and leave the JSON in build-bench/results
 	@tools/bench_all.sh build-bench $(DEVICE)

@@ -29,6 +29,8 @@ for shape in 0.8b 2b 4b 9b 27b; do
 done
 if [[ $device == cpu ]]; then
   "$build/bench_kernels" --benchmark_min_time=0.05 --benchmark_out="$results/kernels.json" --benchmark_out_format=json
+else
+  "$build/gpu_profile" --device "$device" >"$results/kernels.txt"
 fi
 tar -C "$build" -czf "$results.tar.gz" results
 echo "all of it: $results.tar.gz"
