@@ -1,4 +1,5 @@
-// Asks a GPU what only the hardware can tell. One question a run prints the answer, and the knob that it sets:
+// Asks a GPU what only the hardware can tell. One question a run prints the answer, and the knob that it
+// sets:
 //
 //   gpu_probe QUESTION|all [metal|cuda|soft] [quick]
 //
@@ -53,8 +54,8 @@ int run(std::span<const std::string_view> words) {
       device = word;
     }
   }
-  const bool known =
-      words[0] == "all" || std::ranges::any_of(questions(), [&](const Question& q) { return q.name == words[0]; });
+  const bool known = words[0] == "all" ||
+                     std::ranges::any_of(questions(), [&](const Question& q) { return q.name == words[0]; });
   if (!known) fail_usage("{} is no question; --help lists them", printable(words[0]));
   probe.open = [device] { return open(device); };
   probe.device = probe.open();

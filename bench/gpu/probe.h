@@ -27,8 +27,8 @@ struct Probe {
   std::unique_ptr<Device> device;
   bool quick = false;  ///< sizes that a device in software gets through: whether it works, and no figures
 
-  /// One replay of `commands`, several queued behind one another so that the host does not show. The clock of a GPU that was
-  /// idle rises for about a second, so the first call keeps it busy for so long.
+  /// One replay of `commands`, several queued behind one another so that the host does not show. The clock of
+  /// a GPU that was idle rises for about a second, so the first call keeps it busy for so long.
   [[nodiscard]] Timing time(const Commands& commands);
   /// Memory of random bits, none of which make a float that is infinite or no number.
   [[nodiscard]] std::unique_ptr<Buffer> random(std::size_t bytes, std::uint64_t seed);
@@ -44,7 +44,8 @@ struct Probe {
 /// Bytes that a product with a matrix reads.
 [[nodiscard]] std::size_t matrix_bytes(const DeviceMatrix& matrix) noexcept;
 
-/// A question: what it is called, what it asks, which knob its answer sets, and the program that prints the answer.
+/// A question: what it is called, what it asks, which knob its answer sets, and the program that prints the
+/// answer.
 struct Question {
   std::string name;
   std::string asks;

@@ -41,36 +41,45 @@ void check_grid(const msl::Grid& grid, std::string_view kernel) {
   }
 }
 
-/// Ends what is made for one measurement.
-struct Timer {
-  const cuda::Session& session;
-  cuda::GraphExec exec;
-  std::array<cuda::Event, 2> events{};
-
-  Timer(const cuda::Session& s, cuda::GraphExec e) : session(s), exec(e) {
-    for (cuda::Event& event : events)
-      check(session.use(), session.use().event_create(&event, 0), "making an event");
-  }
-  ~Timer() {
-    session.make_current();
-    for (const cuda::Event event : events) {
-      if (event != nullptr) (void)session.use().event_destroy(event);
+/// A graph between two events. Ends all three.
+class Timer {
+ public:
+  Timer(const cuda::Session& session, cuda::GraphExec exec)
+      : session_(session), driver_(session.use()), exec_(exec) {
+    for (cuda::Event& event : events_) {
+      if (const cuda::Result result = driver_.event_create(&event, 0); result != cuda::kSuccess) {
+        release();
+        check(driver_, result, "making an event");
+      }
     }
-    session.destroy(exec);
   }
+  ~Timer() { release(); }
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
   double seconds() {
-    const Driver& driver = session.use();
-    check(driver, driver.event_record(events[0], session.stream()), "measuring");
-    check(driver, driver.graph_launch(exec, session.stream()), "starting a graph");
-    check(driver, driver.event_record(events[1], session.stream()), "measuring");
-    session.wait();
+    check(driver_, driver_.event_record(events_[0], session_.stream()), "measuring");
+    check(driver_, driver_.graph_launch(exec_, session_.stream()), "starting a graph");
+    check(driver_, driver_.event_record(events_[1], session_.stream()), "measuring");
+    session_.wait();
     float milliseconds = 0;
-    check(driver, driver.event_elapsed(&milliseconds, events[0], events[1]), "measuring");
+    check(driver_, driver_.event_elapsed(&milliseconds, events_[0], events_[1]), "measuring");
     return static_cast<double>(milliseconds) * 1e-3;
   }
+
+ private:
+  void release() const noexcept {
+    session_.make_current();
+    for (const cuda::Event event : events_) {
+      if (event != nullptr) (void)driver_.event_destroy(event);
+    }
+    session_.destroy(exec_);
+  }
+
+  const cuda::Session& session_;
+  const Driver& driver_;
+  cuda::GraphExec exec_;
+  std::array<cuda::Event, 2> events_{};
 };
 
 }  // namespace
