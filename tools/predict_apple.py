@@ -95,15 +95,15 @@ class Chip(NamedTuple):
 
 
 GB = 10 ** 9
-# Apple's technical specifications and press releases, as of November 2026. M1 and M2's and M3's base chips: the memory's rate (LPDDR4X-4266 and
-# LPDDR5-6400 on 128 bits), which Apple rounds to 100 GB/s for the latter. No M4 Ultra, M5 Pro of another bandwidth or M5 Ultra was found.
+# Apple's technical specifications and press releases up to November 2026. Apple rounds the base chips of M2 and M3 to 100 GB/s; M1's is
+# that of its memory, LPDDR4X-4266 on 128 bits. The smaller M5 Max has less bandwidth than the larger one; how much was not found in a source.
 CHIPS = (Chip("M1", "7, 8", 68 * GB, 16 * GB), Chip("M1 Pro", "14, 16", 200 * GB, 32 * GB), Chip("M1 Max", "24, 32", 400 * GB, 64 * GB),
          Chip("M1 Ultra", "48, 64", 800 * GB, 128 * GB), Chip("M2", "8, 10", 100 * GB, 24 * GB), Chip("M2 Pro", "16, 19", 200 * GB, 32 * GB),
          Chip("M2 Max", "30, 38", 400 * GB, 96 * GB), Chip("M2 Ultra", "60, 76", 800 * GB, 192 * GB), Chip("M3", "8, 10", 100 * GB, 24 * GB),
          Chip("M3 Pro", "14, 18", 150 * GB, 36 * GB), Chip("M3 Max", "30", 300 * GB, 96 * GB), Chip("M3 Max", "40", 400 * GB, 128 * GB),
          Chip("M3 Ultra", "60, 80", 819 * GB, 512 * GB), Chip("M4", "8, 10", 120 * GB, 32 * GB), Chip("M4 Pro", "16, 20", 273 * GB, 64 * GB),
          Chip("M4 Max", "32", 410 * GB, 36 * GB), Chip("M4 Max", "40", 546 * GB, 128 * GB), Chip("M5", "8, 10", 153 * GB, 32 * GB),
-         Chip("M5 Pro", "16, 20", 307 * GB, 64 * GB), Chip("M5 Max", "32", 460 * GB, 36 * GB), Chip("M5 Max", "40", 614 * GB, 128 * GB))
+         Chip("M5 Pro", "16, 20", 307 * GB, 64 * GB), Chip("M5 Max", "40", 614 * GB, 128 * GB))
 
 
 def roofline(chip: Chip, shape: Shape, bits: float) -> float:
