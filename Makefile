@@ -8,26 +8,34 @@ FILTER       ?=
 COMPARE_OUT  ?= build-bench/compare.json
 PREFIX       ?= /usr/local
 CMAKE        := cmake -G Ninja
+# On a Mac: where Apple's C++ headers for Metal are put, without which there is no device metal.
+METAL_CPP    ?= $(CURDIR)/build-metal-cpp
+ifeq ($(shell uname),Darwin)
+CMAKE        += -DLATTICE_METAL_CPP=$(METAL_CPP)
+endif
 # Sanitizers need line numbers and no more; the optimiser's dearer passes would double the time to compile.
 SANITIZED    := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O1 -g1" -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" \
                 -DLATTICE_BUILD_TESTS=ON
 CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-build help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-gpu bench-all bench-compare format lint install clean
+.PHONY: bench-build bench-report help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-gpu bench-all bench-compare format lint install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what the build needs and the machine lacks
 	@tools/install_deps.sh
+ifeq ($(shell uname),Darwin)
+	@tools/fetch_metal_cpp.sh $(METAL_CPP) || echo "Without Apple's metal-cpp headers there will be no device metal." >&2
+endif
 
 build: deps ## build the release program, build/lattice
 	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=OFF >/dev/null
 	@ninja -C build -n | grep -q 'no work to do' || cmake --build build -j $(JOBS)
 
-run: build ## write a story with the shipped model (PROMPT="…" to begin it)
-	@build/lattice run "$(PROMPT)"
+run: build ## write a story with the shipped model (PROMPT="…" to begin it, DEVICE=… to choose where)
+	@build/lattice run $(if $(filter file,$(origin DEVICE)),,--device $(DEVICE)) "$(PROMPT)"
 
 test: deps ## run every test: release, sanitizers, and the fuzzers for FUZZ_SECONDS each
 	@$(MAKE) --no-print-directory test-asan test-tsan fuzz test-release
@@ -69,6 +77,10 @@ bench-gpu: deps bench-build ## time a GPU's kernels one by one (DEVICE=cuda)
 
 bench-all: deps bench-build ## measure kernels and models, and leave the JSON in build-bench/results
 	@tools/bench_all.sh build-bench $(DEVICE)
+
+bench-report: deps bench-build ## measure a device and write one report that can be sent (DEVICE=metal)
+	@cmake --build build-bench -j $(JOBS) --target gpu_probe
+	@tools/bench_report.py build-bench --device $(DEVICE) --out build-bench/report-$(DEVICE) $(REPORT_FLAGS)
 
 bench-compare: deps ## compare the speed of two commits (BASE=ref HEAD=ref DEVICE=cpu FILTER=regex)
 	@PYTHONPATH=tools python3 -m bench_compare --base '$(BASE)' --head '$(HEAD)' --device '$(DEVICE)' \

@@ -10,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/msl_bindings.h"
+#include "cli/msl_cuda.h"
 #include "cli/output.h"
 #include "msl/parser.h"
 #include "msl/reflect.h"
@@ -38,7 +39,8 @@ buffer<INDEX>.npy afterwards (bf16 as float32). With --check the exit status is 
 Examples:
   lattice msl run softmax.metal --kernel softmax --threadgroups 8 --threadgroup 128 \
       --buffer 0=x.npy --buffer 1=out:f16[8,1000] --buffer 2=i64:1000 --threadgroup-memory 0=128 --check
-  lattice msl run gemm.metal --kernel gemm --constant 0=true --grid 256,4 --threadgroup 32,1 --buffer …)";
+  lattice msl run gemm.metal --kernel gemm --constant 0=true --grid 256,4 --threadgroup 32,1 --buffer …
+  lattice msl run add.metal --kernel add --grid 1048576 --threadgroup 256 --buffer … --device cuda --time)";
 
 struct SourceArguments {
   std::vector<std::string> include_directories;
@@ -99,6 +101,22 @@ struct RunArguments {
   bool check = false;
   bool json = false;
   int orders = 3;
+  std::string device = "soft";
+  bool time = false;
+  int replays = 20;
+
+  void validate() const {
+    if (check && device != "soft")
+      fail_usage("--check looks at what the soft device does: leave --device out");
+    if (time && device != "cuda")
+      fail_usage("--time needs --device cuda: what the soft device takes says nothing of a GPU");
+  }
+};
+
+/// What a run came to.
+struct Outcome {
+  std::vector<msl::Finding> findings;
+  std::optional<KernelTimes> times;
 };
 
 msl::Grid grid_of(const RunArguments& arguments) {
@@ -176,7 +194,49 @@ nlohmann::ordered_json to_json(const msl::Finding& finding) {
       {"thread", finding.thread},           {"detail", finding.detail}, {"count", finding.count}};
 }
 
+Outcome execute(const RunArguments& arguments, const msl::Module& module, msl::Launch& launch,
+                std::vector<KernelBuffer>& buffers) {
+  std::vector<msl::ConstantValue> constants;
+  for (const std::string& text : arguments.constants) constants.push_back(parse_constant(module, text));
+  msl::CompileOptions options;
+  options.checked = arguments.check;
+  msl::SoftModule compiled = msl::SoftModule::compile(module, options);
+  compiled.specialize(constants);
+  const soft::KernelInfo& info = compiled.kernel(arguments.kernel);
+  const msl::KernelFunction& function = module.function_of(module.kernel(arguments.kernel));
+  launch.kernel = &info;
+  match(function, info, buffers, launch);
+  Outcome out;
+  if (arguments.device == "cuda") {
+    out.times = run_on_cuda(module, arguments.kernel, launch, constants, buffers,
+                            arguments.time ? arguments.replays : 0);
+  } else if (arguments.check) {
+    out.findings = compiled.check(launch, bound_for_check(function, info, buffers), arguments.orders);
+  } else {
+    for (KernelBuffer& buffer : buffers) launch.buffers[buffer.index] = buffer.data.data();
+    ThreadPool pool(usable_processors());
+    compiled.dispatch(launch, pool);
+  }
+  return out;
+}
+
+/// The files that were written.
+std::vector<std::string> write_results(const RunArguments& arguments,
+                                       const std::vector<KernelBuffer>& buffers) {
+  std::vector<std::string> out;
+  for (const KernelBuffer& buffer : buffers) {
+    if (!buffer.written) continue;
+    const std::filesystem::path path =
+        std::filesystem::path(arguments.output) / fmt::format("buffer{}.npy", buffer.index);
+    write_buffer(path, buffer);
+    out.push_back(path.string());
+    if (!arguments.json) print_out("{}: {}\n", path.string(), describe(buffer));
+  }
+  return out;
+}
+
 void run(const RunArguments& arguments) {
+  arguments.validate();
   const msl::Module module = msl::parse_file(arguments.file, arguments.source.options());
   const msl::KernelFunction& function = module.function_of(module.kernel(arguments.kernel));
   msl::Launch launch;
@@ -188,43 +248,22 @@ void run(const RunArguments& arguments) {
     const auto [index, bytes] = parse_threadgroup_memory(text);
     launch.threadgroup_bytes[index] = bytes;
   }
-  std::vector<msl::ConstantValue> constants;
-  for (const std::string& text : arguments.constants) constants.push_back(parse_constant(module, text));
   std::vector<KernelBuffer> buffers;
   for (const std::string& text : arguments.buffers) buffers.push_back(parse_buffer(text));
 
-  msl::CompileOptions options;
-  options.checked = arguments.check;
-  msl::SoftModule compiled = msl::SoftModule::compile(module, options);
-  compiled.specialize(constants);
-  const soft::KernelInfo& info = compiled.kernel(arguments.kernel);
-  launch.kernel = &info;
-  match(function, info, buffers, launch);
-  std::vector<msl::Finding> findings;
-  if (arguments.check) {
-    findings = compiled.check(launch, bound_for_check(function, info, buffers), arguments.orders);
-  } else {
-    for (KernelBuffer& buffer : buffers) launch.buffers[buffer.index] = buffer.data.data();
-    ThreadPool pool(usable_processors());
-    compiled.dispatch(launch, pool);
-  }
-
-  nlohmann::ordered_json written = nlohmann::ordered_json::array();
-  for (const KernelBuffer& buffer : buffers) {
-    if (!buffer.written) continue;
-    const std::filesystem::path path =
-        std::filesystem::path(arguments.output) / fmt::format("buffer{}.npy", buffer.index);
-    write_buffer(path, buffer);
-    written.push_back(path.string());
-    if (!arguments.json) print_out("{}: {}\n", path.string(), describe(buffer));
-  }
+  const Outcome outcome = execute(arguments, module, launch, buffers);
+  const std::vector<std::string> written = write_results(arguments, buffers);
+  const std::vector<msl::Finding>& findings = outcome.findings;
   if (arguments.json) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const msl::Finding& finding : findings) list.push_back(to_json(finding));
-    print_json({{"written", std::move(written)}, {"findings", std::move(list)}});
+    nlohmann::ordered_json json = {{"written", written}, {"findings", std::move(list)}};
+    if (outcome.times) json["time"] = times_json(*outcome.times);
+    print_json(json);
   } else {
     for (const msl::Finding& finding : findings) print_out("{}\n", finding.message());
     if (arguments.check && findings.empty()) print_out("nothing found in {} orders\n", arguments.orders);
+    if (outcome.times) print_out("{}: {}\n", arguments.kernel, times_line(*outcome.times));
   }
   flush_output();
   if (!findings.empty())
@@ -281,7 +320,16 @@ void add_run_kernel(CLI::App& group) {
                     "Look for accesses out of bounds, races, divergence and dependence on order");
   add_integer(*command, "--orders", arguments->orders, 1, 1000,
               "With --check: in how many orders of threads to run");
-  command->add_flag("--json", arguments->json, "Print JSON: {\"written\",\"findings\"}");
+  command
+      ->add_option("--device", arguments->device,
+                   "Where to run: soft, on this processor, or cuda, translated and compiled by NVRTC")
+      ->check(CLI::IsMember({"soft", "cuda"}))
+      ->type_name("soft|cuda");
+  command->add_flag(
+      "--time", arguments->time,
+      "With --device cuda: time the kernel too, over copies of its buffers that no cache holds");
+  add_integer(*command, "--replays", arguments->replays, 1, 100000, "With --time: how often to measure");
+  command->add_flag("--json", arguments->json, "Print JSON: {\"written\",\"findings\",\"time\"}");
   command->callback([arguments] { run(*arguments); });
 }
 

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "msl/address_space_twins.h"
+
 namespace lattice::msl {
 namespace {
 
@@ -46,6 +48,7 @@ BodyWriter::BodyWriter(const Module& module) : module_(module), walk_(*module.so
                         replacements_.lower_bound(instantiation.end));
     replace(instantiation, "");
   }
+  for (const TokenRange& range : address_space_twins(walk_, module.tokens)) replace(range, "");
 }
 
 std::string BodyWriter::number(std::string_view text) const {

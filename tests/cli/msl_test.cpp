@@ -7,6 +7,7 @@
 
 #include "cli/harness.h"
 #include "formats/npy.h"
+#include "gpu/cuda/cuda_device.h"
 
 namespace lattice::test {
 namespace {
@@ -81,6 +82,31 @@ TEST_F(Msl, SaysWhatIsWrongWithItsArguments) {
   expect_usage({"--buffer", "2=out:f32[64]", "--buffer", "3=u32:64", "--constant", "0=1"},
                "no function constant");
   expect_usage({"--threadgroups", "2"}, "--grid");
+  expect_usage({"--time"}, "--time needs --device cuda");
+  expect_usage({"--check", "--device", "cuda"}, "leave --device out");
+  expect_usage({"--device", "metal"}, "--device");
+}
+
+/// Where there is an NVIDIA device the results are those of the soft one; elsewhere it is said what is
+/// missing.
+TEST_F(Msl, RunsAndTimesAKernelOnCudaOrSaysWhyNot) {
+  const std::vector<std::string> buffers = {"--buffer", "2=out:f32[64]", "--buffer", "3=u32:64"};
+  std::vector<std::string> arguments = buffers;
+  arguments.insert(arguments.end(), {"--device", "cuda", "--time", "--replays", "3", "--json"});
+  const Finished finished = run(arguments);
+  if (!gpu::cuda_absence().empty()) {
+    EXPECT_EQ(finished.status, 1);
+    EXPECT_NE(finished.error.find("cuda: " + gpu::cuda_absence()), std::string::npos) << finished.error;
+    return;
+  }
+  ASSERT_EQ(finished.status, 0) << finished.error;
+  const auto time = finished.json()["time"];
+  EXPECT_GT(time["seconds"]["median"].get<double>(), 0);
+  EXPECT_EQ(time["replays"], 3);
+  EXPECT_EQ(time["bytes"], 3 * 256 + 4);
+  const NpyArray on_cuda = read_npy(directory_ / "buffer2.npy");
+  ASSERT_EQ(run(buffers).status, 0);
+  EXPECT_EQ(on_cuda.data, read_npy(directory_ / "buffer2.npy").data);
 }
 
 TEST_F(Msl, ReflectsAndRefuses) {

@@ -45,6 +45,22 @@ TEST(Kernels, SwizzlesReadAndWrite) {
   EXPECT_EQ(out, (std::vector<float>{20, 10, 60, 8, 60, 50, 140, 16}));
 }
 
+TEST(Kernels, OverloadsByAddressSpace) {
+  KernelFile file("address_spaces.metal");
+  std::vector<float> x = {1, 2, 3, 4};
+  std::vector<float> y = {5, 6, 7, 8};
+  std::vector<float> out(4);
+  Dispatch(file, "address_spaces")
+      .buffer(0, x)
+      .buffer(1, y)
+      .buffer(2, out)
+      .constant(0, true)
+      .grid({4, 1, 1}, {4, 1, 1})
+      .run_and_check();
+  // 1 + 1, the last of x, and the last of y with 100 that its own overload adds.
+  EXPECT_EQ(out, std::vector<float>(4, 1000 + 2 + 4 + 108));
+}
+
 TEST(Kernels, RowSum) {
   KernelFile file("reductions.metal");
   const int width = 77;

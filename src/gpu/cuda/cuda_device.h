@@ -77,6 +77,10 @@ class CudaDevice final : public Device {
   void download_at(Mark mark, const Buffer& from, std::size_t offset, std::span<std::byte> to) override;
   [[nodiscard]] double measure_copy_bandwidth() override;
 
+  // For kernels that are not the engine's own.
+  [[nodiscard]] const cuda::Session& session() const noexcept { return session_; }
+  [[nodiscard]] const cuda::KernelCompiler& compiler() const noexcept { return compiler_; }
+
  private:
   using KernelKey = std::pair<std::string, std::vector<std::pair<std::uint32_t, std::uint32_t>>>;
 

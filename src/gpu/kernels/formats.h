@@ -30,19 +30,21 @@ inline float add_products(float4 a, thread const float* x, float sum) {
   return fma(a.w, x[3], fma(a.z, x[2], fma(a.y, x[1], fma(a.x, x[0], sum))));
 }
 
-/// What formats without scales have in common.
-struct PlainFormat {
+/// What formats without scales have in common. Metal has no derived classes.
+inline Chunk load_plain(device const uint4* quants, uint c) {
+  return {lattice_load_streamed(quants + c), half(1.0f)};
+}
+
+struct FormatF32 {
+  static constant constexpr const uint kCols = 4;
   static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) {
-    return {lattice_load_streamed(quants + c), half(1.0f)};
+    return load_plain(quants, c);
   }
-  static float start(float) { return 0; }
-};
-
-struct FormatF32 : PlainFormat {
-  static constant constexpr const uint kCols = 4;
-
+  static float start(float) {
+    return 0;
+  }
   static void unpack(Chunk chunk, thread float* out) {
     const float4 w = as_type<float4>(chunk.bits);
 #pragma unroll
@@ -54,9 +56,16 @@ struct FormatF32 : PlainFormat {
   }
 };
 
-struct FormatF16 : PlainFormat {
+struct FormatF16 {
   static constant constexpr const uint kCols = 8;
+  static constant constexpr const bool kHasStart = false;
 
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return load_plain(quants, c);
+  }
+  static float start(float) {
+    return 0;
+  }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -77,9 +86,16 @@ struct FormatF16 : PlainFormat {
 };
 
 /// bfloat16 is the upper half of a float: no type of that name is needed, which older Macs' compilers lack.
-struct FormatBF16 : PlainFormat {
+struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
+  static constant constexpr const bool kHasStart = false;
 
+  static Chunk load(device const uint4* quants, device const half*, uint c) {
+    return load_plain(quants, c);
+  }
+  static float start(float) {
+    return 0;
+  }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {

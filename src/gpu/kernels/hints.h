@@ -34,6 +34,6 @@ inline float lattice_simd_sum(float x) {
   return simd_sum(x);
 }
 inline float lattice_simd_shuffle_xor(float x, ushort mask) {
-  return simd_shuffle_xor(x, mask);
+  return as_type<float>(simd_shuffle_xor(as_type<int>(x), mask));  // which the specification has for integers
 }
 #endif

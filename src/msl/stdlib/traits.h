@@ -66,10 +66,13 @@ template <class T> using remove_cv_t = typename remove_cv<T>::type;
 template <class T> using remove_cvref_t = remove_cv_t<remove_reference_t<T>>;
 template <class T> struct remove_pointer { using type = T; };
 template <class T> struct remove_pointer<T*> { using type = T; };
+// Address spaces are none here, and what threads share needs no type of its own.
+template <class T> using remove_addrspace_t = T;
+template <class T> using uniform = T;
+template <class T> constexpr T make_uniform(T x) { return x; }
 template <class T> using remove_pointer_t = typename remove_pointer<T>::type;
 template <class T> struct decay { using type = remove_cvref_t<T>; };
 template <class T> using decay_t = typename decay<T>::type;
-template <class...> using void_t = void;
 template <class T> struct identity { using type = T; };
 template <class T> using identity_t = typename identity<T>::type;
 template <class T> T&& declval();
@@ -109,7 +112,6 @@ template <> struct make_signed<unsigned short> { using type = short; };
 template <> struct make_signed<unsigned> { using type = int; };
 template <> struct make_signed<unsigned long> { using type = long; };
 template <class T> using make_signed_t = typename make_signed<T>::type;
-template <class T> constexpr T&& forward(remove_reference_t<T>& x) { return static_cast<T&&>(x); }
 template <class T> constexpr remove_reference_t<T>&& move(T&& x) { return static_cast<remove_reference_t<T>&&>(x); }
 template <class T> constexpr void swap(T& a, T& b) { T t = a; a = b; b = t; }
 

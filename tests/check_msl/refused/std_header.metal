@@ -1,0 +1,3 @@
+// 2: 'cmath' file not found
+#include <cmath>
+#include <metal_stdlib>
