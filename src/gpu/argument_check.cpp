@@ -48,7 +48,32 @@ void check_argument(std::string_view kernel, const KernelParameter& parameter, s
   }
 }
 
+/// `multiple`: of elements, what columns, stride and place have to be multiples of.
+void check_operand(char name, const Argument& matrix, std::uint64_t rows, std::uint64_t cols,
+                   std::uint64_t stride, std::size_t element, std::uint64_t multiple) {
+  if (matrix.buffer() == nullptr) fail_usage("matrix {} of a product is no buffer", name);
+  if (rows == 0 || cols == 0 || stride < cols || cols % multiple != 0 || stride % multiple != 0) {
+    fail_usage("matrix {} of a product has {} rows of {} elements, {} apart, of which {} go together", name, rows,
+               cols, stride, multiple);
+  }
+  const std::size_t bytes = matrix.buffer()->bytes();
+  const std::uint64_t needed = (rows - 1) * stride + cols;  // below 2⁶⁴: all three are of 32 bits
+  if (matrix.offset() > bytes || (bytes - matrix.offset()) / element < needed ||
+      matrix.offset() % (element * multiple) != 0) {
+    fail_usage("matrix {} of a product takes {} elements of {} bytes from byte {} on, in a buffer of {}", name,
+               needed, element, matrix.offset(), bytes);
+  }
+}
+
 }  // namespace
+
+void check_product(const MatrixProduct& product) {
+  constexpr std::size_t kElement = 2;
+  constexpr std::uint64_t kTogether = 8;  // 16 bytes, which libraries load at a time
+  check_operand('W', product.w, product.rows, product.cols, product.w_stride, kElement, kTogether);
+  check_operand('X', product.x, product.vectors, product.cols, product.x_stride, kElement, kTogether);
+  check_operand('Y', product.y, product.vectors, product.rows, product.y_stride, sizeof(float), 1);
+}
 
 msl::Grid check_dispatch(const KernelSignature& signature, const soft::KernelInfo& info,
                          std::span<const Argument> arguments, Extent threadgroups,

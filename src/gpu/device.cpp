@@ -10,4 +10,8 @@ void Buffer::check_range(std::size_t offset, std::size_t length) const {
   }
 }
 
+void Commands::product(const MatrixProduct& /*product*/) {
+  fail_usage("the device has no library of matrix products");
+}
+
 }  // namespace lattice::gpu

@@ -93,6 +93,26 @@ struct Extent {
   std::uint32_t z = 1;
 };
 
+/// Y = alpha · X Wᵀ, and what Y held before where `accumulate`: sums and Y in float32. W [rows, cols], X [vectors,
+/// cols] and Y [vectors, rows], each row `stride` elements behind the one before. Of W and X, columns, stride and offset
+/// are multiples of 8 elements.
+struct MatrixProduct {
+  enum class Element : std::uint8_t { kHalf, kBfloat16 };
+
+  Element element = Element::kHalf;  ///< of W and X
+  std::uint32_t vectors = 0;
+  std::uint32_t rows = 0;
+  std::uint32_t cols = 0;
+  Argument w;
+  std::uint32_t w_stride = 0;
+  Argument x;
+  std::uint32_t x_stride = 0;
+  Argument y;
+  std::uint32_t y_stride = 0;
+  float alpha = 1;
+  bool accumulate = false;
+};
+
 /// Dispatches in order, recorded once and replayed any number of times: a CUDA graph, a list that is encoded
 /// again, a list of calls. Buffers and kernels must outlive it.
 class Commands {
@@ -106,6 +126,9 @@ class Commands {
   /// the kernel declares, or a threadgroup is larger than the kernel allows.
   virtual void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                         std::uint32_t threads_per_threadgroup) = 0;
+  /// Appends a product, made by the device's own matrix library. It counts as a dispatch. Throws Error(kUsage)
+  /// where the device has none (Device::has_products()), or a matrix does not lie inside its buffer.
+  virtual void product(const MatrixProduct& product);
   /// What comes after sees what was written before. Dispatches with no barrier between them may run together.
   /// What overrides this calls it.
   virtual void barrier() {
@@ -155,6 +178,9 @@ class Device {
   [[nodiscard]] virtual const Kernel& kernel(std::string_view name,
                                              std::span<const FunctionConstant> constants) = 0;
   [[nodiscard]] virtual std::unique_ptr<Commands> new_commands() = 0;
+  /// Whether Commands::product() can be used: the device comes with a library that multiplies matrices faster
+  /// than portable kernels do.
+  [[nodiscard]] virtual bool has_products() const noexcept { return false; }
   /// Queues a replay behind everything that was submitted before, and returns at once.
   virtual void submit(const Commands& commands) = 0;
   /// Returns when all that was submitted is done. Throws Error where some of it failed.

@@ -1,13 +1,23 @@
 #include "gpu/device_matrix.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "quant/linear_row.h"
+#include "support/float16.h"
 
 namespace lattice::gpu {
 namespace {
 
 constexpr std::uint32_t kChunkBytes = 16;
+
+/// DeviceMatrix::half_factor. Quants are of 8 or 4 bits with a sign: up to 2⁷ and 2³.
+float half_factor_of(std::span<const std::uint16_t> scales, DType format) {
+  std::uint16_t largest = 0;  // binary16 is ordered as its bits are
+  for (const std::uint16_t scale : scales) largest = std::max<std::uint16_t>(largest, scale & 0x7fffu);
+  const float bound = f16_to_f32(largest) * (format == DType::kQ8_0 ? 128.0f : 8.0f);
+  return bound > 0 && std::isfinite(bound) ? std::ldexp(1.0f, 14 - std::ilogb(bound)) : 1.0f;
+}
 
 }  // namespace
 
@@ -73,6 +83,7 @@ DeviceMatrix MatrixPacker::pack(DType format, std::span<const RowSource> rows) c
   if (!scales.empty()) {
     out.scales = device.allocate(scales.size() * sizeof(std::uint16_t));
     out.scales->upload<std::uint16_t>(scales);
+    out.half_factor = half_factor_of(scales, format);
   }
   return out;
 }

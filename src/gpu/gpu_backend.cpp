@@ -29,6 +29,7 @@ class GpuBackend final : public Backend {
         work_(*device_, config_),
         kv_(options.kv),
         gemm_(options.gemm),
+        exact_(options.exact),
         recorder_(*device_, config_, *weights_, work_, kv_, options.gemv),
         head_(recorder_.head()) {}
 
@@ -49,9 +50,10 @@ class GpuBackend final : public Backend {
     auto& own = dynamic_cast<GpuState&>(state);
     check_forward(*this, own, tokens, which, out);
     const std::size_t stride = which == Logits::kAll ? static_cast<std::size_t>(config_.vocab_size) : 0;
+    const auto most = static_cast<std::int64_t>(most_prefill_rows(*device_));
     while (!tokens.empty()) {
       const auto count = static_cast<std::int64_t>(tokens.size());
-      const std::int64_t taken = count < kMinPrefill ? 1 : std::min(count, kPrefillRows);
+      const std::int64_t taken = count < kMinPrefill ? 1 : std::min(count, most);
       const Logits wanted = which == Logits::kLast && taken < count ? Logits::kNone : which;
       const auto piece = tokens.first(static_cast<std::size_t>(taken));
       if (taken == 1) {
@@ -90,7 +92,7 @@ class GpuBackend final : public Backend {
     if (which != Logits::kNone) download_logits(out);
   }
 
-  /// A piece of a prompt: up to kPrefillRows tokens.
+  /// A piece of a prompt: up to most_prefill_rows() tokens.
   void prefill(GpuState& state, std::span<const std::int32_t> tokens, Logits which, std::span<float> out) {
     if (prefill_ == nullptr) prefill_ = std::make_unique<Prefill>(*this);
     const auto count = static_cast<std::uint32_t>(tokens.size());
@@ -118,9 +120,9 @@ class GpuBackend final : public Backend {
   /// What prompts need beside a decode step's buffers; made for the first of them.
   struct Prefill {
     explicit Prefill(const GpuBackend& backend)
-        : work(*backend.device_, backend.config_),
+        : work(*backend.device_, backend.config_, *backend.weights_, backend.exact_),
           recorder(*backend.device_, backend.config_, *backend.weights_, backend.work_, work, backend.kv_,
-                   backend.gemm_) {}
+                   backend.gemm_, backend.exact_) {}
 
     /// The logits of every token of the piece, kLogitRows at a time.
     void download_all(const GpuBackend& backend, std::uint32_t tokens, std::span<float> out) {
@@ -128,7 +130,7 @@ class GpuBackend final : public Backend {
       if (logits == nullptr) {
         logits = backend.device_->allocate(kLogitRows * vocab * sizeof(float));
         final_norm = recorder.final_norm();
-        for (std::uint32_t first = 0; first < kPrefillRows; first += kLogitRows)
+        for (std::uint32_t first = 0; first < work.rows; first += kLogitRows)
           heads.push_back(recorder.head(first, *logits));
       }
       backend.device_->submit(*final_norm);
@@ -153,6 +155,7 @@ class GpuBackend final : public Backend {
   const Workspace work_;
   const KvFormat kv_;
   const GemmShape gemm_;
+  const bool exact_;
   const StepRecorder recorder_;
   const std::unique_ptr<Commands> head_;
   std::unique_ptr<Prefill> prefill_;

@@ -1,7 +1,17 @@
 #include "gpu/gpu_weights.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace lattice::gpu {
 namespace {
+
+/// |x| ≤ √n · RMS(x) for each of n numbers, so this is what no element of an RMSNorm exceeds.
+float norm_bound(const std::vector<float>& weight) {
+  float largest = 0;
+  for (const float w : weight) largest = std::max(largest, std::abs(w));
+  return largest * std::sqrt(static_cast<float>(weight.size()));
+}
 
 std::vector<float> taps_first(const std::vector<float>& conv, std::size_t taps) {
   const std::size_t channels = conv.size() / taps;
@@ -37,10 +47,22 @@ GpuLayer load(const Layer& layer, const Config& config, const MatrixPacker& pack
       .mixer = std::visit([&](const auto& mixer) -> Mixer { return load(mixer, config, pack); }, layer.mixer),
       .mlp_norm = upload_vector(pack.device, layer.mlp_norm),
       .gate_up = pack.in_turn(gate_up),
-      .down = pack.one(layer.down)};
+      .down = pack.one(layer.down),
+      .mixer_norm_bound = norm_bound(layer.mixer_norm),
+      .mlp_norm_bound = norm_bound(layer.mlp_norm)};
 }
 
 }  // namespace
+
+std::vector<const DeviceMatrix*> GpuLayer::in_matrices() const {
+  std::vector<const DeviceMatrix*> out;
+  std::visit([&](const auto& own) { for (const DeviceMatrix& matrix : own.in) out.push_back(&matrix); }, mixer);
+  return out;
+}
+
+const DeviceMatrix& GpuLayer::out_matrix() const {
+  return std::visit([](const auto& own) -> const DeviceMatrix& { return own.out; }, mixer);
+}
 
 std::unique_ptr<Buffer> upload_vector(Device& device, const std::vector<float>& values) {
   auto out = device.allocate(padded_floats(static_cast<std::int64_t>(values.size())) * sizeof(float));

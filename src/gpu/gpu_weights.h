@@ -27,11 +27,16 @@ struct GpuFullMixer {
 };
 
 struct GpuLayer {
+  [[nodiscard]] std::vector<const DeviceMatrix*> in_matrices() const;
+  [[nodiscard]] const DeviceMatrix& out_matrix() const;
+
   std::unique_ptr<Buffer> mixer_norm;  // [hidden_size], padded as padded_floats() says
   std::variant<GpuLinearMixer, GpuFullMixer> mixer;
   std::unique_ptr<Buffer> mlp_norm;
   DeviceMatrix gate_up;  // rows in turn
   DeviceMatrix down;
+  float mixer_norm_bound = 0;  // of what the norms give: √hidden_size times the largest weight
+  float mlp_norm_bound = 0;
 };
 
 /// The decoder's weights in device memory. The checkpoint may go.

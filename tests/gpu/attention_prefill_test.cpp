@@ -18,6 +18,8 @@ struct Shape {
   bool half;
 };
 
+constexpr std::size_t kBehind = 31;  // rows behind a cache's last, which are read and do not matter
+
 /// A layer's cache and the numbers that do not change from piece to piece, on a device and as the reference
 /// has them.
 class Run {
@@ -30,8 +32,8 @@ class Run {
         q_norm_(random_.floats(dim_, 2.0f)),
         k_norm_(random_.floats(dim_, 2.0f)),
         // What stands in the cache before must not matter.
-        keys_(rounded(random_.floats(shape.kv_heads * capacity_ * dim_, 100.0f), shape.half)),
-        values_(rounded(random_.floats(shape.kv_heads * capacity_ * dim_, 100.0f), shape.half)),
+        keys_(rounded(random_.floats((shape.kv_heads * capacity_ + kBehind) * dim_, 100.0f), shape.half)),
+        values_(rounded(random_.floats((shape.kv_heads * capacity_ + kBehind) * dim_, 100.0f), shape.half)),
         q_weight_(upload(device, q_norm_)),
         k_weight_(upload(device, k_norm_)),
         key_cache_(upload_cache(device, keys_, shape.half)),
@@ -81,7 +83,7 @@ class Run {
     commands->barrier();
     commands->dispatch(device_.kernel("attention_prefill" + suffix, constants),
                        {*span, *in, *key_cache_, *value_cache_, *out, args},
-                       {static_cast<std::uint32_t>(rows / tile), shape_.heads}, shape_.simdgroups * 32);
+                       {shape_.heads, static_cast<std::uint32_t>(rows / tile)}, shape_.simdgroups * 32);
     device_.submit(*commands);
 
     std::vector<double> expected(rows * out_stride(), 7.0);

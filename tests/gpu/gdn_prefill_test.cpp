@@ -61,23 +61,26 @@ void run_pieces(SoftDevice& device, const GdnShape& shape, const std::vector<std
              out = noise(std::size_t{kRows} * args.out_stride);
   const auto state = device.allocate(reference.state().size() * sizeof(float));
 
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups}};
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+                                        {LATTICE_FC_VECTORS, shape.head_dim / 4},
+                                        {LATTICE_FC_TAPS, shape.taps}};
+  const FunctionConstant of_delta[] = {{LATTICE_FC_VECTORS, shape.head_dim / 4}};
   const std::uint32_t threads = shape.simdgroups * 32;
   const auto groups = [&](std::uint32_t heads) { return (heads + shape.simdgroups - 1) / shape.simdgroups; };
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel("gdn_convolve", constants),
       {*span, *projections, *taps_buffer, *decay_buffer, *bias_buffer, *ring, *convolved, *gates, args},
-      {groups(2 * shape.k_heads + shape.v_heads), kRows}, threads);
+      {groups(2 * shape.k_heads + shape.v_heads), kRows / 8}, threads);
   commands->barrier();
   commands->dispatch(device.kernel("gdn_keep", constants), {*span, *projections, *ring, args},
                      {(z + 31) / 32, shape.taps}, 32);
-  commands->dispatch(device.kernel("gdn_chunks", {}),
+  commands->dispatch(device.kernel("gdn_chunks", of_delta),
                      {*span, *convolved, *gates, *scaled, *scores, *decays, args},
-                     {kRows / LATTICE_GDN_CHUNK, shape.v_heads}, 128);
+                     {kRows / LATTICE_GDN_CHUNK, shape.v_heads}, 256);
   commands->barrier();
-  commands->dispatch(device.kernel("gdn_scan", {}), {*span, *scaled, *scores, *decays, *state, args},
-                     {(shape.head_dim + 15) / 16, shape.v_heads}, 128);
+  commands->dispatch(device.kernel("gdn_scan", of_delta), {*span, *scaled, *scores, *decays, *state, args},
+                     {(shape.head_dim + 15) / 16, shape.v_heads}, 256);
   commands->barrier();
   commands->dispatch(device.kernel("gdn_gate", constants),
                      {*span, *projections, *norm_buffer, *scaled, *out, args}, {groups(shape.v_heads), kRows},

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "gpu/argument_check.h"
+#include "gpu/cuda/matrix_library.h"
 
 namespace lattice::gpu::cuda {
 
@@ -90,7 +91,17 @@ void CudaCommands::dispatch(const Kernel& kernel, std::vector<Argument> argument
     fail_usage("kernel {}: {} × {} × {} threadgroups are too many", kernel.name(), threadgroups.x,
                threadgroups.y, threadgroups.z);
   }
-  nodes_.push_back({&own, std::move(arguments), grid, level_});
+  append(Dispatch{&own, std::move(arguments), grid});
+}
+
+void CudaCommands::product(const MatrixProduct& product) {
+  if (library_ == nullptr) return Commands::product(product);
+  check_product(product);
+  append(product);
+}
+
+void CudaCommands::append(std::variant<Dispatch, MatrixProduct> work) {
+  nodes_.push_back({std::move(work), level_});
   if (exec_ != nullptr) session_.destroy(std::exchange(exec_, nullptr));
 }
 
@@ -99,8 +110,8 @@ void CudaCommands::barrier() {
   if (!nodes_.empty() && nodes_.back().level == level_) ++level_;
 }
 
-GraphNode CudaCommands::add_kernel(const Driver& driver, Graph graph, const Node& node) const {
-  const std::vector<KernelParameter>& parameters = node.kernel->signature().parameters;
+GraphNode CudaCommands::add(const Driver& driver, Graph graph, const Dispatch& dispatch) const {
+  const std::vector<KernelParameter>& parameters = dispatch.kernel->signature().parameters;
   // The function's parameters stand in the order of the parameter list, the arguments in that of indices.
   std::vector<std::size_t> order(parameters.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -109,7 +120,7 @@ GraphNode CudaCommands::add_kernel(const Driver& driver, Graph graph, const Node
   std::vector<DevicePointer> pointers(parameters.size());
   std::vector<void*> values;
   for (const std::size_t i : order) {
-    const Argument& argument = node.arguments[i];
+    const Argument& argument = dispatch.arguments[i];
     if (argument.buffer() == nullptr) {
       // The driver copies from here and does not write.
       values.push_back(const_cast<void*>(static_cast<const void*>(
@@ -119,16 +130,35 @@ GraphNode CudaCommands::add_kernel(const Driver& driver, Graph graph, const Node
       values.push_back(&pointers[i]);
     }
   }
-  msl::Size3 threads = node.grid.threads;
+  msl::Size3 threads = dispatch.grid.threads;
   for (std::uint32_t& extent : threads) values.push_back(&extent);
 
-  const msl::Size3 groups = node.grid.threadgroups();
-  const msl::Size3& group = node.grid.threadgroup;
+  const msl::Size3 groups = dispatch.grid.threadgroups();
+  const msl::Size3& group = dispatch.grid.threadgroup;
   const KernelNodeParams params{
-      node.kernel->function(), groups[0], groups[1], groups[2], group[0], group[1], group[2], 0,
+      dispatch.kernel->function(), groups[0], groups[1], groups[2], group[0], group[1], group[2], 0,
       values.data(),           nullptr,   nullptr,   nullptr};
   GraphNode out = nullptr;
   check(driver, driver.graph_add_kernel(&out, graph, nullptr, 0, &params), "recording a dispatch");
+  return out;
+}
+
+/// The library's kernels, however many, as a graph of their own: captured from a stream, not run.
+GraphNode CudaCommands::add(const Driver& driver, Graph graph, const MatrixProduct& product) const {
+  check(driver, driver.capture_begin(session_.stream(), kRelaxedCapture), "recording a product");
+  Graph captured = nullptr;
+  try {
+    library_->enqueue(product, session_.stream());
+  } catch (...) {
+    (void)driver.capture_end(session_.stream(), &captured);
+    if (captured != nullptr) (void)driver.graph_destroy(captured);
+    throw;
+  }
+  check(driver, driver.capture_end(session_.stream(), &captured), "recording a product");
+  GraphNode out = nullptr;
+  const Result result = driver.graph_add_graph(&out, graph, nullptr, 0, captured);  // takes a copy
+  (void)driver.graph_destroy(captured);
+  check(driver, result, "recording a product");
   return out;
 }
 
@@ -143,16 +173,29 @@ GraphExec CudaCommands::instantiate(const Driver& driver, bool programmatic) con
 
   std::vector<GraphNode> before;
   std::vector<GraphNode> level;
+  GraphNode last_product = nullptr;  // of the level
+  bool after_product = false;        // whether the level before has one
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (i > 0 && nodes_[i].level != nodes_[i - 1].level) before = std::exchange(level, {});
-    const GraphNode node = add_kernel(driver, graph, nodes_[i]);
-    // Where several dispatches come before, all of them must have ended.
-    const bool early = programmatic && before.size() == 1 && nodes_[i].kernel->waits();
+    if (i > 0 && nodes_[i].level != nodes_[i - 1].level) {
+      before = std::exchange(level, {});
+      after_product = std::exchange(last_product, nullptr) != nullptr;
+    }
+    const GraphNode node =
+        std::visit([&](const auto& work) { return add(driver, graph, work); }, nodes_[i].work);
+    // Where several dispatches come before, all of them must have ended; and so must a library's kernels.
+    const bool early = programmatic && before.size() == 1 && nodes_[i].waits() && !after_product;
     for (const GraphNode& from : before) {
       const GraphEdge edge = early ? kProgrammaticEdge : GraphEdge{};
       const Result result = driver.graph_add_edges(graph, &from, &node, &edge, 1);
       if (early && result != kSuccess) return nullptr;
       check(driver, result, "recording a dependency");
+    }
+    if (nodes_[i].is_product()) {  // products share the library's memory for intermediate results
+      if (last_product != nullptr) {
+        const GraphEdge edge{};
+        check(driver, driver.graph_add_edges(graph, &last_product, &node, &edge, 1), "recording a dependency");
+      }
+      last_product = node;
     }
     level.push_back(node);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <variant>
 #include <vector>
 
 #include "gpu/cuda/cuda_device.h"
@@ -52,33 +53,48 @@ class CudaKernel final : public Kernel {
   std::uint32_t max_threads_ = 0;
 };
 
+class MatrixLibrary;
+
 /// A CUDA graph. Dispatches between two barriers are its levels: each depends on all of the level before.
 class CudaCommands final : public Commands {
  public:
-  explicit CudaCommands(const Session& session) : session_(session) {}
+  /// `library` makes the products; null: there are none.
+  CudaCommands(const Session& session, MatrixLibrary* library) : session_(session), library_(library) {}
   ~CudaCommands() override;
   CudaCommands(const CudaCommands&) = delete;
   CudaCommands& operator=(const CudaCommands&) = delete;
 
   void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                 std::uint32_t threads_per_threadgroup) override;
+  void product(const MatrixProduct& product) override;
   void barrier() override;
   [[nodiscard]] std::size_t dispatches() const noexcept override { return nodes_.size(); }
   /// Makes the graph when it is first called.
   void launch() const;
 
  private:
-  struct Node {
+  struct Dispatch {
     const CudaKernel* kernel;
     std::vector<Argument> arguments;
     msl::Grid grid;
-    std::size_t level;
   };
+  struct Node {
+    std::variant<Dispatch, MatrixProduct> work;
+    std::size_t level;
+    [[nodiscard]] bool waits() const noexcept {
+      const auto* dispatch = std::get_if<Dispatch>(&work);
+      return dispatch != nullptr && dispatch->kernel->waits();
+    }
+    [[nodiscard]] bool is_product() const noexcept { return std::holds_alternative<MatrixProduct>(work); }
+  };
+  void append(std::variant<Dispatch, MatrixProduct> work);
   /// Null where the driver does not take it.
   [[nodiscard]] GraphExec instantiate(const Driver& driver, bool programmatic) const;
-  [[nodiscard]] GraphNode add_kernel(const Driver& driver, Graph graph, const Node& node) const;
+  [[nodiscard]] GraphNode add(const Driver& driver, Graph graph, const Dispatch& dispatch) const;
+  [[nodiscard]] GraphNode add(const Driver& driver, Graph graph, const MatrixProduct& product) const;
 
   const Session& session_;
+  MatrixLibrary* library_;
   std::vector<Node> nodes_;
   std::size_t level_ = 0;
   mutable GraphExec exec_ = nullptr;

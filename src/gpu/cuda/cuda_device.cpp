@@ -4,6 +4,7 @@
 #include <array>
 
 #include "gpu/cuda/cuda_commands.h"
+#include "gpu/cuda/matrix_library.h"
 #include "support/printable.h"
 
 namespace lattice::gpu {
@@ -121,7 +122,8 @@ CudaDevice::CudaDevice()
       cores_(properties(driver_).cores),
       compiler_(properties(driver_).capability, driver_.driver_version,
                 cuda::CubinCache(cuda::CubinCache::default_folder())),
-      session_(driver_, kOrdinal) {
+      session_(driver_, kOrdinal),
+      library_(cuda::MatrixLibrary::open(session_)) {
   for (cuda::Event& event : marks_) {
     check(session_.use(), driver_.event_create(&event, cuda::kWithoutTiming), "making an event");
   }
@@ -156,7 +158,7 @@ const Kernel& CudaDevice::kernel(std::string_view name, std::span<const Function
 }
 
 std::unique_ptr<Commands> CudaDevice::new_commands() {
-  return std::make_unique<cuda::CudaCommands>(session_);
+  return std::make_unique<cuda::CudaCommands>(session_, library_.get());
 }
 
 void CudaDevice::submit(const Commands& commands) {

@@ -53,6 +53,8 @@ class Session {
   Stream stream_ = nullptr;
 };
 
+class MatrixLibrary;
+
 }  // namespace cuda
 
 /// The first NVIDIA device that the process may use. Kernels are compiled when they are first asked for, and
@@ -71,6 +73,7 @@ class CudaDevice final : public Device {
   [[nodiscard]] const Kernel& kernel(std::string_view name,
                                      std::span<const FunctionConstant> constants) override;
   [[nodiscard]] std::unique_ptr<Commands> new_commands() override;
+  [[nodiscard]] bool has_products() const noexcept override { return library_ != nullptr; }
   void submit(const Commands& commands) override;
   void wait() override { session_.wait(); }
   [[nodiscard]] Mark mark() override;
@@ -94,6 +97,7 @@ class CudaDevice final : public Device {
   Mark next_mark_ = 0;
   cuda::Stream side_stream_ = nullptr;  // for downloads that do not wait for all that was submitted
   std::map<KernelKey, std::unique_ptr<Kernel>> kernels_;
+  std::unique_ptr<cuda::MatrixLibrary> library_;  // null where it is not installed
 };
 
 }  // namespace lattice::gpu

@@ -50,6 +50,8 @@ const char* load_functions(const SharedLibrary& library, Driver& driver) {
   load(driver.stream_destroy, "cuStreamDestroy_v2");
   load(driver.stream_synchronize, "cuStreamSynchronize");
   load(driver.stream_wait, "cuStreamWaitEvent");
+  load(driver.capture_begin, "cuStreamBeginCapture_v2");
+  load(driver.capture_end, "cuStreamEndCapture");
   load(driver.event_create, "cuEventCreate");
   load(driver.event_destroy, "cuEventDestroy_v2");
   load(driver.event_record, "cuEventRecord");
@@ -57,6 +59,7 @@ const char* load_functions(const SharedLibrary& library, Driver& driver) {
   load(driver.graph_create, "cuGraphCreate");
   load(driver.graph_destroy, "cuGraphDestroy");
   load(driver.graph_add_kernel, "cuGraphAddKernelNode_v2");
+  load(driver.graph_add_graph, "cuGraphAddChildGraphNode");
   load(driver.graph_instantiate, "cuGraphInstantiateWithFlags");
   load(driver.graph_exec_destroy, "cuGraphExecDestroy");
   load(driver.graph_launch, "cuGraphLaunch");

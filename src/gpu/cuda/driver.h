@@ -66,6 +66,7 @@ enum class Attribute : int {  // CUdevice_attribute
 };
 inline constexpr unsigned kNonBlocking = 1;      // of a stream: apart from whatever else the process does
 inline constexpr unsigned kWithoutTiming = 2;    // of an event
+inline constexpr int kRelaxedCapture = 2;        // other calls of this thread, of whatever kind, are let through
 inline constexpr int kMaxThreadsOfFunction = 0;  // CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 
 /// The functions of libcuda.so.1. One for the process.
@@ -96,6 +97,8 @@ struct Driver {
   Result (*stream_destroy)(Stream);
   Result (*stream_synchronize)(Stream);
   Result (*stream_wait)(Stream, Event, unsigned flags);
+  Result (*capture_begin)(Stream, int mode);
+  Result (*capture_end)(Stream, Graph*);
   Result (*event_create)(Event*, unsigned flags);
   Result (*event_destroy)(Event);
   Result (*event_record)(Event, Stream);
@@ -104,6 +107,7 @@ struct Driver {
   Result (*graph_destroy)(Graph);
   Result (*graph_add_kernel)(GraphNode*, Graph, const GraphNode* dependencies, std::size_t,
                              const KernelNodeParams*);
+  Result (*graph_add_graph)(GraphNode*, Graph, const GraphNode* dependencies, std::size_t, Graph child);
   Result (*graph_instantiate)(GraphExec*, Graph, unsigned long long flags);
   Result (*graph_exec_destroy)(GraphExec);
   Result (*graph_launch)(GraphExec, Stream);

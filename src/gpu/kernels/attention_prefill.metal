@@ -1,10 +1,11 @@
 // A prompt's attention, in two passes: attention_prepare norms and rotates the queries where they stand and appends
 // keys and values to the cache; attention_prefill is flash attention over the cache (Dao, "FlashAttention-2", 2023).
 //
-// A threadgroup takes one head and 8 tokens a simdgroup, and walks the keys in tiles of 32. K and V of a tile pass through
-// threadgroup memory in slabs of 64 dimensions, converted once for all simdgroups. A simdgroup keeps its 8 rows to
-// itself: their scores, their softmax, and 8 × head_dim of output in registers, so that between slabs nobody waits. Rows of
-// output are scaled by a product with a diagonal matrix, since which lane holds which element is not for a kernel to know.
+// A simdgroup takes one head and 8 tokens, and walks the keys in tiles of 32, which it reads from memory as they are: the
+// threadgroup's simdgroups take the same keys at about the same time, so that all but one find them in the cache nearest to the
+// core, and nobody waits for another. A simdgroup keeps its 8 rows to itself: their scores, their softmax, and 8 × head_dim of
+// output in registers. Rows of output are scaled by a product with a diagonal matrix, since which lane holds which element is not
+// for a kernel to know.
 
 #include <metal_simdgroup_matrix>
 #include <metal_stdlib>
@@ -12,6 +13,7 @@
 #include "activations.h"
 #include "attention.h"
 #include "kernel_args.h"
+#include "matrix_tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -22,27 +24,10 @@ constant uint kDim = kLaneDims * 32;
 
 constant constexpr uint kMaxSimdgroups = 8;
 constant constexpr uint kKeys = 32;  // of a tile
-constant constexpr uint kSlab = 64;  // dimensions that pass through threadgroup memory at once
-constant constexpr uint kSlabStride = kSlab + 4;
+constant constexpr uint kKeyTiles = kKeys / 8;
 constant constexpr uint kScoreStride = kKeys + 4;
 
 namespace lattice_gpu {
-
-/// Dimensions first_dim … + 64 of keys (or values) first_key … + 32 of a head → slab; zeros from `count` on.
-template <typename KvType>
-void load_slab(device const KvType* rows, uint first_key, uint count, uint first_dim, uint thread_index,
-               threadgroup float4* slab) {
-  const uint vectors = min(kSlab, kDim - first_dim) / 4;
-  for (uint i = thread_index; i < kKeys * vectors; i += kSimdgroups * 32) {
-    const uint key = first_key + i / vectors;
-    const uint at = i % vectors;
-    float4 value = float4(0);
-    if (key < count) {
-      value = float4(reinterpret_cast<device const vec<KvType, 4>*>(rows + ulong(key) * kDim + first_dim)[at]);
-    }
-    slab[i / vectors * (kSlabStride / 4) + at] = value;
-  }
-}
 
 /// The running softmax of a row of scores, which four lanes share.
 struct RowSoftmax {
@@ -111,31 +96,28 @@ template <typename KvType>
 }
 
 /// projections as attention_prepare leaves them → out [tokens, out_stride], [heads · head_dim] of each row, gated. Projections
-/// have rows up to the next multiple of 8 · SIMDGROUPS tokens. Threadgroups: (⌈tokens / (8 · SIMDGROUPS)⌉, heads) of SIMDGROUPS ·
-/// 32 threads.
+/// have rows up to the next multiple of 8 · SIMDGROUPS tokens; keys and values have 31 rows behind the last, as whole tiles are
+/// read. Threadgroups: (heads, ⌈tokens / (8 · SIMDGROUPS)⌉) of SIMDGROUPS · 32 threads; those with most keys come first.
 template <typename KvType>
 [[kernel, max_total_threads_per_threadgroup(256)]] void attention_prefill(
     device const PromptSpan& span [[buffer(0)]], device const float* projections [[buffer(1)]],
     device const KvType* keys [[buffer(2)]], device const KvType* values [[buffer(3)]],
     device float* out [[buffer(4)]], constant AttentionPrefillArgs& args [[buffer(5)]],
-    uint2 place [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]],
+    uint2 place [[threadgroup_position_in_grid]], uint2 groups [[threadgroups_per_grid]],
     uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup float4 slab_vectors[kKeys * kSlabStride / 4];
   threadgroup float score_rows[kMaxSimdgroups * 8 * kScoreStride];
   threadgroup float diagonals[kMaxSimdgroups * 64];
-  threadgroup const float* slab = reinterpret_cast<threadgroup const float*>(slab_vectors);
   threadgroup float* scores = score_rows + simdgroup * 8 * kScoreStride;
   threadgroup float* diagonal = diagonals + simdgroup * 64;
 
   const uint tokens = uint(span.tokens);
-  const uint first_of_group = place.x * 8 * kSimdgroups;
-  if (first_of_group >= tokens) return;
-  const uint head = place.y;
+  const uint head = place.x;
+  const uint first_token = ((groups.y - 1 - place.y) * kSimdgroups + simdgroup) * 8;
+  if (first_token >= tokens) return;
   const uint kv_head = head / (args.heads.heads / args.heads.kv_heads);
-  const ulong cache = ulong(kv_head) * args.heads.capacity * kDim;
-  const uint first_token = first_of_group + simdgroup * 8;
-  const bool idle = first_token >= tokens;  // a simdgroup without tokens, which only helps with the slabs
-  const uint count = uint(span.position) + min(tokens, first_of_group + 8 * kSimdgroups);  // keys that any row sees
+  device const KvType* own_keys = keys + ulong(kv_head) * args.heads.capacity * kDim;
+  device const KvType* own_values = values + ulong(kv_head) * args.heads.capacity * kDim;
+  const uint count = uint(span.position) + min(tokens, first_token + 8);  // keys that any row sees
   device const float* queries = projections + ulong(first_token) * args.stride + head * 2 * kDim;
 
   // Four lanes share a row of scores, each with 8 of its keys.
@@ -149,72 +131,60 @@ template <typename KvType>
   for (uint i = 0; i < kDim / 8; ++i) outputs[i] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
 
   for (uint first_key = 0; first_key < count; first_key += kKeys) {
-    simdgroup_float8x8 products[kKeys / 8];
+    simdgroup_float8x8 products[kKeyTiles];
 #pragma unroll
-    for (uint j = 0; j < kKeys / 8; ++j) products[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-    for (uint first_dim = 0; first_dim < kDim; first_dim += kSlab) {
-      threadgroup_barrier(mem_flags::mem_threadgroup);  // the slab before is done with
-      load_slab(keys + cache, first_key, count, first_dim, thread_index, slab_vectors);
-      threadgroup_barrier(mem_flags::mem_threadgroup);
-      for (uint d = 0; d < (idle ? 0 : min(kSlab, kDim - first_dim)); d += 8) {
-        simdgroup_float8x8 query;
-        simdgroup_load(query, queries + first_dim + d, args.stride);
+    for (uint j = 0; j < kKeyTiles; ++j) products[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    device const KvType* tile_keys = own_keys + ulong(first_key) * kDim;
+    device const KvType* tile_values = own_values + ulong(first_key) * kDim;
+#pragma unroll 4
+    for (uint d = 0; d < kDim; d += 8) {
+      simdgroup_float8x8 query;
+      simdgroup_load(query, queries + d, args.stride);
 #pragma unroll
-        for (uint j = 0; j < kKeys / 8; ++j) {
-          simdgroup_float8x8 key;
-          simdgroup_load(key, slab + j * 8 * kSlabStride + d, kSlabStride, ulong2(0, 0), true);
-          simdgroup_multiply_accumulate(products[j], query, key, products[j]);
-        }
+      for (uint j = 0; j < kKeyTiles; ++j) {
+        simdgroup_float8x8 key;
+        load_floats(key, tile_keys + j * 8 * kDim + d, kDim, true);
+        simdgroup_multiply_accumulate(products[j], query, key, products[j]);
       }
     }
-    if (!idle) {
 #pragma unroll
-      for (uint j = 0; j < kKeys / 8; ++j) simdgroup_store(products[j], scores + j * 8, kScoreStride);
-      simdgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint j = 0; j < kKeyTiles; ++j) simdgroup_store(products[j], scores + j * 8, kScoreStride);
+    simdgroup_barrier(mem_flags::mem_threadgroup);
 
-      const uint own = lane % 4 * 8;
-      const float fade = take_in(scores + row * kScoreStride + own, first_key + own, row_keys, softmax);
-      if (lane % 4 == 0) diagonal[row * 9] = fade;
-      simdgroup_barrier(mem_flags::mem_threadgroup);
+    const uint own = lane % 4 * 8;
+    const float fade = take_in(scores + row * kScoreStride + own, first_key + own, row_keys, softmax);
+    if (lane % 4 == 0) diagonal[row * 9] = fade;
+    simdgroup_barrier(mem_flags::mem_threadgroup);
 
-      if (simd_any(fade != 1.0f)) {
-        simdgroup_float8x8 fades;
-        simdgroup_load(fades, diagonal, 8);
+    if (simd_any(fade != 1.0f)) {
+      simdgroup_float8x8 fades;
+      simdgroup_load(fades, diagonal, 8);
 #pragma unroll
-        for (uint i = 0; i < kDim / 8; ++i) {
-          simdgroup_float8x8 faded;
-          simdgroup_multiply(faded, fades, outputs[i]);
-          outputs[i] = faded;
-        }
+      for (uint i = 0; i < kDim / 8; ++i) {
+        simdgroup_float8x8 faded;
+        simdgroup_multiply(faded, fades, outputs[i]);
+        outputs[i] = faded;
       }
     }
 #pragma unroll
-    for (uint first_dim = 0; first_dim < kDim; first_dim += kSlab) {
-      threadgroup_barrier(mem_flags::mem_threadgroup);
-      load_slab(values + cache, first_key, count, first_dim, thread_index, slab_vectors);
-      threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint j = 0; j < kKeyTiles; ++j) {
+      simdgroup_float8x8 weights;
+      simdgroup_load(weights, scores + j * 8, kScoreStride);
 #pragma unroll
-      for (uint j = 0; j < kKeys / 8; ++j) {
-        if (idle) continue;
-        simdgroup_float8x8 weights;
-        simdgroup_load(weights, scores + j * 8, kScoreStride);
-#pragma unroll
-        for (uint d = 0; d < min(kSlab, kDim - first_dim); d += 8) {
-          simdgroup_float8x8 value;
-          simdgroup_load(value, slab + j * 8 * kSlabStride + d, kSlabStride);
-          const uint i = (first_dim + d) / 8;
-          simdgroup_multiply_accumulate(outputs[i], weights, value, outputs[i]);
-        }
+      for (uint i = 0; i < kDim / 8; ++i) {
+        simdgroup_float8x8 value;
+        load_floats(value, tile_values + j * 8 * kDim + i * 8, kDim, false);
+        simdgroup_multiply_accumulate(outputs[i], weights, value, outputs[i]);
       }
     }
+    simdgroup_barrier(mem_flags::mem_threadgroup);
   }
 
-  if (idle) return;
 #pragma unroll
   for (uint first_dim = 0; first_dim < kDim; first_dim += kKeys) {  // the output takes the scores' place
     simdgroup_barrier(mem_flags::mem_threadgroup);
 #pragma unroll
-    for (uint j = 0; j < kKeys / 8; ++j) simdgroup_store(outputs[first_dim / 8 + j], scores + j * 8, kScoreStride);
+    for (uint j = 0; j < kKeyTiles; ++j) simdgroup_store(outputs[first_dim / 8 + j], scores + j * 8, kScoreStride);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint r = 0; r < 8; ++r) {
       const float row_total = simd_broadcast(softmax.total, ushort(r * 4));
@@ -232,7 +202,7 @@ template <typename KvType>
       device const float2*, device type*, device type*, constant AttentionPrefillArgs&, uint2, uint, uint);          \
   template [[host_name("attention_prefill_" name)]] [[kernel]] void attention_prefill<type>(                         \
       device const PromptSpan&, device const float*, device const type*, device const type*, device float*,          \
-      constant AttentionPrefillArgs&, uint2, uint, uint, uint)
+      constant AttentionPrefillArgs&, uint2, uint2, uint, uint)
 
 LATTICE_ATTENTION("f32", float);
 LATTICE_ATTENTION("f16", half);

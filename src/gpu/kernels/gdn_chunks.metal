@@ -22,20 +22,29 @@
 using namespace metal;
 using namespace lattice_gpu;
 
+constant uint kVectors [[function_constant(LATTICE_FC_VECTORS)]];
+constant uint kPadded = (kVectors * 4 + 7) / 8 * 8;  // dimensions of a head, known so that loops over them unroll
+constant uint kTiles = kPadded / 8;
+
+constant constexpr uint kMaxTiles = 256 / 8;
 constant constexpr uint kChunk = LATTICE_GDN_CHUNK;
 constant constexpr uint kBlocks = kChunk / 8;
-constant constexpr uint kSimdgroups = 4;  // each takes the blocks `simdgroup` and `7 − simdgroup`: of a triangle, equal shares
+constant constexpr uint kSimdgroups = kBlocks;  // each takes a block of 8 tokens
 constant constexpr uint kThreads = kSimdgroups * 32;
 constant constexpr uint kStride = kChunk + 4;
 constant constexpr uint kSlice = 16;  // value channels of a threadgroup of gdn_scan
+constant constexpr uint kSliceTiles = kSlice / 8;
 constant constexpr uint kSliceStride = kSlice + 4;
 constant constexpr uint kStateStride = 256 + 4;
-static_assert(kBlocks == 2 * kSimdgroups, "two blocks of rows a simdgroup");
+constant uint kOwnTiles = (kTiles + kSimdgroups - 1) / kSimdgroups;  // of the state's columns, a simdgroup's
+constant constexpr uint kMaxOwnTiles = kMaxTiles / kSimdgroups;
 
 namespace lattice_gpu {
 
-inline uint own_block(uint simdgroup, uint turn) {
-  return turn == 0 ? simdgroup : kBlocks - 1 - simdgroup;
+/// The block of a simdgroup. Those of i and i + 4 have a triangle's rows in equal shares, and run on the same part of a core
+/// where simdgroups are dealt out in turn.
+inline uint own_block(uint simdgroup) {
+  return simdgroup < kBlocks / 2 ? simdgroup : kBlocks + kBlocks / 2 - 1 - simdgroup;
 }
 
 /// Blocks of a chunk that have tokens. What would be behind them is neither made nor read.
@@ -47,31 +56,35 @@ inline uint k_head_of(uint head, constant GdnPrefillArgs& args) {
   return args.tiled != 0 ? head % args.k_heads : head / (args.v_heads / args.k_heads);
 }
 
-/// The blocks on and below the diagonal of a bᵀ → out, for a and b [N, padded].
-inline void multiply_rows(device const float* a, device const float* b, uint padded, uint blocks, uint simdgroup,
-                          threadgroup float* out) {
-  for (uint turn = 0; turn < 2; ++turn) {
-    const uint block = own_block(simdgroup, turn);
-    if (block >= blocks) continue;
-    simdgroup_float8x8 sums[kBlocks];
+/// The simdgroup's rows of q kᵀ and k kᵀ, on and below the diagonal, for q and k [N, padded].
+inline void multiply_rows(device const float* q, device const float* k, uint block,
+                          thread simdgroup_float8x8* of_q, thread simdgroup_float8x8* of_k) {
 #pragma unroll
-    for (uint j = 0; j < kBlocks; ++j) sums[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-    for (uint d = 0; d < padded; d += 8) {
-      simdgroup_float8x8 left;
-      simdgroup_load(left, a + block * 8 * padded + d, padded);
-#pragma unroll
-      for (uint j = 0; j < kBlocks; ++j) {
-        if (j > block) continue;
-        simdgroup_float8x8 right;
-        simdgroup_load(right, b + j * 8 * padded + d, padded, ulong2(0, 0), true);
-        simdgroup_multiply_accumulate(sums[j], left, right, sums[j]);
-      }
-    }
+  for (uint j = 0; j < kBlocks; ++j) of_q[j] = of_k[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+#pragma unroll 4
+  for (uint d = 0; d < kPadded; d += 8) {
+    simdgroup_float8x8 query;
+    simdgroup_float8x8 key;
+    simdgroup_load(query, q + block * 8 * kPadded + d, kPadded);
+    simdgroup_load(key, k + block * 8 * kPadded + d, kPadded);
 #pragma unroll
     for (uint j = 0; j < kBlocks; ++j) {
-      if (j <= block) simdgroup_store(sums[j], out + block * 8 * kStride + j * 8, kStride);
+      if (j > block) continue;
+      simdgroup_float8x8 right;
+      simdgroup_load(right, k + j * 8 * kPadded + d, kPadded, ulong2(0, 0), true);
+      simdgroup_multiply_accumulate(of_q[j], query, right, of_q[j]);
+      simdgroup_multiply_accumulate(of_k[j], key, right, of_k[j]);
     }
   }
+}
+
+/// Leaves a simdgroup's rows where all its lanes can read them.
+inline void store_rows(thread const simdgroup_float8x8* products, uint block, threadgroup float* m) {
+#pragma unroll
+  for (uint j = 0; j < kBlocks; ++j) {
+    if (j <= block) simdgroup_store(products[j], m + block * 8 * kStride + j * 8, kStride);
+  }
+  simdgroup_barrier(mem_flags::mem_threadgroup);
 }
 
 /// m holds −L. Makes T = (I + L)⁻¹ of it, by blocks of 8: T's block (i, j) takes the place of block (j, i), which L does not use; its
@@ -92,22 +105,20 @@ inline void invert(threadgroup float* m, uint blocks, uint thread_index, uint si
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
-  for (uint turn = 0; turn < 2; ++turn) {
-    const uint j = own_block(simdgroup, turn);  // a column of blocks, which needs no other column
-    for (uint i = j + 1; i < blocks; ++i) {
-      simdgroup_float8x8 left;
-      simdgroup_float8x8 right;
-      simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-      for (uint k = j; k < i; ++k) {
-        simdgroup_load(left, m + i * 8 * kStride + k * 8, kStride);
-        simdgroup_load(right, m + j * 8 * kStride + k * 8, kStride);
-        simdgroup_multiply_accumulate(sum, left, right, sum);
-      }
-      simdgroup_load(left, m + i * 8 * kStride + i * 8, kStride);
-      simdgroup_multiply(right, left, sum);
-      simdgroup_store(right, m + j * 8 * kStride + i * 8, kStride);
-      simdgroup_barrier(mem_flags::mem_threadgroup);
+  const uint j = own_block(simdgroup);  // a column of blocks, which needs no other column
+  for (uint i = j + 1; i < blocks; ++i) {
+    simdgroup_float8x8 left;
+    simdgroup_float8x8 right;
+    simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+    for (uint k = j; k < i; ++k) {
+      simdgroup_load(left, m + i * 8 * kStride + k * 8, kStride);
+      simdgroup_load(right, m + j * 8 * kStride + k * 8, kStride);
+      simdgroup_multiply_accumulate(sum, left, right, sum);
     }
+    simdgroup_load(left, m + i * 8 * kStride + i * 8, kStride);
+    simdgroup_multiply(right, left, sum);
+    simdgroup_store(right, m + j * 8 * kStride + i * 8, kStride);
+    simdgroup_barrier(mem_flags::mem_threadgroup);
   }
 }
 
@@ -120,58 +131,81 @@ inline void scale_columns(threadgroup float* m, threadgroup const float* factors
   }
 }
 
-/// T x → out, for x and out [N, padded].
-inline void multiply_triangle(threadgroup const float* m, device const float* x, uint padded, uint blocks, uint simdgroup,
-                              device float* out) {
-  constexpr uint kTogether = 4;
-  for (uint turn = 0; turn < 2; ++turn) {
-    const uint block = own_block(simdgroup, turn);
-    if (block >= blocks) continue;
-    for (uint first = 0; first < padded; first += 8 * kTogether) {
-      simdgroup_float8x8 sums[kTogether];
+/// The simdgroup's rows of T x → out, for x and out [N, padded].
+inline void multiply_triangle(threadgroup const float* m, device const float* x, uint block, device float* out) {
+  constexpr uint kTogether = 8;
 #pragma unroll
-      for (uint j = 0; j < kTogether; ++j) sums[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-      for (uint k = 0; k <= block; ++k) {
-        simdgroup_float8x8 left;
-        simdgroup_load(left, m + k * 8 * kStride + block * 8, kStride);
+  for (uint first = 0; first < kTiles; first += kTogether) {
+    simdgroup_float8x8 sums[kTogether];
 #pragma unroll
-        for (uint j = 0; j < kTogether; ++j) {
-          if (first + j * 8 >= padded) continue;
-          simdgroup_float8x8 right;
-          simdgroup_load(right, x + k * 8 * padded + first + j * 8, padded);
-          simdgroup_multiply_accumulate(sums[j], left, right, sums[j]);
+    for (uint j = 0; j < kTogether; ++j) sums[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+#pragma unroll 2
+    for (uint k = 0; k <= block; ++k) {
+      simdgroup_float8x8 left;
+      simdgroup_load(left, m + k * 8 * kStride + block * 8, kStride);
+#pragma unroll
+      for (uint j = 0; j < kTogether; ++j) {
+        if (first + j >= kTiles) continue;
+        simdgroup_float8x8 right;
+        simdgroup_load(right, x + k * 8 * kPadded + (first + j) * 8, kPadded);
+        simdgroup_multiply_accumulate(sums[j], left, right, sums[j]);
+      }
+    }
+#pragma unroll
+    for (uint j = 0; j < kTogether; ++j) {
+      if (first + j < kTiles) simdgroup_store(sums[j], out + block * 8 * kPadded + (first + j) * 8, kPadded);
+    }
+  }
+}
+
+/// A simdgroup's columns of k [N, padded].
+struct Keys {
+  simdgroup_float8x8 tiles[kMaxOwnTiles][kBlocks];
+
+  void load(device const float* k, uint blocks, uint simdgroup) thread {
+#pragma unroll
+    for (uint n = 0; n < kOwnTiles; ++n) {
+      const uint tile = n * kSimdgroups + simdgroup;
+#pragma unroll
+      for (uint j = 0; j < kBlocks; ++j) {
+        if (j < blocks && tile < kTiles) simdgroup_load(tiles[n][j], k + j * 8 * kPadded + tile * 8, kPadded);
+      }
+    }
+  }
+
+  /// s ← decay s + Vᵀ k in these columns, for V [N, 16].
+  void advance(threadgroup float* s, threadgroup const float* fresh, float decay, uint blocks, uint simdgroup,
+               uint lane) const thread {
+#pragma unroll
+    for (uint n = 0; n < kOwnTiles; ++n) {
+      const uint tile = n * kSimdgroups + simdgroup;
+      if (tile >= kTiles) continue;
+      threadgroup float* columns = s + tile * 8;
+      for (uint i = lane; i < kSlice * 8; i += 32) columns[i / 8 * kStateStride + i % 8] *= decay;
+      simdgroup_barrier(mem_flags::mem_threadgroup);
+      simdgroup_float8x8 sums[kSliceTiles];
+#pragma unroll
+      for (uint h = 0; h < kSliceTiles; ++h) simdgroup_load(sums[h], columns + h * 8 * kStateStride, kStateStride);
+#pragma unroll
+      for (uint j = 0; j < kBlocks; ++j) {
+        if (j >= blocks) continue;
+#pragma unroll
+        for (uint h = 0; h < kSliceTiles; ++h) {
+          simdgroup_float8x8 value;
+          simdgroup_load(value, fresh + j * 8 * kSliceStride + h * 8, kSliceStride, ulong2(0, 0), true);
+          simdgroup_multiply_accumulate(sums[h], value, tiles[n][j], sums[h]);
         }
       }
 #pragma unroll
-      for (uint j = 0; j < kTogether; ++j) {
-        if (first + j * 8 < padded) simdgroup_store(sums[j], out + block * 8 * padded + first + j * 8, padded);
-      }
+      for (uint h = 0; h < kSliceTiles; ++h) simdgroup_store(sums[h], columns + h * 8 * kStateStride, kStateStride);
     }
   }
-}
-
-/// s += Vᵀ k, for V [N, 16] and k [N, padded].
-inline void add_products(threadgroup float* s, threadgroup const float* fresh, device const float* k, uint padded,
-                         uint blocks, uint simdgroup) {
-  for (uint tile = simdgroup; tile < 2 * (padded / 8); tile += kSimdgroups) {
-    threadgroup float* entries = s + tile % 2 * 8 * kStateStride + tile / 2 * 8;
-    simdgroup_float8x8 sum;
-    simdgroup_load(sum, entries, kStateStride);
-    for (uint j = 0; j < blocks; ++j) {
-      simdgroup_float8x8 value;
-      simdgroup_float8x8 key;
-      simdgroup_load(value, fresh + j * 8 * kSliceStride + tile % 2 * 8, kSliceStride, ulong2(0, 0), true);
-      simdgroup_load(key, k + j * 8 * padded + tile / 2 * 8, padded);
-      simdgroup_multiply_accumulate(sum, value, key, sum);
-    }
-    simdgroup_store(sum, entries, kStateStride);
-  }
-}
+};
 
 }  // namespace lattice_gpu
 
-/// convolved, gates → scaled, scores, decays. Threadgroups: (⌈tokens / N⌉, v_heads) of 128 threads.
-[[kernel, max_total_threads_per_threadgroup(128)]] void gdn_chunks(
+/// convolved, gates → scaled, scores, decays. Threadgroups: (⌈tokens / N⌉, v_heads) of 256 threads.
+[[kernel, max_total_threads_per_threadgroup(256)]] void gdn_chunks(
     device const PromptSpan& span [[buffer(0)]], device const float* convolved [[buffer(1)]],
     device const float* gates [[buffer(2)]], device float* scaled [[buffer(3)]], device float* scores [[buffer(4)]],
     device float* decays [[buffer(5)]], constant GdnPrefillArgs& args [[buffer(6)]],
@@ -185,12 +219,13 @@ inline void add_products(threadgroup float* s, threadgroup const float* fresh, d
   const uint chunk = place.x;
   const uint head = place.y;
   if (chunk * kChunk >= uint(span.tokens)) return;
-  const uint padded = args.padded_dim;
   const uint blocks = blocks_of(span, chunk);
+  const uint block = own_block(simdgroup);
+  const bool idle = block >= blocks;
   const uint first = chunk * kChunk;
   const uint k_head = k_head_of(head, args);
-  const ulong head_size = ulong(args.rows) * padded;
-  const uint at = first * padded;
+  const ulong head_size = ulong(args.rows) * kPadded;
+  const uint at = first * kPadded;
   device const float* q = convolved + k_head * head_size + at;
   device const float* k = convolved + (args.k_heads + k_head) * head_size + at;
   device const float* v = convolved + (2 * args.k_heads + head) * head_size + at;
@@ -211,146 +246,146 @@ inline void add_products(threadgroup float* s, threadgroup const float* fresh, d
     }
     if (lane == 0) decays[head * (args.rows / kChunk) + chunk] = precise::exp(before);
   }
-  multiply_rows(q, k, padded, blocks, simdgroup, m);
+  simdgroup_float8x8 of_q[kBlocks];
+  simdgroup_float8x8 of_k[kBlocks];
+  if (!idle) multiply_rows(q, k, block, of_q, of_k);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  device float* a = scores + (ulong(head) * args.rows + first) * kChunk;
-  for (uint i = thread_index; i < blocks * 8 * kChunk; i += kThreads) {
-    const uint row = i / kChunk;
-    const uint col = i % kChunk;
-    a[i] = col <= row ? m[row * kStride + col] * precise::exp(c[row] - c[col]) : 0.0f;
-  }
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  multiply_rows(k, k, padded, blocks, simdgroup, m);
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = thread_index; i < blocks * 8 * kChunk; i += kThreads) {
-    const uint row = i / kChunk;
-    const uint col = i % kChunk;
-    threadgroup float& entry = m[row * kStride + col];
-    entry = col < row ? -beta[row] * entry * precise::exp(c[row] - c[col]) : 0.0f;
+  if (!idle) {
+    device float* a = scores + (ulong(head) * args.rows + first) * kChunk;
+    store_rows(of_q, block, m);
+    for (uint i = lane; i < 8 * kChunk; i += 32) {
+      const uint row = block * 8 + i / kChunk;
+      const uint col = i % kChunk;
+      a[row * kChunk + col] = col <= row ? m[row * kStride + col] * precise::exp(c[row] - c[col]) : 0.0f;
+    }
+    simdgroup_barrier(mem_flags::mem_threadgroup);
+    store_rows(of_k, block, m);
+    for (uint i = lane; i < 8 * kChunk; i += 32) {
+      const uint row = block * 8 + i / kChunk;
+      const uint col = i % kChunk;
+      threadgroup float& entry = m[row * kStride + col];
+      entry = col < row ? -beta[row] * entry * precise::exp(c[row] - c[col]) : 0.0f;
+    }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
   invert(m, blocks, thread_index, simdgroup);
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   scale_columns(m, beta, blocks, thread_index);
-  for (uint i = thread_index; i < kChunk; i += kThreads) factors[i] = -precise::exp(c[i]);
+  if (thread_index < kChunk) factors[thread_index] = -precise::exp(c[thread_index]);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  multiply_triangle(m, v, padded, blocks, simdgroup, u);
+  if (!idle) multiply_triangle(m, v, block, u);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   scale_columns(m, factors, blocks, thread_index);
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  multiply_triangle(m, k, padded, blocks, simdgroup, w);
-  for (uint i = thread_index; i < blocks * 8 * padded; i += kThreads) {
-    const uint row = i / padded;
+  if (!idle) multiply_triangle(m, k, block, w);
+  for (uint i = thread_index; i < blocks * 8 * kPadded; i += kThreads) {
+    const uint row = i / kPadded;
     q_scaled[i] = q[i] * precise::exp(c[row]);
     k_scaled[i] = k[i] * precise::exp(c[kChunk - 1] - c[row]);
   }
 }
 
 /// scaled, scores, decays → the heads' outputs in U's place, and state [v_heads, head_dim (v), head_dim (k)] advanced.
-/// Threadgroups: (⌈head_dim / 16⌉, v_heads) of 128 threads.
-[[kernel, max_total_threads_per_threadgroup(128)]] void gdn_scan(
+/// Threadgroups: (⌈head_dim / 16⌉, v_heads) of 256 threads.
+///
+/// A simdgroup has its block's rows of V and of the outputs, and the state's columns simdgroup · 8, + 64, … of both tiles of
+/// channels. What it reads from memory does not depend on the state, so that all of it is asked for before it is needed.
+[[kernel, max_total_threads_per_threadgroup(256)]] void gdn_scan(
     device const PromptSpan& span [[buffer(0)]], device float* scaled [[buffer(1)]],
     device const float* scores [[buffer(2)]], device const float* decays [[buffer(3)]],
     device float* state [[buffer(4)]], constant GdnPrefillArgs& args [[buffer(5)]],
     uint2 place [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]],
-    uint simdgroup [[simdgroup_index_in_threadgroup]]) {
-  threadgroup float s[kSlice * kStateStride];          // [value channel][k], zero where there is none
-  threadgroup float fresh[kChunk * kSliceStride];      // V, [token][value channel]
+    uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+  threadgroup float s[kSlice * kStateStride];      // [value channel][k], zero where there is none
+  threadgroup float fresh[kChunk * kSliceStride];  // V, [token][value channel]
 
   const uint dim = args.head_dim;
-  const uint padded = args.padded_dim;
   const uint head = place.y;
   const uint first_channel = place.x * kSlice;
-  const ulong head_size = ulong(args.rows) * padded;
+  const uint block = own_block(simdgroup);
+  const ulong head_size = ulong(args.rows) * kPadded;
   device float* own_state = state + ulong(head) * dim * dim;
-  for (uint i = thread_index; i < kSlice * padded; i += kThreads) {
-    const uint channel = first_channel + i / padded;
-    const uint col = i % padded;
-    s[i / padded * kStateStride + col] = channel < dim && col < dim ? own_state[channel * dim + col] : 0.0f;
+  for (uint i = thread_index; i < kSlice * kPadded; i += kThreads) {
+    const uint channel = first_channel + i / kPadded;
+    const uint col = i % kPadded;
+    s[i / kPadded * kStateStride + col] = channel < dim && col < dim ? own_state[channel * dim + col] : 0.0f;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   for (uint chunk = 0; chunk * kChunk < uint(span.tokens); ++chunk) {
-    device float* u = scaled + head * 4 * head_size + chunk * kChunk * padded;
+    device float* u = scaled + head * 4 * head_size + chunk * kChunk * kPadded;
     device const float* w = u + head_size;
     device const float* q = w + head_size;
     device const float* k = q + head_size;
     device const float* a = scores + (ulong(head) * args.rows + chunk * kChunk) * kChunk;
     const uint blocks = blocks_of(span, chunk);
+    const bool idle = block >= blocks;
 
-    simdgroup_float8x8 values[2][2];  // [block of tokens][block of channels]
-    simdgroup_float8x8 outputs[2][2];
+    simdgroup_float8x8 outputs[kSliceTiles];
+    simdgroup_float8x8 weights[kBlocks];
+    Keys keys;
+    keys.load(k, blocks, simdgroup);
+    if (!idle) {
 #pragma unroll
-    for (uint t = 0; t < 2; ++t) {
+      for (uint j = 0; j < kBlocks; ++j) {
+        if (j <= block) simdgroup_load(weights[j], a + block * 8 * kChunk + j * 8, kChunk);
+      }
+      simdgroup_float8x8 values[kSliceTiles];
 #pragma unroll
-      for (uint h = 0; h < 2; ++h) {
-        outputs[t][h] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-        values[t][h] = outputs[t][h];
+      for (uint h = 0; h < kSliceTiles; ++h) {
+        outputs[h] = values[h] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
         const uint channel = first_channel + h * 8;
-        const uint block = own_block(simdgroup, t);
-        if (channel < padded && block < blocks) simdgroup_load(values[t][h], u + block * 8 * padded + channel, padded);
+        if (channel < kPadded) simdgroup_load(values[h], u + block * 8 * kPadded + channel, kPadded);
       }
-    }
-    for (uint d = 0; d < padded; d += 8) {
-      simdgroup_float8x8 columns[2];
+      simdgroup_float8x8 of_w[kMaxTiles];
+      simdgroup_float8x8 of_q[kMaxTiles];
 #pragma unroll
-      for (uint h = 0; h < 2; ++h) {
-        simdgroup_load(columns[h], s + h * 8 * kStateStride + d, kStateStride, ulong2(0, 0), true);
+      for (uint d = 0; d < kTiles; ++d) {
+        simdgroup_load(of_w[d], w + block * 8 * kPadded + d * 8, kPadded);
+        simdgroup_load(of_q[d], q + block * 8 * kPadded + d * 8, kPadded);
       }
 #pragma unroll
-      for (uint t = 0; t < 2; ++t) {
-        const uint block = own_block(simdgroup, t);
-        if (block >= blocks) continue;
-        simdgroup_float8x8 rows;
-        simdgroup_load(rows, w + block * 8 * padded + d, padded);
+      for (uint d = 0; d < kTiles; ++d) {
 #pragma unroll
-        for (uint h = 0; h < 2; ++h) simdgroup_multiply_accumulate(values[t][h], rows, columns[h], values[t][h]);
-        simdgroup_load(rows, q + block * 8 * padded + d, padded);
-#pragma unroll
-        for (uint h = 0; h < 2; ++h) simdgroup_multiply_accumulate(outputs[t][h], rows, columns[h], outputs[t][h]);
-      }
-    }
-#pragma unroll
-    for (uint t = 0; t < 2; ++t) {
-#pragma unroll
-      for (uint h = 0; h < 2; ++h) {
-        simdgroup_store(values[t][h], fresh + own_block(simdgroup, t) * 8 * kSliceStride + h * 8, kSliceStride);
-      }
-    }
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-
-    const float decay = decays[head * (args.rows / kChunk) + chunk];
-    for (uint i = thread_index; i < kSlice * padded; i += kThreads) s[i / padded * kStateStride + i % padded] *= decay;
-#pragma unroll
-    for (uint t = 0; t < 2; ++t) {
-      const uint block = own_block(simdgroup, t);
-      if (block >= blocks) continue;
-      for (uint j = 0; j <= block; ++j) {
-        simdgroup_float8x8 weights;
-        simdgroup_load(weights, a + block * 8 * kChunk + j * 8, kChunk);
-#pragma unroll
-        for (uint h = 0; h < 2; ++h) {
-          simdgroup_float8x8 value;
-          simdgroup_load(value, fresh + j * 8 * kSliceStride + h * 8, kSliceStride);
-          simdgroup_multiply_accumulate(outputs[t][h], weights, value, outputs[t][h]);
+        for (uint h = 0; h < kSliceTiles; ++h) {
+          simdgroup_float8x8 columns;
+          simdgroup_load(columns, s + h * 8 * kStateStride + d * 8, kStateStride, ulong2(0, 0), true);
+          simdgroup_multiply_accumulate(values[h], of_w[d], columns, values[h]);
+          simdgroup_multiply_accumulate(outputs[h], of_q[d], columns, outputs[h]);
         }
       }
 #pragma unroll
-      for (uint h = 0; h < 2; ++h) {
-        const uint channel = first_channel + h * 8;
-        if (channel < padded) simdgroup_store(outputs[t][h], u + block * 8 * padded + channel, padded);
+      for (uint h = 0; h < kSliceTiles; ++h) {
+        simdgroup_store(values[h], fresh + block * 8 * kSliceStride + h * 8, kSliceStride);
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
-    add_products(s, fresh, k, padded, blocks, simdgroup);
+    if (!idle) {
+#pragma unroll
+      for (uint j = 0; j < kBlocks; ++j) {
+        if (j > block) continue;
+#pragma unroll
+        for (uint h = 0; h < kSliceTiles; ++h) {
+          simdgroup_float8x8 value;
+          simdgroup_load(value, fresh + j * 8 * kSliceStride + h * 8, kSliceStride);
+          simdgroup_multiply_accumulate(outputs[h], weights[j], value, outputs[h]);
+        }
+      }
+#pragma unroll
+      for (uint h = 0; h < kSliceTiles; ++h) {
+        const uint channel = first_channel + h * 8;
+        if (channel < kPadded) simdgroup_store(outputs[h], u + block * 8 * kPadded + channel, kPadded);
+      }
+    }
+    keys.advance(s, fresh, decays[head * (args.rows / kChunk) + chunk], blocks, simdgroup, lane);
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
 
-  for (uint i = thread_index; i < kSlice * padded; i += kThreads) {
-    const uint channel = first_channel + i / padded;
-    const uint col = i % padded;
-    if (channel < dim && col < dim) own_state[channel * dim + col] = s[i / padded * kStateStride + col];
+  for (uint i = thread_index; i < kSlice * kPadded; i += kThreads) {
+    const uint channel = first_channel + i / kPadded;
+    const uint col = i % kPadded;
+    if (channel < dim && col < dim) own_state[channel * dim + col] = s[i / kPadded * kStateStride + col];
   }
 }

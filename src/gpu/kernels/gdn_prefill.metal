@@ -9,39 +9,39 @@
 #include <metal_stdlib>
 
 #include "activations.h"
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;
 using namespace lattice_gpu;
 
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
+constant uint kVectors [[function_constant(LATTICE_FC_VECTORS)]];
+constant uint kTaps [[function_constant(LATTICE_FC_TAPS)]];  // at most 16
+constant uint kDim = kVectors * 4;
+constant uint kPadded = (kDim + 7) / 8 * 8;
+constant uint kLaneDims = (kPadded + 31) / 32;
 
-constant constexpr uint kMaxLaneDims = 8;     // head_dim is at most 256
+constant constexpr uint kMaxLaneDims = 8;  // kDim is at most 256
+constant constexpr uint kMaxTaps = 16;
+constant constexpr uint kRun = 8;             // tokens that a simdgroup convolves
 constant constexpr float kL2Epsilon = 1e-6f;  // Hugging Face's l2norm, inside the sum
 
 namespace lattice_gpu {
 
-/// SiLU of the causal convolution of one channel at `token`. Inputs before the prompt's piece stand in the ring, that of position
-/// p in row p % taps; before the sequence's start there are none.
-inline float convolve(device const PromptSpan& span, device const float* projections, device const float* taps,
-                      device const float* ring, constant GdnPrefillArgs& args, uint channels, uint channel, uint token) {
-  const uint kernel_size = args.conv_kernel;
-  const uint position = uint(span.position) + token;
-  float sum = 0;
-  for (uint j = 0; j < kernel_size; ++j) {
-    const uint back = kernel_size - 1 - j;
-    if (position < back) continue;
-    const float input = token >= back ? projections[ulong(token - back) * args.stride + channel]
-                                      : ring[(position - back) % kernel_size * channels + channel];
-    sum += taps[j * channels + channel] * input;
-  }
-  return silu(sum);
+/// A channel's input of `token`, counted from the piece's first. Inputs before the piece stand in the ring, that of position p
+/// in row p % taps; before the sequence's start there are none, and none behind its end.
+inline float input_of(device const PromptSpan& span, device const float* projections, device const float* ring,
+                      constant GdnPrefillArgs& args, uint channels, uint channel, int token) {
+  if (token >= 0) return token < span.tokens ? projections[ulong(token) * args.stride + channel] : 0.0f;
+  const int position = span.position + token;
+  return position >= 0 ? ring[uint(position) % kTaps * channels + channel] : 0.0f;
 }
 
 }  // namespace lattice_gpu
 
 /// projections [tokens, stride], each [qkv | z | b | a] → convolved, gates. Threadgroups: (⌈(2 · k_heads + v_heads) / SIMDGROUPS⌉,
-/// tokens up to a multiple of the chunk) of SIMDGROUPS · 32 threads, a simdgroup a head of a token.
+/// tokens up to a multiple of the chunk, / 8) of SIMDGROUPS · 32 threads, a simdgroup a head of 8 tokens, whose inputs it reads once.
 [[kernel]] void gdn_convolve(device const PromptSpan& span [[buffer(0)]], device const float* projections [[buffer(1)]],
                              device const float* taps [[buffer(2)]], device const float* decay_rate [[buffer(3)]],
                              device const float* dt_bias [[buffer(4)]], device const float* ring [[buffer(5)]],
@@ -49,34 +49,55 @@ inline float convolve(device const PromptSpan& span, device const float* project
                              constant GdnPrefillArgs& args [[buffer(8)]], uint2 place [[threadgroup_position_in_grid]],
                              uint simdgroup [[simdgroup_index_in_threadgroup]],
                              uint lane [[thread_index_in_simdgroup]]) {
-  const uint dim = args.head_dim;
   const uint k_heads = args.k_heads;
   const uint v_heads = args.v_heads;
+  const uint channels = (2 * k_heads + v_heads) * kDim;
   const uint head = place.x * kSimdgroups + simdgroup;
-  const uint token = place.y;
+  const uint first = place.y * kRun;
   if (head >= 2 * k_heads + v_heads) return;
-  const bool real = token < uint(span.tokens);
 
-  float values[kMaxLaneDims];
-  float squares = 0;
-  for (uint i = 0; i < kMaxLaneDims; ++i) {
-    const uint at = i * 32 + lane;
-    values[i] = real && at < dim ? convolve(span, projections, taps, ring, args, (2 * k_heads + v_heads) * dim,
-                                            head * dim + at, token)
-                                 : 0.0f;
-    squares += values[i] * values[i];
+  float values[kRun][kMaxLaneDims];
+  float squares[kRun];
+#pragma unroll
+  for (uint t = 0; t < kRun; ++t) squares[t] = 0;
+#pragma unroll
+  for (uint i = 0; i < kLaneDims; ++i) {
+    const uint channel = head * kDim + i * 32 + lane;
+    const bool inside = i * 32 + lane < kDim;
+    float inputs[kRun + kMaxTaps - 1];
+    float own_taps[kMaxTaps];
+#pragma unroll
+    for (uint n = 0; n < kRun + kTaps - 1; ++n) {
+      inputs[n] = inside ? input_of(span, projections, ring, args, channels, channel, int(first + n + 1) - int(kTaps))
+                         : 0.0f;
+    }
+#pragma unroll
+    for (uint j = 0; j < kTaps; ++j) own_taps[j] = inside ? taps[j * channels + channel] : 0.0f;
+#pragma unroll
+    for (uint t = 0; t < kRun; ++t) {
+      float sum = 0;
+#pragma unroll
+      for (uint j = 0; j < kTaps; ++j) sum += own_taps[j] * inputs[t + j];
+      values[t][i] = first + t < uint(span.tokens) ? silu(sum) : 0.0f;
+      squares[t] += values[t][i] * values[t][i];
+    }
   }
-  squares = simd_sum(squares);
-  float factor = 1;
-  if (head < 2 * k_heads) factor = precise::rsqrt(squares + kL2Epsilon);
-  if (head < k_heads) factor *= precise::rsqrt(float(dim));
-  device float* out = convolved + (ulong(head) * args.rows + token) * args.padded_dim;
-  for (uint i = 0; i < kMaxLaneDims; ++i) {
-    if (i * 32 + lane < args.padded_dim) out[i * 32 + lane] = values[i] * factor;
+#pragma unroll
+  for (uint t = 0; t < kRun; ++t) {
+    float factor = 1;
+    if (head < 2 * k_heads) factor = precise::rsqrt(lattice_simd_sum(squares[t]) + kL2Epsilon);
+    if (head < k_heads) factor *= precise::rsqrt(float(kDim));
+    device float* out = convolved + (ulong(head) * args.rows + first + t) * kPadded;
+#pragma unroll
+    for (uint i = 0; i < kLaneDims; ++i) {
+      if (i * 32 + lane < kPadded) out[i * 32 + lane] = values[t][i] * factor;
+    }
   }
 
-  if (head >= 2 * k_heads && lane == 0) {
+  if (head >= 2 * k_heads && lane < kRun) {
     const uint v_head = head - 2 * k_heads;
+    const uint token = first + lane;
+    const bool real = token < uint(span.tokens);
     device const float* row = projections + ulong(token) * args.stride;
     device float* beta = gates + v_head * args.rows + token;
     device float* log_decay = beta + v_heads * args.rows;

@@ -156,6 +156,24 @@ struct GemmArgs {
   LATTICE_UINT first;  // the token whose result is y's first row
 };
 
+/// Of the kernels of pack.metal; each reads what its comment names.
+struct PackArgs {
+  LATTICE_UINT cols;
+  LATTICE_UINT in_stride;    // floats from one token's row to the next
+  LATTICE_UINT sums_stride;  // and of what is added
+  LATTICE_UINT out_stride;   // 16-bit elements from one token's packed row to the next
+  LATTICE_UINT plane;        // and from one part to the next
+  float epsilon;             // of the norm
+  float factor;              // that a normed row is packed with, a power of two
+};
+
+struct UnpackArgs {
+  LATTICE_UINT chunks;      // of all rows
+  LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants
+  LATTICE_UINT row_blocks;  // scales of a row
+  float factor;             // that the weights are unpacked with, a power of two
+};
+
 struct GdnPrefillArgs {
   LATTICE_UINT k_heads;
   LATTICE_UINT v_heads;
@@ -201,6 +219,10 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_TILE_ROWS 17    // likewise, of SIMD_ROWS
 #define LATTICE_FC_SIMD_TOKENS 18  // simdgroups side by side along a tile's tokens
 #define LATTICE_FC_SIMD_ROWS 19    // and along its rows
+#define LATTICE_FC_PARTS 20        // 16-bit floats that hold a packed activation: 1 or 2
+#define LATTICE_FC_BFLOAT 21       // 1: they are bfloat16, 0: half
+#define LATTICE_FC_ADD 22          // 1: a norm's input has a product added first
+#define LATTICE_FC_FLOATS 23       // 1: it is wanted in floats as well
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
 // together, which therefore is SPLIT · UNROLL · 32 chunks at most.

@@ -1,13 +1,17 @@
 #include "gpu/soft/soft_device.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <numeric>
+#include <variant>
 
 #include <fmt/format.h>
 
 #include "gpu/argument_check.h"
 #include "msl/parser.h"
 #include "support/fail.h"
+#include "support/float16.h"
 #include "support/printable.h"
 
 namespace lattice::gpu {
@@ -82,22 +86,31 @@ struct SoftDevice::Dispatch {
 
 class SoftDevice::SoftCommands final : public Commands {
  public:
+  explicit SoftCommands(bool products) : products_(products) {}
+
   void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                 std::uint32_t threads_per_threadgroup) override {
     const auto& soft_kernel = dynamic_cast<const SoftKernel&>(kernel);
     const msl::Grid grid = check_dispatch(soft_kernel.signature(), soft_kernel.info(), arguments,
                                           threadgroups, threads_per_threadgroup);
-    list_.push_back({&soft_kernel, std::move(arguments), grid});
+    list_.emplace_back(Dispatch{&soft_kernel, std::move(arguments), grid});
+  }
+  void product(const MatrixProduct& product) override {
+    if (!products_) return Commands::product(product);
+    check_product(product);
+    list_.emplace_back(product);
   }
   // A barrier changes nothing: dispatches run one after the other.
   [[nodiscard]] std::size_t dispatches() const noexcept override { return list_.size(); }
-  [[nodiscard]] const std::vector<Dispatch>& list() const noexcept { return list_; }
+  [[nodiscard]] const auto& list() const noexcept { return list_; }
 
  private:
-  std::vector<Dispatch> list_;
+  bool products_;
+  std::vector<std::variant<Dispatch, MatrixProduct>> list_;
 };
 
-SoftDevice::SoftDevice(int threads) : pool_(threads == 0 ? usable_processors() : threads) {
+SoftDevice::SoftDevice(int threads, bool products)
+    : pool_(threads == 0 ? usable_processors() : threads), products_(products) {
   for (const BuiltInKernels& kernels : built_in_kernels()) {
     files_.push_back(std::make_unique<File>(File{msl::SoftModule(*kernels.entry()), kernels.signatures}));
   }
@@ -149,12 +162,44 @@ const Kernel& SoftDevice::kernel(std::string_view name, std::span<const Function
 }
 
 std::unique_ptr<Commands> SoftDevice::new_commands() {
-  return std::make_unique<SoftCommands>();
+  return std::make_unique<SoftCommands>(products_);
 }
 
 void SoftDevice::submit(const Commands& commands) {
   count(commands);
-  for (const Dispatch& dispatch : dynamic_cast<const SoftCommands&>(commands).list()) run(dispatch);
+  for (const auto& work : dynamic_cast<const SoftCommands&>(commands).list()) {
+    std::visit([this](const auto& one) { run(one); }, work);
+  }
+}
+
+void SoftDevice::run(const MatrixProduct& product) {
+  const auto place = [](const Argument& matrix) { return own(*matrix.buffer()).data() + matrix.offset(); };
+  const auto row_of = [&](const Argument& matrix, std::size_t stride, std::size_t row) {
+    const auto* bits = reinterpret_cast<const std::uint16_t*>(place(matrix)) + row * stride;
+    std::vector<float> out(product.cols);
+    const bool half = product.element == MatrixProduct::Element::kHalf;
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = half ? f16_to_f32(bits[i]) : bf16_to_f32(bits[i]);
+    return out;
+  };
+  std::vector<std::vector<float>> vectors;
+  for (std::uint32_t v = 0; v < product.vectors; ++v) {
+    vectors.push_back(row_of(product.x, product.x_stride, v));
+  }
+  pool_.run([&](int thread) {
+    const Share share = share_of(product.rows, thread, pool_.size());
+    for (std::int64_t r = share.first; r < share.last; ++r) {
+      const std::vector<float> row = row_of(product.w, product.w_stride, static_cast<std::size_t>(r));
+      for (std::size_t v = 0; v < vectors.size(); ++v) {
+        std::array<float, 8> sums{};  // columns are a multiple of 8
+        for (std::size_t i = 0; i < row.size(); i += sums.size()) {
+          for (std::size_t j = 0; j < sums.size(); ++j) sums[j] += row[i + j] * vectors[v][i + j];
+        }
+        const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
+        float& y = reinterpret_cast<float*>(place(product.y))[v * product.y_stride + static_cast<std::size_t>(r)];
+        y = static_cast<float>(product.alpha * sum + (product.accumulate ? double{y} : 0.0));
+      }
+    }
+  });
 }
 
 void SoftDevice::run(const Dispatch& dispatch) {
