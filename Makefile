@@ -19,7 +19,7 @@ SANITIZED    := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS_RELWITHDEBINFO
 CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-build bench-report help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-all bench-compare format lint install clean
+.PHONY: bench-build help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-all bench-compare format lint install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,7 @@ bench-quick: deps bench-build ## time a few kernels and the shipped model: wheth
 bench-all: deps bench-build ## measure kernels and models, and leave the JSON in build-bench/results
 	@tools/bench_all.sh build-bench $(DEVICE)
 
+.PHONY: bench-report
 bench-report: deps bench-build ## measure a device and write one report that can be sent (DEVICE=metal)
 	@cmake --build build-bench -j $(JOBS) --target gpu_probe
 	@tools/bench_report.py build-bench --device $(DEVICE) --out build-bench/report-$(DEVICE) $(REPORT_FLAGS)
