@@ -78,6 +78,7 @@ bench-gpu: deps bench-build ## time a GPU's kernels one by one (DEVICE=cuda)
 bench-all: deps bench-build ## measure kernels and models, and leave the JSON in build-bench/results
 	@tools/bench_all.sh build-bench $(DEVICE)
 
+.PHONY: bench-report
 bench-report: deps bench-build ## measure a device and write one report that can be sent (DEVICE=metal)
 	@cmake --build build-bench -j $(JOBS) --target gpu_probe
 	@tools/bench_report.py build-bench --device $(DEVICE) --out build-bench/report-$(DEVICE) $(REPORT_FLAGS)

@@ -44,7 +44,7 @@ struct Options {
   std::string shape = "0.8b";
   std::string type = "q8_0";
   std::int64_t context = 0;
-  std::int64_t prompt = kPrefillRows;
+  std::int64_t prompt = 512;
   int repeats = 7;
 };
 
@@ -74,7 +74,7 @@ std::string grid_text(const KernelGroup& group) {
   std::string text = fmt::format("{}", group.threadgroups.x);
   if (group.threadgroups.y > 1 || group.threadgroups.z > 1) text += fmt::format("x{}", group.threadgroups.y);
   if (group.threadgroups.z > 1) text += fmt::format("x{}", group.threadgroups.z);
-  return fmt::format("{} of {}", text, group.threads);
+  return group.threads == 0 ? text : fmt::format("{} of {}", text, group.threads);
 }
 
 /// Prints a table of groups, and below it the time of `whole` where there is one.
@@ -127,7 +127,7 @@ struct Subject {
       : config(source.config),
         weights(MatrixPacker{device, pool, false}, config, source.weights(), nullptr),
         work(device, config),
-        prefill(device, config),
+        prefill(device, config, weights, /*exact=*/false),
         state(device, config, options.context + options.prompt, KvFormat::kF32) {
     state.make_up(options.context, 1);
     const auto position = static_cast<std::int32_t>(options.context);
@@ -162,7 +162,7 @@ void report_prompt(Device& device, Subject& subject, const Options& options) {
   GroupingDevice grouping(device);
   const auto record = [&](Device& on) {
     return PrefillRecorder(on, subject.config, subject.weights, subject.work, subject.prefill, KvFormat::kF32,
-                           GemmShape{})
+                           GemmShape{}, /*exact=*/false)
         .layers(subject.state, prefill_rows(options.prompt));
   };
   const auto whole = record(device);
@@ -266,6 +266,9 @@ void profile(const Options& options) {
   fmt::print("{}\n", options.model.empty() ? fmt::format("random weights, {} {}", options.shape, options.type)
                                            : options.model);
   fmt::print("medians of {} samples; spread is the median distance from it\n\n", options.repeats);
+  if (options.prompt > most_prefill_rows(*device)) {
+    fail_usage("--prompt: a piece has at most {} tokens on this device", most_prefill_rows(*device));
+  }
   ThreadPool pool(usable_processors());
   const Source source(options, pool);
   check_dimensions(source.config);
@@ -294,7 +297,7 @@ int run(int count, char** arguments) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{262144}))
       ->capture_default_str();
   app.add_option("--prompt", options.prompt, "Tokens of the prompt's piece")
-      ->check(CLI::Range(std::int64_t{1}, kPrefillRows))
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{2048}))
       ->capture_default_str();
   app.add_option("--repeats", options.repeats, "Samples of each")
       ->check(CLI::Range(1, 1000))

@@ -28,22 +28,29 @@ class GroupingDevice::GroupingCommands final : public Commands {
 
   void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                 std::uint32_t threads) override {
-    KernelGroup& group = group_of(kernel, threadgroups, threads);
+    KernelGroup& group = group_of(kernel.name(), threadgroups, threads);
     group.matrix_bytes += matrix_bytes(kernel.name(), arguments);
     group.commands->dispatch(kernel, std::move(arguments), threadgroups, threads);
+    group.commands->barrier();
+    ++dispatches_;
+  }
+  void product(const MatrixProduct& product) override {
+    KernelGroup& group = group_of("product", {product.rows, product.vectors, product.cols}, 0);
+    group.matrix_bytes += 2.0 * product.rows * product.cols;
+    group.commands->product(product);
     group.commands->barrier();
     ++dispatches_;
   }
   [[nodiscard]] std::size_t dispatches() const noexcept override { return dispatches_; }
 
  private:
-  KernelGroup& group_of(const Kernel& kernel, Extent grid, std::uint32_t threads) {
+  KernelGroup& group_of(std::string_view kernel, Extent grid, std::uint32_t threads) {
     const auto found = std::ranges::find_if(device_.groups_, [&](const KernelGroup& group) {
-      return group.kernel == kernel.name() && group.threads == threads && group.threadgroups.x == grid.x &&
+      return group.kernel == kernel && group.threads == threads && group.threadgroups.x == grid.x &&
              group.threadgroups.y == grid.y && group.threadgroups.z == grid.z;
     });
     if (found != device_.groups_.end()) return *found;
-    device_.groups_.push_back({std::string(kernel.name()), grid, threads, 0, device_.device_.new_commands()});
+    device_.groups_.push_back({std::string(kernel), grid, threads, 0, device_.device_.new_commands()});
     return device_.groups_.back();
   }
 

@@ -10,12 +10,13 @@
 
 namespace lattice::gpu {
 
-/// The dispatches of one kernel and grid among those that were recorded, one after the other.
+/// The dispatches of one kernel and grid among those that were recorded, one after the other; or the device's
+/// own products of one size.
 struct KernelGroup {
-  std::string kernel;
+  std::string kernel;  ///< "product" for the device's own
   Extent threadgroups;
   std::uint32_t threads = 0;  ///< of a threadgroup
-  double matrix_bytes = 0;    ///< of the weights that a GEMV or GEMM of it reads, quants and scales; else 0
+  double matrix_bytes = 0;    ///< of the weights that its matrix products read, quants and scales; else 0
   std::unique_ptr<Commands> commands;
 };
 
@@ -34,6 +35,7 @@ class GroupingDevice final : public Device {
                                      std::span<const FunctionConstant> constants) override {
     return device_.kernel(name, constants);
   }
+  [[nodiscard]] bool has_products() const noexcept override { return device_.has_products(); }
   [[nodiscard]] std::unique_ptr<Commands> new_commands() override;
   /// Throws Error(kUsage): groups are submitted to the device itself.
   void submit(const Commands& commands) override;

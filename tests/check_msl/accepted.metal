@@ -67,6 +67,9 @@ kernel void tiles(device const float* x [[buffer(0)]], device float* y [[buffer(
   sums[1] = simdgroup_float8x8(1.0f);
   simdgroup_load(a, x, 8, ulong2(0, 0), true);
   simdgroup_multiply_accumulate(sums[0], a, sums[1], sums[0]);
+  simdgroup_half8x8 halves = simdgroup_half8x8(1.0h);
+  halves.thread_elements() = half2(a.thread_elements());
+  simdgroup_multiply_accumulate(sums[0], halves, halves, sums[0]);
   simdgroup_store(sums[0], memory);
   simdgroup_barrier(mem_flags::mem_threadgroup);
   threadgroup float& first = memory[0];

@@ -1,6 +1,6 @@
 """What Metal asks of a source that clang does not: told from its words."""
 
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from .source import Statement, Token, closing_of, is_threadgroup_variable, statements_of, tokens_of, without_attributes
 
@@ -85,14 +85,15 @@ def _attributes(tokens: Sequence[Token]) -> Iterator[Problem]:
 
 
 def _words(tokens: Sequence[Token]) -> Iterator[Problem]:
-    for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None]):
-        if token.text == "long" and after is not None and after.text == "long":
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1].text if i > 0 else ";"
+        after = tokens[i + 1].text if i + 1 < len(tokens) else ";"
+        if token.text == "long" and after == "long":
             yield Problem(token.line, "Metal has no long long: its long has 64 bits")
-        starts = before is None or before.text in ("(", ",", "=", "{", "}", ";", "return", "&&", "||", "?", ":", "!")
-        if token.text == "[" and starts:
+        if token.text == "[" and before in ("(", ",", "=", "{", "}", ";", "return", "&&", "||", "?", ":", "!"):
             yield Problem(token.line, "Metal 3.1 has no lambda expressions")
-        if token.text.endswith("_cast") and after is not None and after.text == "<":
-            yield from _cast(tokens, tokens.index(token))
+        if token.text.endswith("_cast") and after == "<":
+            yield from _cast(tokens, i)
 
 
 def _cast(tokens: Sequence[Token], at: int) -> Iterator[Problem]:
@@ -148,20 +149,20 @@ def _split(tokens: Sequence[Token]) -> List[List[Token]]:
     return [part for part in parts if part]
 
 
-def _parameters(tokens: Sequence[Token]) -> "tuple[int, int]":
+def _parameters(tokens: Sequence[Token]) -> Tuple[int, int]:
     """Where a function's parameters open and close; (0, 0) where there is no function."""
+    i = 0
     angles = 0
-    for i, token in enumerate(tokens):
-        if token.text in ("<", ">"):
-            angles += 1 if token.text == "<" else -1
-        if token.text == "[[" or (token.text == "=" and angles == 0):
-            if token.text == "=":
-                return 0, 0
-            continue
-        if token.text == "(" and i > 0 and (tokens[i - 1].text.isidentifier() or tokens[i - 1].text == ">"):
-            if tokens[i - 1].text in ("max_total_threads_per_threadgroup", "host_name"):
-                continue
+    while i < len(tokens):
+        text = tokens[i].text
+        angles += (text == "<") - (text == ">")
+        if text == "=" and angles == 0:
+            break
+        if text == "[[":
+            i = closing_of(tokens, i)
+        elif text == "(" and i > 0 and (tokens[i - 1].text.isidentifier() or tokens[i - 1].text == ">"):
             return i, closing_of(tokens, i)
+        i += 1
     return 0, 0
 
 
@@ -227,12 +228,12 @@ def _kernel(statement: Statement) -> Iterator[Problem]:
     head = [token.text for token in without_attributes(statement.tokens[:opening])]
     if len(head) < 2 or head[-2] != "void":
         yield Problem(statement.tokens[opening].line, "a kernel returns void")
-    taken = {}
+    taken: Dict[Tuple[str, str], bool] = {}
     for part in _split(statement.tokens[opening + 1:closing]):
         yield from _kernel_parameter(part, taken)
 
 
-def _kernel_parameter(part: Sequence[Token], taken: dict) -> Iterator[Problem]:
+def _kernel_parameter(part: Sequence[Token], taken: Dict[Tuple[str, str], bool]) -> Iterator[Problem]:
     words = [token.text for token in part]
     line = part[0].line
     attributes = words[words.index("[[") + 1:] if "[[" in words else []

@@ -39,12 +39,8 @@ struct FormatF32 {
   static constant constexpr const uint kCols = 4;
   static constant constexpr const bool kHasStart = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) {
-    return load_plain(quants, c);
-  }
-  static float start(float) {
-    return 0;
-  }
+  static Chunk load(device const uint4* quants, device const half*, uint c) { return load_plain(quants, c); }
+  static float start(float) { return 0; }
   static void unpack(Chunk chunk, thread float* out) {
     const float4 w = as_type<float4>(chunk.bits);
 #pragma unroll
@@ -60,12 +56,8 @@ struct FormatF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasStart = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) {
-    return load_plain(quants, c);
-  }
-  static float start(float) {
-    return 0;
-  }
+  static Chunk load(device const uint4* quants, device const half*, uint c) { return load_plain(quants, c); }
+  static float start(float) { return 0; }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
@@ -90,12 +82,8 @@ struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
   static constant constexpr const bool kHasStart = false;
 
-  static Chunk load(device const uint4* quants, device const half*, uint c) {
-    return load_plain(quants, c);
-  }
-  static float start(float) {
-    return 0;
-  }
+  static Chunk load(device const uint4* quants, device const half*, uint c) { return load_plain(quants, c); }
+  static float start(float) { return 0; }
   static void unpack(Chunk chunk, thread float* out) {
 #pragma unroll
     for (uint i = 0; i < 4; ++i) {
