@@ -24,13 +24,18 @@ class TwinFinder {
   /// What of a declaration was seen: as C++ has it, and as it is written.
   using Seen = std::map<std::string, std::set<std::string>>;
 
+  static constexpr int kMostScopes = 256;  // nested; deeper ones are left as they are
+
   /// `class_name`: of the class whose body `scope` is, or empty.
   void scan(TokenRange scope, const std::string& path, std::string_view class_name) {
+    if (depth_ > kMostScopes) return;
+    ++depth_;
     Seen own;
     // A namespace may be opened again; a class's body stands once.
     Seen& seen = class_name.empty() ? namespaces_[path] : own;
     for (std::size_t at = scope.begin; at < scope.end;)
       at = std::max(declaration(at, scope.end, path, class_name, seen), at + 1);
+    --depth_;
   }
 
   /// Past the declaration that begins at `at`.
@@ -68,7 +73,8 @@ class TwinFinder {
     const std::string_view name = !has_parameters && walk_.is(head, "{") ? name_of_class(at, head) : "";
     if (has_parameters || !name.empty()) {
       const std::size_t last = is_constructor && walk_.is(head - 1, "constant") ? head - 1 : head;
-      std::set<std::string>& written = seen[text(at, last, false)];
+      // What is only declared has no body that could stand for another's.
+      std::set<std::string>& written = seen[text(at, last, false) + (walk_.is(head, ";") ? ";" : "")];
       const std::string as_written = text(at, head, true);
       if (!written.empty() && !written.contains(as_written)) {
         while (!removed_.empty() && removed_.back().begin >= at) removed_.pop_back();
@@ -128,6 +134,7 @@ class TwinFinder {
   const Tokens& tokens_;
   std::map<std::string, Seen> namespaces_;
   std::vector<TokenRange> removed_;
+  int depth_ = 0;
 };
 
 }  // namespace

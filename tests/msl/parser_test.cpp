@@ -151,5 +151,35 @@ TEST(Emit, MakesConstantConstOnce) {
   EXPECT_NE(text.find("const int c = 3"), std::string::npos) << text;
 }
 
+TEST(Emit, LeavesOutWhatRepeatsButForAddressSpaces) {
+  const std::string text = emit_soft(parse(R"(
+namespace a { float f(device float* x) { return 1; } }
+namespace a { float f(threadgroup float* x) { return 2; } float f(constant float* x) { return 3; } }
+namespace b { float f(threadgroup float* x) { return 4; } }
+struct S { S(int) thread {} S(int) constant {} void g() const thread {} void g() const device {} void g() {} };
+kernel void k(device float* x [[buffer(0)]]) {}
+)"));
+  const auto count = [&](const std::string& what) {
+    std::size_t found = 0;
+    for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("return 1"), 1u);
+  EXPECT_EQ(count("return 2"), 0u);  // the first of a's own stands for it
+  EXPECT_EQ(count("return 3"), 1u);  // takes const memory, which is another type
+  EXPECT_EQ(count("return 4"), 1u);  // another namespace
+  EXPECT_EQ(count("S (int )"), 1u);
+  EXPECT_EQ(count("g ( )"), 2u);
+}
+
+/// Not one scope a stack frame without end.
+TEST(Emit, SurvivesDeepNesting) {
+  std::string text;
+  for (int i = 0; i < 20000; ++i) text += "struct S {";
+  for (int i = 0; i < 20000; ++i) text += "};";
+  EXPECT_NE(emit_soft(parse(text + "kernel void k(device float* x [[buffer(0)]]) {}")).find("lattice_module"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace lattice::msl

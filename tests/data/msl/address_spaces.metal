@@ -45,6 +45,7 @@ struct Pair {
   bool operator<(const device Pair& other) const thread { return a < other.a; }
 };
 
+float first(const thread float* x);  // declared, and defined for other memory alone
 float first(const device float* x) {
   return x[0];
 }
