@@ -53,15 +53,15 @@ void check_operand(char name, const Argument& matrix, std::uint64_t rows, std::u
                    std::uint64_t stride, std::size_t element, std::uint64_t multiple) {
   if (matrix.buffer() == nullptr) fail_usage("matrix {} of a product is no buffer", name);
   if (rows == 0 || cols == 0 || stride < cols || cols % multiple != 0 || stride % multiple != 0) {
-    fail_usage("matrix {} of a product has {} rows of {} elements, {} apart, of which {} go together", name, rows,
-               cols, stride, multiple);
+    fail_usage("matrix {} of a product has {} rows of {} elements, {} apart, of which {} go together", name,
+               rows, cols, stride, multiple);
   }
   const std::size_t bytes = matrix.buffer()->bytes();
   const std::uint64_t needed = (rows - 1) * stride + cols;  // below 2⁶⁴: all three are of 32 bits
   if (matrix.offset() > bytes || (bytes - matrix.offset()) / element < needed ||
       matrix.offset() % (element * multiple) != 0) {
-    fail_usage("matrix {} of a product takes {} elements of {} bytes from byte {} on, in a buffer of {}", name,
-               needed, element, matrix.offset(), bytes);
+    fail_usage("matrix {} of a product takes {} elements of {} bytes from byte {} on, in a buffer of {}",
+               name, needed, element, matrix.offset(), bytes);
   }
 }
 

@@ -15,8 +15,8 @@ namespace lattice::gpu {
                                        std::span<const Argument> arguments, Extent threadgroups,
                                        std::uint32_t threads_per_threadgroup);
 
-/// The same of a product: throws Error(kUsage) where a matrix is empty, does not lie inside its buffer, or begins
-/// where its elements cannot.
+/// The same of a product: throws Error(kUsage) where a matrix is empty, does not lie inside its buffer, or
+/// begins where its elements cannot.
 void check_product(const MatrixProduct& product);
 
 }  // namespace lattice::gpu

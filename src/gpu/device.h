@@ -93,9 +93,9 @@ struct Extent {
   std::uint32_t z = 1;
 };
 
-/// Y = alpha · X Wᵀ, and what Y held before where `accumulate`: sums and Y in float32. W [rows, cols], X [vectors,
-/// cols] and Y [vectors, rows], each row `stride` elements behind the one before. Of W and X, columns, stride and offset
-/// are multiples of 8 elements.
+/// Y = alpha · X Wᵀ, and what Y held before where `accumulate`: sums and Y in float32. W [rows, cols], X
+/// [vectors, cols] and Y [vectors, rows], each row `stride` elements behind the one before. Of W and X,
+/// columns, stride and offset are multiples of 8 elements.
 struct MatrixProduct {
   enum class Element : std::uint8_t { kHalf, kBfloat16 };
 
@@ -126,8 +126,9 @@ class Commands {
   /// the kernel declares, or a threadgroup is larger than the kernel allows.
   virtual void dispatch(const Kernel& kernel, std::vector<Argument> arguments, Extent threadgroups,
                         std::uint32_t threads_per_threadgroup) = 0;
-  /// Appends a product, made by the device's own matrix library. It counts as a dispatch. Throws Error(kUsage)
-  /// where the device has none (Device::has_products()), or a matrix does not lie inside its buffer.
+  /// Appends a product, made by the device's own matrix library. It counts as a dispatch. Throws
+  /// Error(kUsage) where the device has none (Device::has_products()), or a matrix does not lie inside its
+  /// buffer.
   virtual void product(const MatrixProduct& product);
   /// What comes after sees what was written before. Dispatches with no barrier between them may run together.
   /// What overrides this calls it.

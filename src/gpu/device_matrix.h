@@ -22,8 +22,8 @@ struct DeviceMatrix {
   std::uint32_t row_blocks = 0;
   std::unique_ptr<Buffer> quants;
   std::unique_ptr<Buffer> scales;  // null where the format has none
-  /// The power of two with which the largest weight that the scales allow is between 2¹⁴ and 2¹⁵: weights times
-  /// this neither overflow half nor lose there what matters.
+  /// The power of two with which the largest weight that the scales allow is between 2¹⁴ and 2¹⁵: weights
+  /// times this neither overflow half nor lose there what matters.
   float half_factor = 1;
 };
 

@@ -85,9 +85,7 @@ GpuState::GpuState(Device& device, const Config& config, std::int64_t capacity, 
       memory.ring = part(config.conv_kernel * config.conv_dim());
       memory.delta = part(config.linear_v_dim() * config.linear_head_dim);
     } else {
-      constexpr std::int64_t kBehind = 31;  // rows that attention_prefill reads past the last
-      const std::size_t bytes =
-          static_cast<std::size_t>(config.kv_dim() * capacity + kBehind * config.head_dim) * kv_bytes(kv);
+      const std::size_t bytes = static_cast<std::size_t>(config.kv_dim() * capacity) * kv_bytes(kv);
       memory.keys = device.allocate(bytes);
       memory.values = device.allocate(bytes);
     }

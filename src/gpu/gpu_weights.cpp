@@ -56,7 +56,11 @@ GpuLayer load(const Layer& layer, const Config& config, const MatrixPacker& pack
 
 std::vector<const DeviceMatrix*> GpuLayer::in_matrices() const {
   std::vector<const DeviceMatrix*> out;
-  std::visit([&](const auto& own) { for (const DeviceMatrix& matrix : own.in) out.push_back(&matrix); }, mixer);
+  std::visit(
+      [&](const auto& own) {
+        for (const DeviceMatrix& matrix : own.in) out.push_back(&matrix);
+      },
+      mixer);
   return out;
 }
 

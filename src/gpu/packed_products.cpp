@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::size_t kElementBytes = 2;
 constexpr std::uint32_t kUnpackThreads = 256;
-constexpr int kHalfExponent = 14;      // packed numbers are below 2¹⁵, and half holds them up to 2¹⁶
-constexpr int kMostExponent = 100;     // of a factor: beyond it lies nothing that a model computes
+constexpr int kHalfExponent = 14;   // packed numbers are below 2¹⁵, and half holds them up to 2¹⁶
+constexpr int kMostExponent = 100;  // of a factor: beyond it lies nothing that a model computes
 
 float power_of_two(int exponent) {
   return std::ldexp(1.0f, std::clamp(exponent, -kMostExponent, kMostExponent));

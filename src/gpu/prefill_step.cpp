@@ -20,13 +20,13 @@ using lattice_gpu::RowsArgs;
 
 constexpr std::uint32_t kRowSimdgroups = 4;        // of kernels that give a simdgroup a row or a head
 constexpr std::uint32_t kAttentionSimdgroups = 4;  // of attention_prefill, each with 8 tokens
-constexpr std::uint32_t kConvolveRun = 8;            // tokens of a simdgroup of gdn_convolve
+constexpr std::uint32_t kConvolveRun = 8;          // tokens of a simdgroup of gdn_convolve
 constexpr std::uint32_t kDeltaThreads = 256;       // of gdn_chunks and gdn_scan
 constexpr std::uint32_t kDeltaSlice = 16;          // value channels of a threadgroup of gdn_scan
 constexpr std::uint32_t kAttentionTokens = 8 * kAttentionSimdgroups;
 constexpr std::uint32_t kPackSimdgroups = 8;  // of kernels that give a threadgroup a row
 
-constexpr std::uint32_t kGemmRows = 512;     // of a piece
+constexpr std::uint32_t kGemmRows = 512;  // of a piece
 constexpr std::uint32_t kProductRows = 2048;
 
 static_assert(kGemmRows % LATTICE_GDN_CHUNK == 0 && kGemmRows % kAttentionTokens == 0);
@@ -75,7 +75,8 @@ void record_gemm(Device& device, Commands& commands, const Gemm& gemm, const Gem
                     shape.simd_tokens * shape.simd_rows * kSimdWidth);
 }
 
-PrefillWorkspace::PrefillWorkspace(Device& device, const Config& config, const GpuWeights& weights, bool exact)
+PrefillWorkspace::PrefillWorkspace(Device& device, const Config& config, const GpuWeights& weights,
+                                   bool exact)
     : rows(most_prefill_rows(device)),
       hidden_stride(stride_of(config.hidden_size)),
       projections_stride(stride_of(std::max(linear_projections(config), full_projections(config)))),
@@ -186,8 +187,8 @@ void PrefillRecorder::norm(Piece& piece, const Buffer& weight, const Group& grou
                       .epsilon = static_cast<float>(config_.rms_norm_eps),
                       .factor = group.factor};
   piece.commands.dispatch(device_.kernel("norm_packed", constants),
-                          {*work_.span, *work_.hidden, *packed.sums, *packed.scales, weight, *packed.normed.bits,
-                           *work_.normed, args},
+                          {*work_.span, *work_.hidden, *packed.sums, *packed.scales, weight,
+                           *packed.normed.bits, *work_.normed, args},
                           {piece.rows}, kPackSimdgroups * kSimdWidth);
   piece.owes = false;
 }
@@ -323,7 +324,8 @@ void PrefillRecorder::mix(Piece& piece, const GpuLayer& layer, const GpuLinearMi
   commands.dispatch(device_.kernel("gdn_convolve", constants),
                     {*work_.span, *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *memory.ring, *work_.convolved, *work_.gates, args},
-                    {ceil_div(heads, kRowSimdgroups), piece.rows / kConvolveRun}, kRowSimdgroups * kSimdWidth);
+                    {ceil_div(heads, kRowSimdgroups), piece.rows / kConvolveRun},
+                    kRowSimdgroups * kSimdWidth);
   commands.barrier();
   commands.dispatch(device_.kernel("gdn_keep", constants),
                     {*work_.span, *work_.projections, *memory.ring, args},

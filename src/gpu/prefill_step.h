@@ -11,19 +11,19 @@
 
 namespace lattice::gpu {
 
-// A prompt goes through the layers in pieces of up to most_prefill_rows() tokens: matrices times many vectors, flash
-// attention over the cache, the delta rule in chunks. Where the device has a library of matrix products, that makes
-// them (packed_products.h); elsewhere, and for F32 weights, the GEMM kernel does.
+// A prompt goes through the layers in pieces of up to most_prefill_rows() tokens: matrices times many
+// vectors, flash attention over the cache, the delta rule in chunks. Where the device has a library of matrix
+// products, that makes them (packed_products.h); elsewhere, and for F32 weights, the GEMM kernel does.
 //
 // What is recorded. Where a piece begins and how many tokens it has stands in device memory (PromptSpan),
 // where the kernels read it: attention walks as many keys as there are, the delta rule as many chunks. Only
-// grids are fixed when Commands are recorded, for a number of rows that prefill_rows() rounds up to a power of
-// two; the threadgroups past the last token end at once, which costs less than a launch. So a sequence has
+// grids are fixed when Commands are recorded, for a number of rows that prefill_rows() rounds up to a power
+// of two; the threadgroups past the last token end at once, which costs less than a launch. So a sequence has
 // few recordings, made when first wanted, and every full piece of a long prompt replays the same one: a CUDA
 // graph is never rebuilt, whatever the lengths of prompts.
 
-/// Tokens of a piece: a power of two, a multiple of a delta-rule chunk. A library of products wants many vectors at a
-/// time, and unpacks quantised weights for every piece.
+/// Tokens of a piece: a power of two, a multiple of a delta-rule chunk. A library of products wants many
+/// vectors at a time, and unpacks quantised weights for every piece.
 [[nodiscard]] std::uint32_t most_prefill_rows(const Device& device) noexcept;
 /// Fewer tokens than this go through the decode step one by one: a piece works on whole tiles.
 inline constexpr std::int64_t kMinPrefill = 8;
@@ -121,7 +121,9 @@ class PrefillRecorder {
     std::vector<const DeviceMatrix*> matrices;
     std::optional<Packing> packing;
     float factor = 1;  ///< that a norm's output is packed with
-    [[nodiscard]] bool is_packed(const DeviceMatrix& matrix) const { return packing && packing->suits(matrix); }
+    [[nodiscard]] bool is_packed(const DeviceMatrix& matrix) const {
+      return packing && packing->suits(matrix);
+    }
     [[nodiscard]] bool wants_floats() const;
   };
 
@@ -134,14 +136,14 @@ class PrefillRecorder {
   void unpack_ahead(const Piece& piece, const GpuLayer& layer) const;
   void multiply_packed(const Piece& piece, const Group& group, const PackedRows& x, Unpacked place,
                        const Buffer& y, std::uint32_t y_stride) const;
-  void pack(const Piece& piece, const char* kernel, const Group& group, const Buffer& x, std::uint32_t x_stride,
-            std::int64_t cols, const PackedRows& to) const;
+  void pack(const Piece& piece, const char* kernel, const Group& group, const Buffer& x,
+            std::uint32_t x_stride, std::int64_t cols, const PackedRows& to) const;
   void add_sums(Piece& piece) const;
   void project_in(const Piece& piece, const Group& group) const;
   void mix(Piece& piece, const GpuLayer& layer, const GpuLinearMixer& mixer,
            const GpuState::LayerMemory& memory) const;
-  void mix(Piece& piece, const GpuLayer& layer, const GpuFullMixer& mixer, const GpuState::LayerMemory& memory,
-           std::int64_t capacity) const;
+  void mix(Piece& piece, const GpuLayer& layer, const GpuFullMixer& mixer,
+           const GpuState::LayerMemory& memory, std::int64_t capacity) const;
   void project_out(Piece& piece, const DeviceMatrix& matrix, std::int64_t cols) const;
   void mlp(Piece& piece, const GpuLayer& layer) const;
   void packed_mlp(Piece& piece, const GpuLayer& layer, const Group& gate_up) const;

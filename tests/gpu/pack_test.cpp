@@ -22,9 +22,9 @@ using lattice_gpu::PromptSpan;
 constexpr std::uint32_t kRows = 6;  // that are recorded; fewer tokens are fed
 constexpr std::uint16_t kUntouched = 0x5555;
 
-/// Of a packed number: what rounding to the parts loses, as a share of it. And what half loses of numbers below its
-/// normal range, as a share of the row's largest, which is packed as 2¹⁴ or more: 2⁻²⁵ ÷ 2¹⁴, and more where the
-/// second part is that small.
+/// Of a packed number: what rounding to the parts loses, as a share of it. And what half loses of numbers
+/// below its normal range, as a share of the row's largest, which is packed as 2¹⁴ or more: 2⁻²⁵ ÷ 2¹⁴, and
+/// more where the second part is that small.
 double relative_error(const Packing& packing) {
   if (packing.bfloat) return packing.parts == 1 ? 0x1p-8 : 0x1p-16;
   return packing.parts == 1 ? 0x1p-11 : 0x1p-21;
@@ -49,8 +49,8 @@ double value_of(std::uint16_t bits, const Packing& packing) {
   return packing.bfloat ? bf16_to_f32(bits) : f16_to_f32(bits);
 }
 
-/// Expects packed rows [parts, kRows, stride] to hold `expected` [tokens, cols], times their row's factor, and nothing to
-/// have been written behind the rows' ends and tokens.
+/// Expects packed rows [parts, kRows, stride] to hold `expected` [tokens, cols], times their row's factor,
+/// and nothing to have been written behind the rows' ends and tokens.
 void expect_packed(const std::vector<std::uint16_t>& bits, const Packing& packing, std::uint32_t stride,
                    std::uint32_t cols, const std::vector<double>& expected,
                    const std::function<double(std::size_t token)>& undo, double own_error) {
@@ -62,7 +62,8 @@ void expect_packed(const std::vector<std::uint16_t>& bits, const Packing& packin
     }
     for (std::size_t i = 0; i < stride; ++i) {
       if (t >= tokens || i >= (cols + 3) / 4 * 4) {
-        for (std::size_t p = 0; p < 2; ++p) ASSERT_EQ(bits[(p * kRows + t) * stride + i], kUntouched) << t << ' ' << i;
+        for (std::size_t p = 0; p < 2; ++p)
+          ASSERT_EQ(bits[(p * kRows + t) * stride + i], kUntouched) << t << ' ' << i;
         continue;
       }
       double sum = 0;
@@ -89,12 +90,12 @@ std::vector<float> wide_rows(Random& random, std::size_t tokens, std::uint32_t s
   return out;
 }
 
-void run_pack(SoftDevice& device, const Packing& packing, std::uint32_t cols, std::uint32_t tokens, bool swiglu,
-              std::uint32_t simdgroups = 2) {
+void run_pack(SoftDevice& device, const Packing& packing, std::uint32_t cols, std::uint32_t tokens,
+              bool swiglu, std::uint32_t simdgroups = 2) {
   Random random;
-  SCOPED_TRACE(testing::Message() << cols << " columns, " << tokens << " tokens, " << packing.parts << " parts, "
-                                  << (packing.bfloat ? "bfloat" : "half") << (swiglu ? ", SwiGLU" : "") << ", seed "
-                                  << random.seed());
+  SCOPED_TRACE(testing::Message() << cols << " columns, " << tokens << " tokens, " << packing.parts
+                                  << " parts, " << (packing.bfloat ? "bfloat" : "half")
+                                  << (swiglu ? ", SwiGLU" : "") << ", seed " << random.seed());
   const auto in_cols = swiglu ? 2 * cols : cols;
   const auto in_stride = static_cast<std::uint32_t>(padded_floats(in_cols));
   const auto stride = static_cast<std::uint32_t>(padded_floats(cols)) + 32;
@@ -120,8 +121,8 @@ void run_pack(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
   device.submit(*commands);
   const std::vector<float> undo = download(*scales);
   const double own_error = swiglu ? 1e-6 : 0;  // of the exponential
-  expect_packed(bits_of(*packed), packing, stride, cols, expected, [&](std::size_t t) { return undo[t]; },
-                own_error);
+  expect_packed(
+      bits_of(*packed), packing, stride, cols, expected, [&](std::size_t t) { return undo[t]; }, own_error);
   for (std::size_t t = tokens; t < kRows; ++t) EXPECT_EQ(undo[t], 7.0f);
 }
 
@@ -186,9 +187,10 @@ void run_norm(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
   }
 
   const auto span = upload(device, std::vector<PromptSpan>{{3, static_cast<std::int32_t>(tokens)}});
-  const auto in = upload(device, x), sums_buffer = upload(device, sums), scales_buffer = upload(device, scales),
-             weights = upload_vector(device, weight);
-  const auto packed = upload(device, std::vector<std::uint16_t>(std::size_t{2} * kRows * out_stride, kUntouched));
+  const auto in = upload(device, x), sums_buffer = upload(device, sums),
+             scales_buffer = upload(device, scales), weights = upload_vector(device, weight);
+  const auto packed =
+      upload(device, std::vector<std::uint16_t>(std::size_t{2} * kRows * out_stride, kUntouched));
   const auto floats = upload(device, std::vector<float>(x.size(), 7.0f));
   std::vector<FunctionConstant> constants = constants_of(packing, simdgroups);
   constants.push_back({LATTICE_FC_ADD, add ? 1u : 0u});
@@ -200,8 +202,9 @@ void run_norm(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
                      simdgroups * 32);
   device.submit(*commands);
   constexpr double kOwnError = 1e-6;  // of the norm in float32
-  expect_packed(bits_of(*packed), packing, out_stride, cols, expected,
-                [](std::size_t) { return 1.0 / kFactor; }, kOwnError + 0x1p-24 /* of numbers half has below 2⁻¹⁴ */);
+  expect_packed(
+      bits_of(*packed), packing, out_stride, cols, expected, [](std::size_t) { return 1.0 / kFactor; },
+      kOwnError + 0x1p-24 /* of numbers half has below 2⁻¹⁴ */);
   expect_near(download(*in), stream, 1e-6);
   std::vector<double> wanted(x.size(), 7.0);
   for (std::size_t t = 0; with_floats && t < tokens; ++t) {
@@ -225,7 +228,8 @@ TEST(PackedNorm, AddsNormsAndPacks) {
 void run_add(SoftDevice& device) {
   Random random;
   SCOPED_TRACE(testing::Message() << "seed " << random.seed());
-  const std::vector<float> x = random.floats(kRows * 8), sums = random.floats(kRows * 9), scales = random.floats(kRows);
+  const std::vector<float> x = random.floats(kRows * 8), sums = random.floats(kRows * 9),
+                           scales = random.floats(kRows);
   const auto span = upload(device, std::vector<PromptSpan>{{0, 4}});
   const auto in = upload(device, x), added = upload(device, sums), factors = upload(device, scales);
   const PackArgs args{7, 8, 9, 0, 0, 0, 0};
@@ -246,13 +250,15 @@ TEST(AddRows, AddsScaledRows) {
 
 void run_unpack(SoftDevice& device, DType type, std::int64_t rows, std::int64_t cols) {
   Random random;
-  SCOPED_TRACE(testing::Message() << dtype_name(type) << ' ' << rows << 'x' << cols << ", seed " << random.seed());
+  SCOPED_TRACE(testing::Message() << dtype_name(type) << ' ' << rows << 'x' << cols << ", seed "
+                                  << random.seed());
   const StoredMatrix stored(type, rows, cols, random);
   ThreadPool pool(1);
   const DeviceMatrix matrix = MatrixPacker{device, pool, true}.one(stored.view);
   // Every weight times the factor is below 2¹⁵, and the largest not far below.
   EXPECT_GE(matrix.half_factor, 0x1p10f);
-  const auto out = upload(device, std::vector<std::uint16_t>(static_cast<std::size_t>(rows * cols), kUntouched));
+  const auto out =
+      upload(device, std::vector<std::uint16_t>(static_cast<std::size_t>(rows * cols), kUntouched));
   const lattice_gpu::UnpackArgs args{matrix.rows * matrix.row_chunks, matrix.row_chunks, matrix.row_blocks,
                                      matrix.half_factor};
   const auto commands = device.new_commands();
@@ -310,9 +316,9 @@ struct ProductShape {
 
 void run_product(Device& device, MatrixProduct::Element element, const ProductShape& shape) {
   Random random;
-  SCOPED_TRACE(testing::Message() << device.description() << ", " << shape.vectors << " vectors, " << shape.rows
-                                  << 'x' << shape.cols << ", accumulate " << shape.accumulate << ", seed "
-                                  << random.seed());
+  SCOPED_TRACE(testing::Message() << device.description() << ", " << shape.vectors << " vectors, "
+                                  << shape.rows << 'x' << shape.cols << ", accumulate " << shape.accumulate
+                                  << ", seed " << random.seed());
   const bool half = element == MatrixProduct::Element::kHalf;
   const std::uint32_t w_stride = (shape.cols + 7) / 8 * 8;
   const std::uint32_t x_stride = w_stride + 32;
@@ -348,18 +354,20 @@ void run_product(Device& device, MatrixProduct::Element element, const ProductSh
   for (std::size_t v = 0; v < shape.vectors; ++v) {
     for (std::size_t r = 0; r < shape.rows; ++r) {
       double sum = 0;
-      for (std::size_t i = 0; i < shape.cols; ++i) sum += back(w[r * w_stride + i]) * back(x[v * x_stride + i]);
+      for (std::size_t i = 0; i < shape.cols; ++i)
+        sum += back(w[r * w_stride + i]) * back(x[v * x_stride + i]);
       double& y = expected[shape.first + v * y_stride + r];
       y = kAlpha * sum + (shape.accumulate ? y : 0.0);
     }
   }
-  // As in gemm_test.cpp, and tensor cores may cut off where float32 rounds: partial sums of n products reach √n / 3.
+  // As in gemm_test.cpp, and tensor cores may cut off where float32 rounds: partial sums of n products reach
+  // √n / 3.
   expect_near(download(*y_buffer), expected, 1e-4);
 }
 
 TEST(Product, IsThatOfEveryShape) {
-  constexpr ProductShape kShapes[] = {{1, 1, 8},           {64, 64, 64},         {64, 128, 256, true},
-                                      {128, 300, 1024},    {70, 33, 40, false, 3}, {3, 7, 1056, true, 1}};
+  constexpr ProductShape kShapes[] = {{1, 1, 8},        {64, 64, 64},           {64, 128, 256, true},
+                                      {128, 300, 1024}, {70, 33, 40, false, 3}, {3, 7, 1056, true, 1}};
   for (Device* device : product_devices()) {
     for (const MatrixProduct::Element element :
          {MatrixProduct::Element::kHalf, MatrixProduct::Element::kBfloat16}) {
@@ -380,8 +388,15 @@ TEST(Product, IsRefusedWhereItDoesNotFit) {
   };
   for (Device* device : product_devices()) {
     const auto w = device->allocate(64), x = device->allocate(64), y = device->allocate(64);
-    const MatrixProduct good{.vectors = 4, .rows = 4, .cols = 8, .w = *w, .w_stride = 8, .x = *x, .x_stride = 8,
-                             .y = *y, .y_stride = 4};
+    const MatrixProduct good{.vectors = 4,
+                             .rows = 4,
+                             .cols = 8,
+                             .w = *w,
+                             .w_stride = 8,
+                             .x = *x,
+                             .x_stride = 8,
+                             .y = *y,
+                             .y_stride = 4};
     device->new_commands()->product(good);
     const auto changed = [&](const auto& change) {
       MatrixProduct out = good;
@@ -401,8 +416,17 @@ TEST(Product, IsRefusedWhereItDoesNotFit) {
     refuses(*device, changed([](MatrixProduct& p) { p.y_stride = UINT32_MAX; }), "matrix Y");
   }
   const auto buffer = fast_device().allocate(64);
-  refuses(fast_device(), {.vectors = 1, .rows = 1, .cols = 1, .w = *buffer, .w_stride = 1, .x = *buffer,
-                          .x_stride = 1, .y = *buffer, .y_stride = 1}, "no library");
+  refuses(fast_device(),
+          {.vectors = 1,
+           .rows = 1,
+           .cols = 1,
+           .w = *buffer,
+           .w_stride = 1,
+           .x = *buffer,
+           .x_stride = 1,
+           .y = *buffer,
+           .y_stride = 1},
+          "no library");
 }
 
 TEST(Packing, SuitsTheFormatsThatMeet) {
@@ -411,8 +435,8 @@ TEST(Packing, SuitsTheFormatsThatMeet) {
     out.format = format;
     return out;
   };
-  const DeviceMatrix f32 = of(DType::kF32), f16 = of(DType::kF16), bf16 = of(DType::kBF16), q8 = of(DType::kQ8_0),
-                     q4 = of(DType::kQ4_0);
+  const DeviceMatrix f32 = of(DType::kF32), f16 = of(DType::kF16), bf16 = of(DType::kBF16),
+                     q8 = of(DType::kQ8_0), q4 = of(DType::kQ4_0);
   struct Case {
     std::vector<const DeviceMatrix*> matrices;
     bool exact;
@@ -431,7 +455,8 @@ TEST(Packing, SuitsTheFormatsThatMeet) {
     ASSERT_TRUE(packing.has_value());
     EXPECT_EQ(packing->bfloat, one.bfloat);
     EXPECT_EQ(packing->parts, one.parts);
-    for (std::size_t i = 0; i < one.suits.size(); ++i) EXPECT_EQ(packing->suits(*one.matrices[i]), one.suits[i]);
+    for (std::size_t i = 0; i < one.suits.size(); ++i)
+      EXPECT_EQ(packing->suits(*one.matrices[i]), one.suits[i]);
   }
   EXPECT_FALSE(choose_packing(std::array{&f32}, false).has_value());
   EXPECT_FALSE(choose_packing(std::array{&q8}, true).has_value());

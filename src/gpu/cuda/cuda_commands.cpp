@@ -135,9 +135,18 @@ GraphNode CudaCommands::add(const Driver& driver, Graph graph, const Dispatch& d
 
   const msl::Size3 groups = dispatch.grid.threadgroups();
   const msl::Size3& group = dispatch.grid.threadgroup;
-  const KernelNodeParams params{
-      dispatch.kernel->function(), groups[0], groups[1], groups[2], group[0], group[1], group[2], 0,
-      values.data(),           nullptr,   nullptr,   nullptr};
+  const KernelNodeParams params{dispatch.kernel->function(),
+                                groups[0],
+                                groups[1],
+                                groups[2],
+                                group[0],
+                                group[1],
+                                group[2],
+                                0,
+                                values.data(),
+                                nullptr,
+                                nullptr,
+                                nullptr};
   GraphNode out = nullptr;
   check(driver, driver.graph_add_kernel(&out, graph, nullptr, 0, &params), "recording a dispatch");
   return out;
@@ -193,7 +202,8 @@ GraphExec CudaCommands::instantiate(const Driver& driver, bool programmatic) con
     if (nodes_[i].is_product()) {  // products share the library's memory for intermediate results
       if (last_product != nullptr) {
         const GraphEdge edge{};
-        check(driver, driver.graph_add_edges(graph, &last_product, &node, &edge, 1), "recording a dependency");
+        check(driver, driver.graph_add_edges(graph, &last_product, &node, &edge, 1),
+              "recording a dependency");
       }
       last_product = node;
     }

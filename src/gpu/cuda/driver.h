@@ -64,9 +64,9 @@ enum class Attribute : int {  // CUdevice_attribute
   kMajor = 75,
   kMinor = 76,
 };
-inline constexpr unsigned kNonBlocking = 1;      // of a stream: apart from whatever else the process does
-inline constexpr unsigned kWithoutTiming = 2;    // of an event
-inline constexpr int kRelaxedCapture = 2;        // other calls of this thread, of whatever kind, are let through
+inline constexpr unsigned kNonBlocking = 1;    // of a stream: apart from whatever else the process does
+inline constexpr unsigned kWithoutTiming = 2;  // of an event
+inline constexpr int kRelaxedCapture = 2;  // other calls of this thread, of whatever kind, are let through
 inline constexpr int kMaxThreadsOfFunction = 0;  // CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK
 
 /// The functions of libcuda.so.1. One for the process.

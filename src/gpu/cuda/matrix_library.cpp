@@ -44,22 +44,22 @@ struct CublasLt {
   Status (*candidates)(Handle, Descriptor operation, Descriptor a, Descriptor b, Descriptor c, Descriptor d,
                        Descriptor preference, int wanted, Candidate*, int* found);
   Status (*multiply)(Handle, Descriptor operation, const void* alpha, DevicePointer a, Descriptor a_layout,
-                     DevicePointer b, Descriptor b_layout, const void* beta, DevicePointer c, Descriptor c_layout,
-                     DevicePointer d, Descriptor d_layout, const Algorithm*, DevicePointer workspace, std::size_t,
-                     Stream);
+                     DevicePointer b, Descriptor b_layout, const void* beta, DevicePointer c,
+                     Descriptor c_layout, DevicePointer d, Descriptor d_layout, const Algorithm*,
+                     DevicePointer workspace, std::size_t, Stream);
 };
 
 namespace {
 
-constexpr int kComputeFloat = 68;  // CUBLAS_COMPUTE_32F
-constexpr int kFloat = 0;          // CUDA_R_32F
-constexpr int kHalf = 2;           // CUDA_R_16F
-constexpr int kBfloat16 = 14;      // CUDA_R_16BF
-constexpr int kTransposeA = 3;     // CUBLASLT_MATMUL_DESC_TRANSA
-constexpr std::int32_t kTransposed = 1;          // CUBLAS_OP_T
-constexpr int kMostWorkspace = 1;                // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
-constexpr int kAlignment[] = {5, 6, 7, 8};       // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES and of B, C, D
-constexpr std::size_t kWorkspace = 32u << 20;    // what NVIDIA recommends for compute capability 9.0
+constexpr int kComputeFloat = 68;                 // CUBLAS_COMPUTE_32F
+constexpr int kFloat = 0;                         // CUDA_R_32F
+constexpr int kHalf = 2;                          // CUDA_R_16F
+constexpr int kBfloat16 = 14;                     // CUDA_R_16BF
+constexpr int kTransposeA = 3;                    // CUBLASLT_MATMUL_DESC_TRANSA
+constexpr std::int32_t kTransposed = 1;           // CUBLAS_OP_T
+constexpr int kMostWorkspace = 1;                 // CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
+constexpr int kAlignment[] = {5, 6, 7, 8};        // CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES and of B, C, D
+constexpr std::size_t kWorkspace = 32u << 20;     // what NVIDIA recommends for compute capability 9.0
 constexpr std::uint64_t kLargestAlignment = 256;  // that the library knows of
 
 std::optional<CublasLt> load() {
@@ -159,7 +159,8 @@ MatrixLibrary::~MatrixLibrary() {
 }
 
 const MatrixLibrary::Plan& MatrixLibrary::plan(const MatrixProduct& product) {
-  const std::uint64_t alignments[] = {alignment_of(product.w), alignment_of(product.x), alignment_of(product.y)};
+  const std::uint64_t alignments[] = {alignment_of(product.w), alignment_of(product.x),
+                                      alignment_of(product.y)};
   const Key key{static_cast<int>(product.element),
                 product.vectors,
                 product.rows,
@@ -195,8 +196,8 @@ const MatrixLibrary::Plan& MatrixLibrary::plan(const MatrixProduct& product) {
   done(functions_.candidates(handle_, plan->operation.get(), plan->w.get(), plan->x.get(), plan->y.get(),
                              plan->y.get(), preference.get(), 1, &best, &found));
   if (found == 0) {
-    fail("cuda: cuBLASLt has no way to multiply {} vectors with {} x {} weights", product.vectors, product.rows,
-         product.cols);
+    fail("cuda: cuBLASLt has no way to multiply {} vectors with {} x {} weights", product.vectors,
+         product.rows, product.cols);
   }
   done(best.status);
   plan->algorithm = best.algorithm;
@@ -210,8 +211,8 @@ void MatrixLibrary::enqueue(const MatrixProduct& product, Stream stream) {
   check(functions_,
         functions_.multiply(handle_, how.operation.get(), &product.alpha, address_of(product.w), how.w.get(),
                             address_of(product.x), how.x.get(), &beta, address_of(product.y), how.y.get(),
-                            address_of(product.y), how.y.get(), &how.algorithm, workspace_.address(), kWorkspace,
-                            stream),
+                            address_of(product.y), how.y.get(), &how.algorithm, workspace_.address(),
+                            kWorkspace, stream),
         "multiplying matrices");
 }
 

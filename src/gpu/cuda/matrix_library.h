@@ -10,8 +10,8 @@ namespace lattice::gpu::cuda {
 
 struct CublasLt;
 
-/// NVIDIA's cuBLASLt, which is opened at run time where it is installed. Its algorithm for a product is the one
-/// that it recommends first: the same in every process, so that equal prompts have equal logits.
+/// NVIDIA's cuBLASLt, which is opened at run time where it is installed. Its algorithm for a product is the
+/// one that it recommends first: the same in every process, so that equal prompts have equal logits.
 class MatrixLibrary {
  public:
   /// Null where there is no cuBLASLt, or none that serves.

@@ -5,20 +5,13 @@
 
 using namespace metal;
 
-namespace lattice_gpu {
+// Another hint (hints.h), apart from the others for what it includes: simdgroup_load() where the address and
+// the row's elements are even.
 
-/// simdgroup_load() of numbers of another type than the matrix's.
-inline void load_floats(thread simdgroup_float8x8& matrix, device const float* from, ulong stride, bool transposed) {
-  simdgroup_load(matrix, from, stride, ulong2(0, 0), transposed);
+#ifndef __LATTICE_MSL__
+template <typename From>
+inline void lattice_load_pairs(thread simdgroup_float8x8& matrix, From from, ulong elements_per_row,
+                               bool transposed) {
+  simdgroup_load(matrix, from, elements_per_row, ulong2(0, 0), transposed);
 }
-inline void load_floats(thread simdgroup_float8x8& matrix, device const half* from, ulong stride, bool transposed) {
-#ifdef __LATTICE_MSL__  // which converts as it loads
-  simdgroup_load(matrix, from, stride, ulong2(0, 0), transposed);
-#else
-  simdgroup_half8x8 own;
-  simdgroup_load(own, from, stride, ulong2(0, 0), transposed);
-  matrix.thread_elements() = float2(own.thread_elements());
 #endif
-}
-
-}  // namespace lattice_gpu

@@ -195,7 +195,8 @@ void SoftDevice::run(const MatrixProduct& product) {
           for (std::size_t j = 0; j < sums.size(); ++j) sums[j] += row[i + j] * vectors[v][i + j];
         }
         const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
-        float& y = reinterpret_cast<float*>(place(product.y))[v * product.y_stride + static_cast<std::size_t>(r)];
+        float& y =
+            reinterpret_cast<float*>(place(product.y))[v * product.y_stride + static_cast<std::size_t>(r)];
         y = static_cast<float>(product.alpha * sum + (product.accumulate ? double{y} : 0.0));
       }
     }

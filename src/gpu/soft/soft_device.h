@@ -20,8 +20,9 @@ namespace lattice::gpu {
 /// exists to test the kernels and what calls them where there is no GPU. Work runs when it is submitted.
 class SoftDevice final : public Device {
  public:
-  /// With the kernels that are compiled into the program. 0 threads: one a core. `products`: with a library of
-  /// matrix products, for tests of what a device has that comes with one; otherwise kernels do all the work.
+  /// With the kernels that are compiled into the program. 0 threads: one a core. `products`: with a library
+  /// of matrix products, for tests of what a device has that comes with one; otherwise kernels do all the
+  /// work.
   explicit SoftDevice(int threads = 0, bool products = false);
   /// In checking mode: compiles the .metal files of `kernels` with the host compiler, watches every access,
   /// and runs each dispatch in `orders` orders of threads. For tests of the kernels: some thousand times

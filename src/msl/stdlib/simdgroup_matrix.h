@@ -50,6 +50,16 @@ void simdgroup_store(const simdgroup_matrix<T, C, R>& m, U* destination, ulong e
   });
 }
 
+// A hint (hints.h): simdgroup_load() where the address and elements_per_row are even, so that a lane's two neighbours may come in one load.
+template <class T, int C, int R, class U>
+void lattice_load_pairs(simdgroup_matrix<T, C, R>& m, const U* source, ulong elements_per_row, bool transposed LATTICE_MSL_SITE) {
+#ifdef LATTICE_MSL_PAIRS
+  m.tile.load_pairs(source, elements_per_row, transposed);
+#else
+  simdgroup_load(m, source, elements_per_row, ulong2(0ul), transposed LATTICE_MSL_AT);
+#endif
+}
+
 // d = a·b + c, each element summed in float and rounded once.
 template <class D, class A, class B, class C>
 void simdgroup_multiply_accumulate(simdgroup_matrix<D, 8, 8>& d, const simdgroup_matrix<A, 8, 8>& a,

@@ -9,7 +9,18 @@
 #include "cuda/target_simd.h"
 #include "tile_layout.h"
 
+#define LATTICE_MSL_PAIRS
+
 namespace lattice_msl::target {
+
+/// Two neighbours, whose address is even.
+template <class T, class U> LATTICE_MSL_INLINE metal::vec<T, 2> load_pair(const U* from) {
+  struct alignas(2 * sizeof(U)) Pair {
+    U first, second;
+  };
+  const Pair pair = *reinterpret_cast<const Pair*>(from);
+  return metal::vec<T, 2>(static_cast<T>(pair.first), static_cast<T>(pair.second));
+}
 
 LATTICE_MSL_INLINE unsigned enter_tile(const char*) { return current_lane(); }
 
@@ -33,6 +44,16 @@ struct Tile {
       elements[i] = f(row, column + i);
       below[i] = f(column + i, row);
     }
+    has_below = true;
+    as_apple_has_it = false;
+  }
+  /// The same of a matrix in memory, at an even address with an even stride.
+  template <class U> LATTICE_MSL_INLINE void load_pairs(const U* source, unsigned long stride, bool transposed) {
+    const unsigned row = current_lane() / 4, column = current_lane() % 4 * 2;
+    const metal::vec<T, 2> along = load_pair<T>(source + row * stride + column);
+    const metal::vec<T, 2> across(static_cast<T>(source[column * stride + row]), static_cast<T>(source[(column + 1) * stride + row]));
+    elements = transposed ? across : along;
+    below = transposed ? along : across;
     has_below = true;
     as_apple_has_it = false;
   }
