@@ -27,8 +27,8 @@ void check_dimensions(const Config& config) {
 std::unique_ptr<GpuWeights> load(Device& device, const Config& config, const Weights& weights,
                                  const GpuOptions& options) {
   ThreadPool pool(usable_processors());
-  return std::make_unique<GpuWeights>(MatrixPacker{device, pool, options.exact}, config, weights,
-                                      options.progress);
+  return std::make_unique<GpuWeights>(MatrixPacker{device, pool, options.exact, weights.mapped}, config,
+                                      weights, options.progress);
 }
 
 class GpuBackend final : public Backend {
