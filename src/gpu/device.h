@@ -169,8 +169,8 @@ class Device {
   /// with far more than its caches hold; 0 where its memory is the host's.
   [[nodiscard]] virtual double measure_copy_bandwidth() { return 0; }
 
-  /// Seconds that the device has worked on what was submitted since it was made, by its own clock; waits for
-  /// all of it. 0 where it does not tell.
+  /// Seconds that the device has worked on what is done of all that was submitted, by its own clock; 0 where
+  /// it does not tell.
   [[nodiscard]] virtual double busy_seconds() { return 0; }
 
   /// The place behind everything that was submitted so far.

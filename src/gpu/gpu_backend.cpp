@@ -89,6 +89,7 @@ class GpuBackend final : public Backend {
 
   [[nodiscard]] std::int64_t phases() const noexcept override { return device_->submitted().phases; }
   [[nodiscard]] std::int64_t dispatches() const noexcept override { return device_->submitted().dispatches; }
+  [[nodiscard]] double device_seconds() override { return device_->busy_seconds(); }
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
     return recorder_.step(state, work_.sharing.parts(position))->dispatches();

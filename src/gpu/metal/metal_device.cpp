@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "gpu/kernels/kernel_args.h"
 #include "gpu/metal/device_pick.h"
 #include "gpu/metal/metal_commands.h"
 #include "gpu/metal/pipeline_compiler.h"
@@ -80,6 +81,26 @@ class MetalDevice final : public Device {
   }
   void wait() override { queue_.wait(); }
 
+  [[nodiscard]] double measure_copy_bandwidth() override {
+    constexpr std::size_t kBytes = std::size_t{256} << 20;  // many times any cache
+    constexpr int kCopies = 5;
+    constexpr std::uint32_t kThreadgroups = 4096;
+    constexpr std::uint32_t kThreads = 256;
+    const auto from = allocate(kBytes);
+    const auto to = allocate(kBytes);
+    MetalCommands commands;
+    commands.dispatch(kernel("copy", {}), {*from, *to, lattice_gpu::CopyArgs{kBytes / kVectorBytes}},
+                      {kThreadgroups}, kThreads);
+    std::vector<double> times;
+    for (int i = 0; i < kCopies; ++i) {
+      const double before = queue_.busy_seconds();
+      submit(commands);
+      wait();
+      times.push_back(queue_.busy_seconds() - before);
+    }
+    std::ranges::sort(times);
+    return 2.0 * static_cast<double>(kBytes) / times[times.size() / 2];
+  }
   [[nodiscard]] double busy_seconds() override { return queue_.busy_seconds(); }
 
   [[nodiscard]] Mark mark() override {

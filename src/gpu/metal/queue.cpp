@@ -161,7 +161,8 @@ void Queue::remove(const MTL::Buffer& buffer) noexcept {
 }
 
 double Queue::busy_seconds() {
-  wait();
+  const AutoreleaseScope scope;
+  retire();
   return busy_seconds_;
 }
 

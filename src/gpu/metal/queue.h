@@ -43,7 +43,7 @@ class Queue {
   /// Waits for all work, so that the memory may go.
   void remove(const MTL::Buffer& buffer) noexcept;
 
-  /// Seconds between start and end of finished command buffers, by the device's clock.
+  /// Seconds between start and end of the command buffers that are done, by the device's clock.
   [[nodiscard]] double busy_seconds();
 
  private:

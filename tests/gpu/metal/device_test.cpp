@@ -321,10 +321,18 @@ TEST_P(MetalCommands, TellTheTimeThatTheDeviceWasBusy) {
   Chain chain(*device, 2);
   EXPECT_EQ(device->busy_seconds(), 0);
   device->submit(*chain.commands);
+  device->wait();
   const double once = device->busy_seconds();
   EXPECT_GT(once, 0);
   device->submit(*chain.commands);
+  device->wait();
   EXPECT_GT(device->busy_seconds(), once);
+}
+
+TEST(MetalDevice, MeasuresItsOwnBandwidth) {
+  const auto device = make_metal_device();
+  EXPECT_GT(device->measure_copy_bandwidth(), 1e7);
+  EXPECT_EQ(machine().memory, 0u);
 }
 
 TEST_P(MetalCommands, FailInWords) {

@@ -13,7 +13,7 @@ struct Use {
   const KernelParameter* parameter;
   const GpuBuffer* buffer;
   std::size_t offset;
-  std::size_t written_end = 0;  // past the last byte that changed, of writes
+  std::vector<bool> changed;  // by byte of the buffer, where others write to it too
 };
 
 std::vector<Use> uses_of(const Phase& phase) {
@@ -33,7 +33,7 @@ const std::string& kernel_of(const Use& use) {
 
 /// Whether two dispatches that may run together use one place. Reads beside reads are no matter. A read and a
 /// write of one buffer are taken to meet, wherever each begins. Two writes meet where they begin together;
-/// where they do not, expect_apart() looks at what was written.
+/// where they do not, check_apart() looks at what was written.
 void check_order(const Use& a, const Use& b) {
   if (a.buffer != b.buffer || a.dispatch == b.dispatch) return;
   const bool writes_a = a.parameter->writable;
@@ -52,13 +52,22 @@ bool is_shared(const std::vector<Use>& uses, const Use& one) {
          });
 }
 
+/// Rows of several matrices' products may stand side by side in one buffer: what counts is which bytes
+/// changed.
 void check_apart(const std::vector<Use>& uses) {
-  for (const Use& low : uses) {
-    for (const Use& high : uses) {
-      if (low.buffer != high.buffer || low.dispatch == high.dispatch || low.offset >= high.offset) continue;
-      if (low.written_end <= high.offset || !high.parameter->writable) continue;
-      violate("no barrier stands between kernel {} and kernel {}, which write one place", kernel_of(low),
-              kernel_of(high));
+  for (std::size_t a = 0; a < uses.size(); ++a) {
+    for (std::size_t b = a + 1; b < uses.size(); ++b) {
+      const Use& one = uses[a];
+      const Use& other = uses[b];
+      if (one.buffer != other.buffer || one.dispatch == other.dispatch || one.offset == other.offset)
+        continue;
+      const std::size_t bytes = std::min(one.changed.size(), other.changed.size());
+      for (std::size_t i = 0; i < bytes; ++i) {
+        if (!one.changed[i] || !other.changed[i]) continue;
+        violate("no barrier stands between kernel {} and kernel {}, which write one place", kernel_of(one),
+                kernel_of(other));
+        break;
+      }
     }
   }
 }
@@ -96,7 +105,7 @@ void run(const Dispatch& dispatch) {
   ++machine().dispatches;
 }
 
-/// Runs one dispatch; of buffers that others write too, notes how far it wrote.
+/// Runs one dispatch; of buffers that others write too, notes what it wrote.
 void run_watched(const Dispatch& dispatch, std::vector<Use>& uses) {
   std::vector<std::pair<Use*, std::vector<std::byte>>> before;
   for (Use& use : uses) {
@@ -106,11 +115,8 @@ void run_watched(const Dispatch& dispatch, std::vector<Use>& uses) {
   }
   run(dispatch);
   for (auto& [use, bytes] : before) {
-    for (std::size_t i = bytes.size(); i > use->offset; --i) {
-      if (bytes[i - 1] == use->buffer->data()[i - 1]) continue;
-      use->written_end = i;
-      break;
-    }
+    use->changed.resize(bytes.size());
+    for (std::size_t i = 0; i < bytes.size(); ++i) use->changed[i] = bytes[i] != use->buffer->data()[i];
   }
 }
 
