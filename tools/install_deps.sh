@@ -31,7 +31,6 @@ install_homebrew() {
     brew list --versions "$package" >/dev/null 2>&1 || missing+=("$package")
   done < <(packages_in packages/homebrew.txt)
   [ ${#missing[@]} -eq 0 ] || brew install "${missing[@]}"
-  tools/fetch_metal_cpp.sh build/metal-cpp || echo "Without Apple's metal-cpp the build leaves the device metal out." >&2
 }
 
 if command -v dpkg-query >/dev/null; then

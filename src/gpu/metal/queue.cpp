@@ -96,7 +96,7 @@ void Queue::commit() {
   }
   open_->commit();
   committed_ = signalled_;
-  in_flight_.push_back({std::move(open_), committed_});
+  in_flight_.push_back(std::move(open_));
   submissions_ = 0;
 }
 
@@ -126,20 +126,21 @@ void Queue::wait() {
 }
 
 void Queue::retire(bool one) {
-  if (one) in_flight_.front().buffer->waitUntilCompleted();
-  while (!in_flight_.empty() && in_flight_.front().buffer->status() >= MTL::CommandBufferStatusCompleted) {
+  if (one) in_flight_.front()->waitUntilCompleted();
+  while (!in_flight_.empty() && in_flight_.front()->status() >= MTL::CommandBufferStatusCompleted) {
     retire_front();
   }
 }
 
 void Queue::retire_front() {
-  const Owned<MTL::CommandBuffer> done = std::move(in_flight_.front().buffer);
+  const Owned<MTL::CommandBuffer> done = std::move(in_flight_.front());
   in_flight_.pop_front();
   busy_seconds_ += done->GPUEndTime() - done->GPUStartTime();
   if (done->status() != MTL::CommandBufferStatusError) return;
   failure_ = describe_failure(done->error());
-  // What came behind it works with what it did not leave.
-  for (const InFlight& other : in_flight_) other.buffer->waitUntilCompleted();
+  // What came behind it works with what it did not leave: all of it is waited for, and of no use.
+  commit();
+  for (const Owned<MTL::CommandBuffer>& other : in_flight_) other->waitUntilCompleted();
   in_flight_.clear();
   check_alive();
 }

@@ -26,8 +26,8 @@ class Queue {
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
 
-  /// The encoder for a submission's dispatches, which come behind everything that was encoded before. It is
-  /// autoreleased or this queue's own: to be used at once.
+  /// The encoder for a submission's dispatches, which come behind everything that was encoded before. It
+  /// lives until end_submission().
   [[nodiscard]] MTL::ComputeCommandEncoder& begin_submission();
   void end_submission();
 
@@ -47,11 +47,6 @@ class Queue {
   [[nodiscard]] double busy_seconds();
 
  private:
-  struct InFlight {
-    Owned<MTL::CommandBuffer> buffer;
-    std::uint64_t end;  // what the event is signalled with behind all of it
-  };
-
   void open();
   void signal();
   void commit();
@@ -67,11 +62,11 @@ class Queue {
   bool resident_changed_ = false;
   Owned<MTL::CommandBuffer> open_;
   Owned<MTL::ComputeCommandEncoder> encoder_;
-  int submissions_ = 0;          // in the open buffer
-  bool must_wait_ = false;       // the open encoder has dispatches
-  std::uint64_t signalled_ = 0;  // the last value that was encoded
-  std::uint64_t committed_ = 0;  // the last value of a committed buffer
-  std::deque<InFlight> in_flight_;
+  int submissions_ = 0;                              // in the open buffer
+  bool must_wait_ = false;                           // the open encoder has dispatches
+  std::uint64_t signalled_ = 0;                      // the last value that was encoded
+  std::uint64_t committed_ = 0;                      // the last value of a committed buffer
+  std::deque<Owned<MTL::CommandBuffer>> in_flight_;  // the oldest first
   double busy_seconds_ = 0;
   std::string failure_;  // what the device died of
 };

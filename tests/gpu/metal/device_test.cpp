@@ -329,6 +329,18 @@ TEST_P(MetalCommands, TellTheTimeThatTheDeviceWasBusy) {
   EXPECT_GT(device->busy_seconds(), once);
 }
 
+TEST_P(MetalCommands, FailWhileOthersAreStillEncoded) {
+  machine().failing_buffer = {0, MTL::CommandBufferErrorInternal};
+  const auto device = make_metal_device();
+  Chain chain(*device, 2);
+  device->submit(*chain.commands);
+  const Mark first = device->mark();
+  device->submit(*chain.commands);
+  std::vector<std::byte> out(16);
+  expect_error({"metal: the device failed"},
+               [&] { device->download_at(first, *chain.buffers.back(), 0, out); });
+}
+
 TEST(MetalDevice, MeasuresItsOwnBandwidth) {
   const auto device = make_metal_device();
   EXPECT_GT(device->measure_copy_bandwidth(), 1e7);

@@ -13,7 +13,7 @@ struct Use {
   const KernelParameter* parameter;
   const GpuBuffer* buffer;
   std::size_t offset;
-  std::vector<bool> changed;  // by byte of the buffer, where others write to it too
+  std::vector<bool> changed = {};  // by byte of the buffer, where others write to it too
 };
 
 std::vector<Use> uses_of(const Phase& phase) {
