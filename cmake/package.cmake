@@ -13,7 +13,9 @@ foreach(layer ${LATTICE_LIBRARY_LAYERS})
 endforeach()
 
 # What the layers need at link time. latticeConfig.cmake.in and lattice.pc.in look for the same.
-set(LATTICE_LINKED fmt::fmt Threads::Threads PkgConfig::UTF8PROC Boost::context ${CMAKE_DL_LIBS})
+get_property(frameworks GLOBAL PROPERTY LATTICE_FRAMEWORKS)
+set(LATTICE_LINKED fmt::fmt Threads::Threads PkgConfig::UTF8PROC Boost::context ${CMAKE_DL_LIBS} ${frameworks})
+list(JOIN frameworks " " LATTICE_PC_FRAMEWORKS)
 
 # lattice_bundle(<target> <STATIC, SHARED or nothing for what BUILD_SHARED_LIBS says>)
 function(lattice_bundle target)

@@ -222,6 +222,7 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   const std::int64_t all_steps = std::int64_t{options_.repeats} * options_.steps;
   const std::int64_t phases_before = model_->backend->phases();
   const std::int64_t dispatches_before = model_->backend->dispatches();
+  const double device_before = model_->backend->device_seconds();
   double host = 0;
   // A virtual machine's bandwidth changes within seconds, so every repeat is held against what memory gives
   // right before and after it.
@@ -238,6 +239,8 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   }
   const std::int64_t phases = model_->backend->phases() - phases_before;
   const std::int64_t dispatches = model_->backend->dispatches() - dispatches_before;
+  // Steps that are under way at the beginning and at the end make up for each other.
+  const double device = model_->backend->device_seconds() - device_before;
   if (on_device) {
     stream_->settle(logits_);
     stream_.reset();
@@ -250,6 +253,7 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   out.host_seconds = host / steps;
   out.phases = static_cast<double>(phases) / steps;
   out.dispatches = static_cast<double>(dispatches) / steps;
+  out.device_seconds = device / steps;
 
   const Config& config = model_->backend->config();
   const ModelInfo& info = model_->info;

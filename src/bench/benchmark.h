@@ -74,9 +74,10 @@ struct Decode {
   bool made_up = false;      ///< the context is random state, not fed tokens
   Samples seconds;           ///< for a token, host included
   double host_seconds = 0;
-  double phases = 0;      ///< of a token
-  double dispatches = 0;  ///< of a token: kernels started on a device; 0 where there is none
-  double bytes = 0;       ///< of a token: weights, state read and written, keys and values
+  double phases = 0;          ///< of a token
+  double dispatches = 0;      ///< of a token: kernels started on a device; 0 where there is none
+  double device_seconds = 0;  ///< of a token, by the device's own clock; 0 where it does not tell
+  double bytes = 0;           ///< of a token: weights, state read and written, keys and values
   double flop = 0;
   Terms terms;
   double bandwidth = 0;      ///< bytes a second that memory gave between the repeats, the median

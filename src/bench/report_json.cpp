@@ -32,6 +32,7 @@ Json decode_json(const Decode& decode) {
   out["flop"] = decode.flop;
   out["phases"] = decode.phases;
   out["dispatches"] = decode.dispatches;
+  out["device_s"] = decode.device_seconds;
   out["bandwidth"] = decode.bandwidth;
   out["mbu"] = decode.mbu;
   out["fixed_s"] = decode.fixed_seconds;

@@ -65,6 +65,7 @@ void print_decode(Out& out, const Result& result) {
   const Decode& first = result.decode.front();
   print(out, "phases   {:.0f} a token", first.phases);
   if (first.dispatches > 0) print(out, ", {:.0f} dispatches", first.dispatches);
+  if (first.device_seconds > 0) print(out, ", {:.2f} ms by the device's clock", first.device_seconds * 1e3);
   print(out, "\n");
   if (std::ranges::any_of(result.decode, &Decode::made_up)) {
     print(out, "context  made up: random keys, values and state, not fed tokens\n");

@@ -8,6 +8,9 @@
 #include "cpu/cpu_backend.h"
 #include "gpu/cuda/cuda_device.h"
 #include "gpu/gpu_backend.h"
+#if LATTICE_HAS_METAL
+#include "gpu/metal/metal_device.h"
+#endif
 #include "gpu/soft/soft_device.h"
 #include "model/reference.h"
 #include "support/fail.h"
@@ -85,6 +88,15 @@ std::unique_ptr<Backend> make_cuda(const Config& config, const Weights& weights,
   return gpu::make_gpu_backend(std::make_unique<gpu::CudaDevice>(), config, weights, gpu_options(options));
 }
 
+#if LATTICE_HAS_METAL
+void check_metal(const LoadOptions& /*options*/) {}
+
+std::unique_ptr<Backend> make_metal(const Config& config, const Weights& weights,
+                                    const LoadOptions& options) {
+  return gpu::make_gpu_backend(gpu::make_metal_device(), config, weights, gpu_options(options));
+}
+#endif
+
 /// Of devices that every machine has.
 std::string never_absent() {
   return {};
@@ -92,6 +104,11 @@ std::string never_absent() {
 
 /// Every kind of device, the fastest first. A new one is a line here.
 constexpr std::array kDeviceKinds = {
+#if LATTICE_HAS_METAL
+    // Mapped weights are read where they lie, so that the checkpoint has to stay.
+    DeviceKind{"metal", gpu::metal_description, gpu::metal_absence, /*in_host_memory=*/true,
+               /*owns_weights=*/false, check_metal, make_metal},
+#endif
     DeviceKind{"cuda", gpu::cuda_description, gpu::cuda_absence, /*in_host_memory=*/false,
                /*owns_weights=*/true, check_cuda, make_cuda},
     DeviceKind{"cpu", describe_cpu, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true, check_cpu,

@@ -174,6 +174,12 @@ class Device {
   [[nodiscard]] virtual std::uint32_t cores() const noexcept = 0;
   /// Memory for `bytes`, at least 1, zeroed. Throws Error where the device has not so much.
   [[nodiscard]] virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
+  /// A buffer over a part of a mapped file, which outlives it and does not change: nothing is copied, and
+  /// nothing may be written. Null where the device has memory of its own or the part lies where it cannot be
+  /// used.
+  [[nodiscard]] virtual std::unique_ptr<Buffer> wrap([[maybe_unused]] std::span<const std::byte> memory) {
+    return nullptr;
+  }
   /// The kernel called `name` with `constants`, compiled when first asked for. Throws Error(kUsage) for a
   /// name or an index that the sources do not have.
   [[nodiscard]] virtual const Kernel& kernel(std::string_view name,
@@ -189,6 +195,10 @@ class Device {
   /// Bytes a second, read and written ones counted, of a copy from the device's memory to itself, measured
   /// with far more than its caches hold; 0 where its memory is the host's.
   [[nodiscard]] virtual double measure_copy_bandwidth() { return 0; }
+
+  /// Seconds that the device has worked on what is done of all that was submitted, by its own clock; 0 where
+  /// it does not tell.
+  [[nodiscard]] virtual double busy_seconds() { return 0; }
 
   /// The place behind everything that was submitted so far.
   [[nodiscard]] virtual Mark mark() { return 0; }

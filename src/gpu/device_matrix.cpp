@@ -19,6 +19,26 @@ float half_factor_of(std::span<const std::uint16_t> scales, DType format) {
   return bound > 0 && std::isfinite(bound) ? std::ldexp(1.0f, 14 - std::ilogb(bound)) : 1.0f;
 }
 
+/// Formats whose rows stay byte for byte what they are, see packed_format().
+bool is_kept_float(DType format) {
+  return format == DType::kF32 || format == DType::kF16 || format == DType::kBF16;
+}
+
+/// A matrix without its memory.
+DeviceMatrix shaped(DType format, std::int64_t rows, std::int64_t cols) {
+  const std::int64_t cols_a_chunk = chunk_cols(format);
+  DeviceMatrix out;
+  out.format = format;
+  out.rows = static_cast<std::uint32_t>(rows);
+  out.cols = static_cast<std::uint32_t>(cols);
+  out.row_blocks = static_cast<std::uint32_t>((cols + kPackedBlock - 1) / kPackedBlock);
+  // Floats are padded to whole chunks, quantised rows to whole blocks, of which a chunk may be a part.
+  out.row_chunks = has_block_scales(format)
+                       ? out.row_blocks * static_cast<std::uint32_t>(kPackedBlock / cols_a_chunk)
+                       : static_cast<std::uint32_t>((cols + cols_a_chunk - 1) / cols_a_chunk);
+  return out;
+}
+
 }  // namespace
 
 std::string kernel_suffix(DType format) {
@@ -40,6 +60,18 @@ DeviceMatrix MatrixPacker::in_turn(std::span<const MatrixView> parts) const {
   return pack(packed_format(parts, exact, pool), rows);
 }
 
+DeviceMatrix MatrixPacker::one(const MatrixView& matrix) const {
+  if (mapped && is_kept_float(matrix.dtype)) {
+    DeviceMatrix out = shaped(matrix.dtype, matrix.rows, matrix.cols);
+    const auto row_bytes = std::int64_t{out.row_chunks} * kChunkBytes;
+    if (row_bytes == matrix.row_bytes()) {  // no padding
+      out.quants = device.wrap({matrix.data, static_cast<std::size_t>(matrix.rows * row_bytes)});
+    }
+    if (out.quants != nullptr) return out;
+  }
+  return in_turn({&matrix, 1});
+}
+
 std::vector<DeviceMatrix> MatrixPacker::stacked(std::span<const MatrixView> parts) const {
   std::vector<DType> formats;
   for (const MatrixView& part : parts) formats.push_back(packed_format({&part, 1}, exact, pool));
@@ -55,17 +87,7 @@ std::vector<DeviceMatrix> MatrixPacker::stacked(std::span<const MatrixView> part
 }
 
 DeviceMatrix MatrixPacker::pack(DType format, std::span<const RowSource> rows) const {
-  const std::int64_t cols = rows.front().matrix->cols;
-  const std::int64_t cols_a_chunk = chunk_cols(format);
-  DeviceMatrix out;
-  out.format = format;
-  out.rows = static_cast<std::uint32_t>(rows.size());
-  out.cols = static_cast<std::uint32_t>(cols);
-  out.row_blocks = static_cast<std::uint32_t>((cols + kPackedBlock - 1) / kPackedBlock);
-  // Floats are padded to whole chunks, quantised rows to whole blocks, of which a chunk may be a part.
-  out.row_chunks = has_block_scales(format)
-                       ? out.row_blocks * static_cast<std::uint32_t>(kPackedBlock / cols_a_chunk)
-                       : static_cast<std::uint32_t>((cols + cols_a_chunk - 1) / cols_a_chunk);
+  DeviceMatrix out = shaped(format, static_cast<std::int64_t>(rows.size()), rows.front().matrix->cols);
   const std::size_t row_bytes = std::size_t{out.row_chunks} * kChunkBytes;
   std::vector<std::byte> quants(rows.size() * row_bytes);
   std::vector<std::uint16_t> scales(has_block_scales(format) ? rows.size() * out.row_blocks : 0);

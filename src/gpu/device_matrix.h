@@ -37,11 +37,14 @@ struct DeviceMatrix {
 struct MatrixPacker {
   Device& device;
   ThreadPool& pool;
-  bool exact;  ///< see packed_format()
+  bool exact;           ///< see packed_format()
+  bool mapped = false;  ///< matrices lie in mapped files that outlive the device's work with them
 
   /// One matrix of the rows of `parts`, all of the same shape, in turn: row i of the first, of the second, ….
   [[nodiscard]] DeviceMatrix in_turn(std::span<const MatrixView> parts) const;
-  [[nodiscard]] DeviceMatrix one(const MatrixView& matrix) const { return in_turn({&matrix, 1}); }
+  /// One matrix. A mapped one that lies as the kernels want it stays where it is, if the device can read it
+  /// there.
+  [[nodiscard]] DeviceMatrix one(const MatrixView& matrix) const;
   /// Matrices of the rows of `parts` one after the other: parts that are neighbours and share a packed format
   /// become one. All have the same columns.
   [[nodiscard]] std::vector<DeviceMatrix> stacked(std::span<const MatrixView> parts) const;

@@ -15,8 +15,8 @@ namespace {
 std::unique_ptr<GpuWeights> load(Device& device, const Config& config, const Weights& weights,
                                  const GpuOptions& options) {
   ThreadPool pool(usable_processors());
-  return std::make_unique<GpuWeights>(MatrixPacker{device, pool, options.exact}, config, weights,
-                                      options.progress);
+  return std::make_unique<GpuWeights>(MatrixPacker{device, pool, options.exact, weights.mapped}, config,
+                                      weights, options.progress);
 }
 
 class GpuBackend final : public Backend {
@@ -79,6 +79,7 @@ class GpuBackend final : public Backend {
 
   [[nodiscard]] std::int64_t phases() const noexcept override { return device_->submitted().phases; }
   [[nodiscard]] std::int64_t dispatches() const noexcept override { return device_->submitted().dispatches; }
+  [[nodiscard]] double device_seconds() override { return device_->busy_seconds(); }
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
     return recorder_.step(state, work_.sharing.parts(position))->dispatches();

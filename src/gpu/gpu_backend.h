@@ -25,8 +25,8 @@ struct GpuOptions {
 void check_dimensions(const Config& config);
 
 /// The forward pass on a device: a decode step recorded once and replayed for every token, and prompts in
-/// pieces (prefill_step.h). Repacks the matrices, so `weights` need not outlive the call. Throws
-/// as check_dimensions() does.
+/// pieces (prefill_step.h). Repacks the matrices, so `weights` need not outlive the call, but for mapped ones
+/// on a device that reads mapped memory (Device::wrap()). Throws as check_dimensions() does.
 [[nodiscard]] std::unique_ptr<Backend> make_gpu_backend(std::unique_ptr<Device> device, const Config& config,
                                                         const Weights& weights,
                                                         const GpuOptions& options = {});

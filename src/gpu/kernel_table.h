@@ -30,8 +30,10 @@ struct KernelSignature {
 
 /// A file of kernels, as the program carries it.
 struct BuiltInKernels {
+  std::string_view name;               ///< "gemv"
   const soft::ModuleInfo* (*entry)();  ///< compiled for the soft device; the sizes of types hold everywhere
   std::string_view cuda;               ///< what emit_cuda() wrote
+  std::string_view metal;              ///< what metal::inlined_source() wrote
   std::vector<KernelSignature> signatures;  ///< in the order of Module::kernels
 };
 

@@ -1,9 +1,9 @@
-// Run by the build: translates the kernels for the soft device and for CUDA.
+// Run by the build: translates the kernels for the soft device and for CUDA, and makes them whole for Metal.
 //
 //   lattice_translate_kernels <folder for the results> <file.metal>...
 //
 // Writes <name>.cpp for each file, which defines the entry function lattice_kernels_<name>, and
-// kernel_files.cpp, which lists them with their text for CUDA and their kernels' parameters
+// kernel_files.cpp, which lists them with their text for CUDA and Metal and their kernels' parameters
 // (gpu/kernel_table.h).
 
 #include <cstdio>
@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "gpu/kernel_table.h"
+#include "gpu/metal/inlined_source.h"
 #include "msl/emit.h"
 #include "msl/parser.h"
 #include "support/fail.h"
@@ -43,8 +44,10 @@ std::string literal(const std::string& text) {
   return out + '"';
 }
 
-std::string table_entry(const std::string& entry, const msl::Module& module) {
-  std::string out = fmt::format("    {{{},\n{}, {{\n", entry, literal(msl::emit_cuda(module)));
+std::string table_entry(const std::filesystem::path& file, const std::string& entry,
+                        const msl::Module& module) {
+  std::string out = fmt::format("    {{\"{}\", {},\n{},\n{}, {{\n", file.stem().string(), entry,
+                                literal(msl::emit_cuda(module)), literal(metal::inlined_source(file)));
   for (const KernelSignature& kernel : signatures_of(module)) {
     out += fmt::format("        {{\"{}\", {}, {{", kernel.name, kernel.max_threads);
     for (const KernelParameter& parameter : kernel.parameters) {
@@ -69,7 +72,7 @@ void translate(int count, char** arguments) {
     write_file(folder / (name + ".cpp"),
                fmt::format("#define lattice_msl lattice_msl_{}\n", name) + msl::emit_soft(module, entry));
     declarations += fmt::format("extern \"C\" const lattice::soft::ModuleInfo* {}();\n", entry);
-    table += table_entry(entry, module);
+    table += table_entry(file, entry, module);
   }
   write_file(folder / "kernel_files.cpp",
              "#include \"gpu/kernel_table.h\"\n\n" + declarations +

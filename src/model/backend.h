@@ -104,6 +104,10 @@ class Backend {
   /// Kernels started on the device since the backend was made. 0 where there are none.
   [[nodiscard]] virtual std::int64_t dispatches() const noexcept { return 0; }
 
+  /// Seconds that a device has computed since the backend was made, by its own clock; 0 where there is none
+  /// or it does not tell. What is under way does not count yet.
+  [[nodiscard]] virtual double device_seconds() { return 0; }
+
   /// Bytes a second that the memory which it computes in moves, measured now by a copy, read and written
   /// bytes counted; 0 where that is the host's own memory.
   [[nodiscard]] virtual double measure_bandwidth() { return 0; }

@@ -374,6 +374,7 @@ struct ElementCount {
 Weights Weights::bind(const Checkpoint& checkpoint, const Config& config, ValueCheck check) {
   Binder binder(checkpoint, config);
   Weights weights = binder.bind();
+  weights.mapped = true;
   if (check == ValueCheck::kAll) check_finite(binder.file(), binder.matrices());
   return weights;
 }

@@ -51,6 +51,7 @@ struct Weights {
   std::vector<float> final_norm;       // [D], 1 + w
   MatrixView head;                     // [vocab, D]; the same bytes as `embed` when tied
   std::vector<const Tensor*> sources;  // the checkpoint's tensors that all this is made of, in its order
+  bool mapped = false;                 // matrices lie in mapped files, and not in memory that was filled
 
   /// How far `bind` looks into the values. Small tensors (norms, decay, bias, convolution) are always
   /// checked.

@@ -40,6 +40,7 @@ Result example() {
     decode.seconds.values = {0.04, 0.05, 0.041};
     decode.phases = 127;
     decode.dispatches = 131;
+    decode.device_seconds = 0.00425;
     decode.bytes = 840e6;
     decode.flop = 1.5e9;
     decode.terms = {.bytes = 0.028, .phases = 0.000254, .host = 0.0002, .rest = 0.012546};
@@ -72,6 +73,7 @@ TEST(Report, JsonHasTheSchemasFields) {
   EXPECT_EQ(json["benchmarks"][2]["terms_s"]["host"], 0.0002);
   EXPECT_EQ(json["benchmarks"][2]["phases"], 127);
   EXPECT_EQ(json["benchmarks"][2]["dispatches"], 131);
+  EXPECT_EQ(json["benchmarks"][2]["device_s"], 0.00425);
   EXPECT_EQ(json["machine"]["governor"], "performance");
   EXPECT_EQ(json["program"]["commit"], "abc");
   EXPECT_EQ(json["fit"]["intercept_s"], 0.041);
@@ -79,9 +81,9 @@ TEST(Report, JsonHasTheSchemasFields) {
 
 TEST(Report, TextNamesEveryFigureAndEndsWithTheHash) {
   const std::string text = text_report(example());
-  for (const char* words :
-       {"tok/s", "MBU %", "127 a token, 131 dispatches", "host", "rest", "governor performance", "load 0.10",
-        "abc", "30.0 GB/s", "  28.0  ", "made up", "decode/16384 was left out"}) {
+  for (const char* words : {"tok/s", "MBU %", "127 a token, 131 dispatches, 4.25 ms by the device's clock",
+                            "host", "rest", "governor performance", "load 0.10", "abc", "30.0 GB/s",
+                            "  28.0  ", "made up", "decode/16384 was left out"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   EXPECT_TRUE(text.ends_with("logits   0123456789abcdef\n"));

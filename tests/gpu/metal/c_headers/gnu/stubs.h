@@ -1,0 +1,1 @@
+// Of no C library: which functions would be missing in one.
