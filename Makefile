@@ -19,7 +19,7 @@ SANITIZED    := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_C_FLAGS_RELWITHDEBINFO
 CTEST        := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: bench-build bench-report help deps build run test test-release test-asan test-tsan test-aarch64 fuzz bench bench-quick bench-gpu bench-all bench-compare format lint install clean
+.PHONY: bench-build bench-report help deps build run test test-release test-asan test-tsan test-aarch64 test-avx512 fuzz bench bench-quick bench-gpu bench-all bench-compare format lint install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-tsan: deps ## run the tests of threaded code under ThreadSanitizer
 
 test-aarch64: ## run the kernels' tests for AArch64 under qemu (packages/debian-aarch64.txt)
 	@tools/test_aarch64.sh $(JOBS)
+
+test-avx512: ## run the kernels' tests for AVX-512 on a processor without it
+	@tools/test_avx512.sh $(JOBS)
 
 fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitizers
 	@tools/run_fuzzers.sh $(FUZZ_SECONDS)

@@ -17,8 +17,9 @@ fi
 # The kernels and what they stand on need no third-party library but fmt, whose headers are enough; so this is a list of
 # files and not a cross-build of the project.
 sources=(
-  src/cpu/kernels/kernels_scalar.cpp src/cpu/isa.cpp src/cpu/packed_matrix.cpp src/cpu/workspace.cpp
-  src/cpu/aligned_memory.cpp src/support/thread_pool.cpp src/support/printable.cpp
+  src/cpu/kernels/kernels_scalar.cpp src/cpu/isa.cpp src/cpu/packed_matrix.cpp src/cpu/packed_layout.cpp
+  src/cpu/coded_row.cpp src/cpu/workspace.cpp src/cpu/aligned_memory.cpp src/support/thread_pool.cpp
+  src/support/printable.cpp
   src/quant/*.cpp tests/cpu/kernel_products_test.cpp tests/cpu/kernel_vectors_test.cpp
   /usr/src/googletest/googletest/src/gtest-all.cc /usr/src/googletest/googletest/src/gtest_main.cc)
 declare -A flags=(

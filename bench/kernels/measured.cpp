@@ -52,7 +52,12 @@ ThreadPool& team() {
 }
 
 const Roof& roof() {
-  static const Roof measured = measure_roof(0);
+  static const Roof measured = [] {
+    const int threads = usable_processors();
+    Roof all = measure_compute_roof(threads);
+    all.bytes_per_second = measure_read_bandwidth(threads);
+    return all;
+  }();
   return measured;
 }
 

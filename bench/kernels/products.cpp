@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "bench/shapes.h"
+#include "cpu/packed_layout.h"
 #include "cpu/packed_matrix.h"
 #include "cpu/workspace.h"
 #include "measured.h"
@@ -28,18 +29,22 @@ constexpr std::string_view kPortable = "scalar";
 
 struct Format {
   std::string_view name;
-  DType type;
+  cpu::PackedFormat packed;
   RandomPool::Content content;
-  std::int64_t block_bytes;  // of 32 columns, without their scale
-  bool has_scales;
+  int pair_shift = 0;
 };
 
 constexpr Format kFormats[] = {
-    {"q8_0", DType::kQ8_0, RandomPool::Content::kQuants, 32, true},
-    {"q4_0", DType::kQ4_0, RandomPool::Content::kQuants, 16, true},
-    {"bf16", DType::kBF16, RandomPool::Content::kBF16, 64, false},
-    {"f16", DType::kF16, RandomPool::Content::kF16, 64, false},
-    {"f32", DType::kF32, RandomPool::Content::kF32, 128, false},
+    {"q8_0", cpu::PackedFormat::kQ8_0, RandomPool::Content::kQuants},
+    {"q4_0", cpu::PackedFormat::kQ4_0, RandomPool::Content::kQuants},
+    {"q4_k", cpu::PackedFormat::kQ4_K, RandomPool::Content::kQuants},
+    {"q5_k", cpu::PackedFormat::kQ5_K, RandomPool::Content::kQuants},
+    {"q6_k", cpu::PackedFormat::kQ6_K, RandomPool::Content::kQuants},
+    {"mlx4", cpu::PackedFormat::kAffine4, RandomPool::Content::kQuants, 1},
+    {"mlx8", cpu::PackedFormat::kAffine8, RandomPool::Content::kQuants, 1},
+    {"bf16", cpu::PackedFormat::kBF16, RandomPool::Content::kBF16},
+    {"f16", cpu::PackedFormat::kF16, RandomPool::Content::kF16},
+    {"f32", cpu::PackedFormat::kF32, RandomPool::Content::kF32},
 };
 
 const RandomPool& pool_of(RandomPool::Content content, std::int64_t bytes) {
@@ -55,26 +60,24 @@ class ColdRows {
   ColdRows(const Format& format, std::int64_t cols)
       : format_(format),
         blocks_((cols + kBlock - 1) / kBlock),
-        group_blocks_(blocks_ * kGroupRows),
+        quant_bytes_(cpu::group_quant_bytes(format.packed, blocks_)),
+        scale_bytes_(cpu::group_scale_bytes(format.packed, blocks_, format.pair_shift)),
         quants_(pool_of(format.content, cold_bytes())),
-        scales_(format.has_scales ? &pool_of(RandomPool::Content::kScales, cold_bytes() / 8) : nullptr),
-        groups_(quants_.size() / (group_blocks_ * format.block_bytes)) {}
+        // No format has more than four bytes of scales to sixteen of quants.
+        scales_(scale_bytes_ == 0 ? nullptr : &pool_of(RandomPool::Content::kScales, cold_bytes() / 4)),
+        groups_(quants_.size() / quant_bytes_) {}
 
   /// Groups that fit a pool.
   [[nodiscard]] std::int64_t most_groups() const noexcept { return groups_; }
-  [[nodiscard]] std::int64_t group_bytes() const noexcept {
-    return group_blocks_ * (format_.block_bytes + (format_.has_scales ? 2 : 0));
-  }
+  [[nodiscard]] std::int64_t group_bytes() const noexcept { return quant_bytes_ + scale_bytes_; }
   cpu::PackedRows take(std::int64_t groups) {
     if (next_ + groups > groups_) next_ = 0;
     cpu::PackedRows rows;
-    rows.quants = quants_.data() + next_ * group_blocks_ * format_.block_bytes;
-    // The scales' pool is an eighth of the other, which suffices for 16 bytes of quants to 2 of scale.
-    if (scales_ != nullptr) {
-      rows.scales = reinterpret_cast<const std::uint16_t*>(scales_->data()) + next_ * group_blocks_;
-    }
+    rows.quants = quants_.data() + next_ * quant_bytes_;
+    if (scales_ != nullptr) rows.scales = scales_->data() + next_ * scale_bytes_;
     rows.rows = groups * kGroupRows;
     rows.blocks = blocks_;
+    rows.pair_shift = format_.pair_shift;
     next_ += groups;
     return rows;
   }
@@ -82,7 +85,8 @@ class ColdRows {
  private:
   const Format& format_;
   std::int64_t blocks_;
-  std::int64_t group_blocks_;
+  std::int64_t quant_bytes_;  // of a group of rows
+  std::int64_t scale_bytes_;
   const RandomPool& quants_;
   const RandomPool* scales_;
   std::int64_t groups_;
@@ -102,7 +106,7 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
     x.quantise(t, shape.cols, *table.kernels);
   }
   std::vector<float> y(static_cast<std::size_t>(tokens * stride));
-  const cpu::Product product = cpu::product_for(*table.kernels, format.type, false);
+  const cpu::Product product = cpu::product_for(*table.kernels, format.packed, false);
   const auto elements = static_cast<double>(shape.rows * shape.cols);
   const Work work{.bytes = static_cast<double>(groups * cold.group_bytes()),
                   .flop = 2 * elements * static_cast<double>(tokens)};

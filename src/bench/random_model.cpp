@@ -28,6 +28,13 @@ constexpr double kMantissaRms = 1.527525231651947;
 // The root mean square of the quants: of −127 … 127 for Q8_0, of −8 … 7 for Q4_0.
 constexpr double kQ8Rms = 73.6;
 constexpr double kQ4Rms = 4.6;
+// And of K-quants' whole numbers. Of Q4_K and Q5_K, s·q − m·(the mean of q), s and m uniform in 0 … 63, for a
+// dmin that puts the mean of all weights at zero; of Q6_K, s·(q − 32), s uniform in −128 … 127.
+constexpr double kQ4KRms = 258.3;
+constexpr double kQ4KMean = 7.5;
+constexpr double kQ5KRms = 526.9;
+constexpr double kQ5KMean = 15.5;
+constexpr double kQ6KRms = 1366;
 
 /// Fills rows [first, last) of a matrix, given where it begins.
 void fill_rows(const MatrixView& shape, std::byte* data, std::int64_t first, std::int64_t last,
@@ -47,14 +54,18 @@ void fill_rows(const MatrixView& shape, std::byte* data, std::int64_t first, std
       std::memcpy(bytes + i, &value, sizeof value);
     }
   };
-  const auto each_block_scale = [&](std::size_t block, double quant_rms) {
+  // The scales that stand at `at` in each block, and `factor` times them as the ones that follow, if any.
+  const auto each_block_scale = [&](std::int64_t block, double quant_rms, std::int64_t at = 0,
+                                    double factor = 0) {
     // One in four around the right size, from the block's own random bits.
-    for (std::int64_t i = 0; i < row_bytes; i += static_cast<std::int64_t>(block)) {
+    for (std::int64_t i = at; i < row_bytes; i += block) {
       std::uint16_t bits;
       std::memcpy(&bits, bytes + i, sizeof bits);
       const double spread = 0.75 + 0.5 * static_cast<double>(bits) / 65536.0;
-      const std::uint16_t scale = f32_to_f16(static_cast<float>(rms / quant_rms * spread));
-      std::memcpy(bytes + i, &scale, sizeof scale);
+      const double value = rms / quant_rms * spread;
+      const std::uint16_t scales[] = {f32_to_f16(static_cast<float>(value)),
+                                      f32_to_f16(static_cast<float>(value * factor))};
+      std::memcpy(bytes + i, scales, factor == 0 ? sizeof scales[0] : sizeof scales);
     }
   };
 
@@ -84,6 +95,15 @@ void fill_rows(const MatrixView& shape, std::byte* data, std::int64_t first, std
         break;
       case DType::kQ4_0:
         each_block_scale(sizeof(block_q4_0), kQ4Rms);
+        break;
+      case DType::kQ4_K:
+        each_block_scale(block_bytes(shape.dtype), kQ4KRms, 0, kQ4KMean);
+        break;
+      case DType::kQ5_K:
+        each_block_scale(block_bytes(shape.dtype), kQ5KRms, 0, kQ5KMean);
+        break;
+      case DType::kQ6_K:
+        each_block_scale(block_bytes(shape.dtype), kQ6KRms, 208);
         break;
       default:
         fail_usage("random weights are not made in {}", dtype_name(shape.dtype));

@@ -90,16 +90,17 @@ std::vector<MatrixShape> matrix_shapes(const Config& config) {
 }
 
 const std::vector<DType>& random_types() {
-  static const std::vector<DType> types = {DType::kQ8_0, DType::kQ4_0, DType::kBF16, DType::kF16,
-                                           DType::kF32};
+  static const std::vector<DType> types = {DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ5_K,
+                                           DType::kQ6_K, DType::kBF16, DType::kF16,  DType::kF32};
   return types;
 }
 
 DType random_type(std::string_view name) {
   const std::optional<DType> type = dtype_from_name(name);
   if (!type || std::ranges::find(random_types(), *type) == random_types().end()) {
-    fail_usage("random weights are not made in {}; choose one of q8_0, q4_0, bf16, f16, f32",
-               printable(name));
+    fail_usage(
+        "random weights are not made in {}; choose one of q8_0, q4_0, q4_k, q5_k, q6_k, bf16, f16, f32",
+        printable(name));
   }
   return *type;
 }

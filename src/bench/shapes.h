@@ -27,7 +27,7 @@ struct MatrixShape {
 /// All matrices of a model, layers first, the head last.
 [[nodiscard]] std::vector<MatrixShape> matrix_shapes(const Config& config);
 
-/// The formats that random weights are made in: Q8_0, Q4_0, BF16, F16, F32.
+/// The formats that random weights are made in: Q8_0, Q4_0, Q4_K, Q5_K, Q6_K, BF16, F16, F32.
 [[nodiscard]] const std::vector<DType>& random_types();
 
 /// The one of random_types() called `name`. Throws Error(kUsage) for a name that is none.

@@ -108,7 +108,7 @@ void add_bench(CLI::App& program) {
   add_text(*command, "--shape", arguments->shape, "SIZE",
            "Random weights in the shape of a released model: 0.8b, 2b, 4b, 9b, 27b");
   add_text(*command, "--type", arguments->type, "TYPE",
-           "Of random weights: q8_0 (the default), q4_0, bf16, f16, f32");
+           "Of random weights: q8_0 (the default), q4_0, q4_k, q5_k, q6_k, bf16, f16, f32");
   add_integer<std::int64_t>(*command, "--prefill", options.prefill_tokens, 0, bench::kMostTokens,
                             "Tokens of the prompt that is measured; 0: none");
   add_text(*command, "--contexts", arguments->contexts, "LIST",

@@ -30,12 +30,14 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
       quants_(floats(count * blocks_ * kBlock)),
       scales_(floats(count * blocks_)),
       totals_(floats(count * blocks_)),
+      halves_(floats(count * blocks_)),
       views_(floats(count)) {
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
                          .quants = quants_.data() + i * blocks_ * kBlock,
                          .scales = scales_.data() + i * blocks_,
-                         .totals = totals_.data() + i * blocks_};
+                         .totals = totals_.data() + i * blocks_,
+                         .halves = halves_.data() + i * blocks_};
   }
 }
 
@@ -48,7 +50,7 @@ float* PreparedVectors::values(std::int64_t index, std::int64_t cols) {
 void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels) {
   kernels.quantize(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
                    quants_.data() + index * blocks_ * kBlock, scales_.data() + index * blocks_,
-                   totals_.data() + index * blocks_);
+                   totals_.data() + index * blocks_, halves_.data() + index * blocks_);
 }
 
 ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(config)) {

@@ -40,6 +40,7 @@ class PreparedVectors {
   std::vector<std::int8_t> quants_;
   std::vector<float> scales_;
   std::vector<std::int32_t> totals_;
+  std::vector<std::int32_t> halves_;
   std::vector<Activation> views_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -11,5 +12,8 @@ namespace lattice {
 /// stream of bits (ml-explore/mlx mlx/backend/metal/kernels/quantized.h, dequantize). matrix.cols is a
 /// multiple of the group size.
 void dequantize_affine_row(const MatrixView& matrix, std::int64_t row, std::span<float> out);
+
+/// The code of `bits` bits of column `column` in an affine matrix's packed row.
+[[nodiscard]] std::uint32_t affine_code(const std::byte* row, std::int64_t column, int bits) noexcept;
 
 }  // namespace lattice

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "quant/dequantize.h"
+#include "quant/k_scales.h"
 #include "support/float16.h"
 
 namespace lattice::dequantize {
@@ -16,18 +17,6 @@ float f16_at(const std::byte* p) {
 
 int u8(std::byte b) {
   return static_cast<int>(b);
-}
-
-struct ScaleMin {
-  int scale;
-  int min;
-};
-
-/// The 6-bit scale and minimum of sub-block `j` out of the 12 bytes that hold eight of each
-/// (get_scale_min_k4).
-ScaleMin scale_min(const std::byte* s, int j) {
-  if (j < 4) return {u8(s[j]) & 63, u8(s[j + 4]) & 63};
-  return {(u8(s[j + 4]) & 15) | ((u8(s[j - 4]) >> 6) << 4), (u8(s[j + 4]) >> 4) | ((u8(s[j]) >> 6) << 4)};
 }
 
 /// The 6-bit scale of sub-block `j` of Q3_K's sixteen, less its offset of 32: low nibbles in bytes 0 … 7,
@@ -86,7 +75,7 @@ void q4_k(const std::byte* in, float* out) {
   const float d = f16_at(in);
   const float dmin = f16_at(in + 2);
   for (int j = 0; j < 8; ++j) {
-    const ScaleMin sm = scale_min(in + 4, j);
+    const KScale sm = k_scale(in + 4, j);
     const float scale = d * static_cast<float>(sm.scale);
     const float min = dmin * static_cast<float>(sm.min);
     const std::byte* qs = in + 16 + 32 * (j / 2);
@@ -100,7 +89,7 @@ void q5_k(const std::byte* in, float* out) {
   const float dmin = f16_at(in + 2);
   const std::byte* qh = in + 16;
   for (int j = 0; j < 8; ++j) {
-    const ScaleMin sm = scale_min(in + 4, j);
+    const KScale sm = k_scale(in + 4, j);
     const float scale = d * static_cast<float>(sm.scale);
     const float min = dmin * static_cast<float>(sm.min);
     const std::byte* qs = in + 48 + 32 * (j / 2);

@@ -42,7 +42,16 @@ class ActivationTest : public testing::TestWithParam<Isa> {};
 /// like noise over the depth; the shipped model's logits were measured to be off by 0.4 % of their size, its
 /// perplexity by 0.13 %. Four times that is a fault.
 TEST_P(ActivationTest, PerplexityIsNearlyThatOfExactActivations) {
-  for (const DType format : {DType::kQ8_0, DType::kQ4_0}) {
+  constexpr FileFormat kFormats[] = {
+      {.type = DType::kQ8_0},
+      {.type = DType::kQ4_0},
+      {.type = DType::kQ4_K},
+      {.type = DType::kQ5_K},
+      {.type = DType::kQ6_K},
+      {.type = DType::kAffine, .bits = 4, .group_size = 64},
+      {.type = DType::kAffine, .bits = 8, .group_size = 64},
+  };
+  for (const FileFormat& format : kFormats) {
     const QuantisedModel model(format);
     CpuOptions options;
     options.isa = GetParam();
@@ -56,17 +65,17 @@ TEST_P(ActivationTest, PerplexityIsNearlyThatOfExactActivations) {
       size += std::pow(static_cast<double>(exact.logits[i]), 2);
     }
     const double ratio = std::exp(rounded.nll - exact.nll);
-    EXPECT_NEAR(ratio, 1.0, 0.005) << dtype_name(format);
-    EXPECT_LT(std::sqrt(error / size), 0.016) << dtype_name(format);
+    EXPECT_NEAR(ratio, 1.0, 0.005) << format.name();
+    EXPECT_LT(std::sqrt(error / size), 0.016) << format.name();
     EXPECT_GT(error, 0.0) << "activations were not quantised";
     std::printf("%s, %s: perplexity x %.5f, logits off by %.4f of their size\n",
-                std::string(isa_name(GetParam())).c_str(), std::string(dtype_name(format)).c_str(), ratio,
+                std::string(isa_name(GetParam())).c_str(), format.name().c_str(), ratio,
                 std::sqrt(error / size));
   }
 }
 
 TEST_P(ActivationTest, ModelsWithFloatWeightsHaveExactActivations) {
-  const QuantisedModel model(DType::kBF16);  // as it is shipped
+  const QuantisedModel model({.type = DType::kBF16});  // as it is shipped
   CpuOptions options;
   options.isa = GetParam();
   const Reading as_it_comes = read_text(model, options);

@@ -27,18 +27,21 @@ std::vector<BackendUnderTest> backends() {
 
 /// What a user gets who asks for nothing. Models of float weights, the shipped one among them, are held to
 /// the same bound. The two cases with other weights have random ones, which amplify errors that a trained
-/// model (activation_test.cpp) does not notice, and bounds that were measured and not derived:
-///   base_mlx   0.033, since matrices in formats without kernels of their own are rounded to F16;
-///   base_gguf  1.65 at the worst of 450 positions, of logits with a standard deviation of 2.7, since some of
-///              its matrices have int8 activations. Float products with the same activations, rounded and
-///              scaled back, are off by as much (1.57): it is the rounding and not the integer products. So
-///              the bound keeps out nonsense only; the products' own tests are exact.
+/// model (activation_test.cpp) does not notice, and bounds that were measured and not derived. Their matrices
+/// have int8 activations, since the kernels multiply their formats as they are: with activations in float
+/// (the suite `Cpu`) both are held to 2e-3.
+///   base_gguf  3.64 at the worst, of logits with a standard deviation of 2.8. When only its Q8_0 and Q4_0
+///              matrices had int8 activations it was 1.65, and float products with the same activations,
+///              rounded and scaled back, were off by as much (1.57): it is the rounding and not the integer
+///              products.
+///   base_mlx   0.92 at the worst, of logits with a standard deviation of 3.1.
+/// So these bounds keep out nonsense only; the products' own tests are exact.
 std::vector<BackendUnderTest> default_backend() {
   return {
       {.name = "as_it_comes",
        .make = [](const Config& config, const Weights& weights) { return make_cpu_backend(config, weights); },
        .perplexity_tokens = 1024,
-       .case_tolerance = {{"base_gguf", 2.5}, {"base_mlx", 0.05}}}};
+       .case_tolerance = {{"base_gguf", 5.5}, {"base_mlx", 1.5}}}};
 }
 
 INSTANTIATE_TEST_SUITE_P(CpuDefault, BackendConformance, testing::ValuesIn(default_backend()), backend_name);

@@ -62,7 +62,7 @@ namespace {
 TEST(DecodeStep, AllocatesNothing) {
   constexpr std::int32_t kPrompt[] = {5, 17, 3, 99, 250, 1, 8};
   for (const DType format : {DType::kQ8_0, DType::kBF16}) {
-    const QuantisedModel model(format);
+    const QuantisedModel model({.type = format});
     CpuOptions options;
     options.threads = 2;
     const auto backend = make_cpu_backend(model.config(), model.weights(), options);
@@ -81,7 +81,7 @@ TEST(DecodeStep, AllocatesNothing) {
 
 /// Prefill and decode give the same bits for any number of threads, on every instruction set.
 TEST(Threads, DoNotShowInTheResult) {
-  const QuantisedModel model(DType::kQ8_0);
+  const QuantisedModel model({.type = DType::kQ8_0});
   std::vector<std::int32_t> prompt;
   for (std::int32_t i = 0; i < 150; ++i) prompt.push_back(i * 37 % 1000);
   const auto vocab = static_cast<std::size_t>(model.config().vocab_size);

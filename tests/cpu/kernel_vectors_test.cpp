@@ -27,14 +27,15 @@ struct Quantised {
   std::vector<std::int8_t> quants;
   std::vector<float> scales;
   std::vector<std::int32_t> totals;
+  std::vector<std::int32_t> halves;
 };
 
 Quantised quantise(const Kernels& kernels, const std::vector<float>& values) {
   const std::size_t blocks = values.size() / kBlock;
   Quantised out{std::vector<std::int8_t>(values.size(), 99), std::vector<float>(blocks, 99),
-                std::vector<std::int32_t>(blocks, 99)};
+                std::vector<std::int32_t>(blocks, 99), std::vector<std::int32_t>(blocks, 99)};
   kernels.quantize(values.data(), static_cast<std::int64_t>(blocks), out.quants.data(), out.scales.data(),
-                   out.totals.data());
+                   out.totals.data(), out.halves.data());
   return out;
 }
 
@@ -48,16 +49,19 @@ TEST_P(VectorTest, QuantizeRoundsToTheNearestStep) {
   for (std::size_t b = 0; b < result.scales.size(); ++b) {
     float highest = 0;
     std::int32_t total = 0;
+    std::int32_t half = 0;
     for (std::size_t i = b * kBlock; i < (b + 1) * kBlock; ++i)
       highest = std::max(highest, std::fabs(values[i]));
     EXPECT_EQ(result.scales[b], highest / 127.0f);
     for (std::size_t i = b * kBlock; i < (b + 1) * kBlock; ++i) {
       total += result.quants[i];
+      if (i % kBlock < kBlock / 2) half += result.quants[i];
       // Half a step, and the roundings of the scale, its reciprocal and the product: 3 · 2⁻²⁴ · 127.
       EXPECT_LE(std::abs(static_cast<double>(values[i]) / result.scales[b] - result.quants[i]), 0.5 + 3e-5);
       EXPECT_GE(result.quants[i], -127);
     }
     EXPECT_EQ(result.totals[b], total);
+    EXPECT_EQ(result.halves[b], half);
   }
 }
 
@@ -78,6 +82,7 @@ TEST_P(VectorTest, QuantizeDefinesBlocksThatAreZeroTinyOrNoNumbers) {
   EXPECT_TRUE(
       std::all_of(result.quants.end() - kBlock, result.quants.end(), [](int q) { return q == -127; }));
   EXPECT_EQ(result.totals, (std::vector<std::int32_t>{0, 0, 0, 0, 0, -127 * 32}));
+  EXPECT_EQ(result.halves, (std::vector<std::int32_t>{0, 0, 0, 0, 0, -127 * 16}));
 }
 
 TEST_P(VectorTest, DotAndAxpy) {

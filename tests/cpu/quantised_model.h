@@ -2,17 +2,17 @@
 
 #include <deque>
 #include <variant>
-#include <vector>
 
+#include "cpu/simple_quantizers.h"
 #include "model/golden.h"
-#include "quant/blocks.h"
 
 namespace lattice::cpu {
 
 /// The shipped model with every matrix quantised, in memory.
 class QuantisedModel {
  public:
-  explicit QuantisedModel(DType format) : model_(golden::load_model(golden::shipped_model_path())) {
+  explicit QuantisedModel(const FileFormat& format)
+      : model_(golden::load_model(golden::shipped_model_path())) {
     Weights& weights = model_.weights;
     const bool tied = weights.embed.data == weights.head.data;
     quantise(format, {&weights.head});
@@ -31,24 +31,12 @@ class QuantisedModel {
   [[nodiscard]] const Weights& weights() const { return model_.weights; }
 
  private:
-  void quantise(DType format, std::initializer_list<MatrixView*> matrices) {
-    for (MatrixView* matrix : matrices) {
-      MatrixView out{
-          .dtype = format, .rows = matrix->rows, .cols = matrix->cols, .data = nullptr, .affine = {}};
-      std::vector<std::byte>& bytes =
-          bytes_.emplace_back(static_cast<std::size_t>(out.rows * out.row_bytes()));
-      std::vector<float> row(static_cast<std::size_t>(matrix->cols));
-      for (std::int64_t r = 0; r < matrix->rows; ++r) {
-        dequantize_row(*matrix, r, row);
-        quantize_blocks(format, row, bytes.data() + r * out.row_bytes());
-      }
-      out.data = bytes.data();
-      *matrix = out;
-    }
+  void quantise(const FileFormat& format, std::initializer_list<MatrixView*> matrices) {
+    for (MatrixView* matrix : matrices) *matrix = matrices_.emplace_back(format, *matrix).view();
   }
 
   golden::LoadedModel model_;
-  std::deque<std::vector<std::byte>> bytes_;
+  std::deque<QuantisedMatrix> matrices_;
 };
 
 }  // namespace lattice::cpu

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,19 +12,54 @@ namespace lattice::cpu {
 constexpr std::int64_t kGroupRows = 16;  ///< rows of a matrix that are stored, and multiplied, together
 constexpr std::int64_t kBlock = 32;      ///< columns that are stored together, and that share a scale
 
+/// How packed weights are stored. The quantised ones are codes of 4, 5, 6 or 8 bits with scales apart; w is
+/// what a code q of the file stands for:
+///   Q8_0, Q4_0, Q5_0   w = d · (q − 0, 8 or 16), d for each block
+///   Q4_K, Q5_K         w = (d · s) · q − (e · m): d and e for 8 blocks, whole numbers s and m for each block
+///   Q6_K               w = (d · s) · (q − 32): d for 8 blocks, a whole number s for each half of a block
+///   affine             w = s · q + b: one pair for 1, 2 or 4 blocks (MLX; also ggml's Q4_1 and Q5_1)
+enum class PackedFormat : std::uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kQ8_0,
+  kQ4_0,
+  kQ5_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kAffine4,
+  kAffine5,
+  kAffine6,
+  kAffine8,
+};
+constexpr std::size_t kPackedFormats = 13;
+constexpr std::int64_t kSuperBlocks = 8;  ///< blocks of a K-quant's super-block
+
 /// Packed weights. A row's block of 32 columns is cut into words: of 4 bytes, or of 2 for binary16. For each
 /// group of 16 rows, for each block, the first word of row 0, of row 1, … of row 15, then the second words, …
 /// So a vector register holds the same columns of 4, 8 or 16 rows, sums stay in their lanes with nothing to
 /// add up across, and every width of register reads the one layout as one stream. What a word holds:
-///   F32 one column; F16 one; BF16 two; Q8_0 four; Q4_0 the four columns 4w … in its low nibbles and the four
-///   columns 16 + 4w … in its high ones.
-/// Rows and columns are padded with zeros to whole groups and blocks. Scales of the quantised formats stand
-/// apart, in the same order: [group][block][16] binary16.
+///   F32 one column; F16 one; BF16 two;
+///   codes of 8 bits: four columns, as signed bytes (an affine code less 128);
+///   codes of 4 to 6 bits: words 0 … 3 hold the lower four bits, those of the columns 4w … in their low
+///     nibbles and those of 16 + 4w … in their high ones. Of 5 bits, bit k of byte i of word 4 belongs to
+///     column 4k + i. Of 6, bits 2k and 2k + 1 of byte i of word 4 belong to column 4k + i, those of word 5
+///     to column 16 + 4k + i.
+/// Rows and columns are padded to whole groups and blocks, with weights of zero.
+///
+/// Scales stand apart, in the same order, a group's in one piece:
+///   Q8_0, Q4_0, Q5_0   [block][16] binary16
+///   Q4_K, Q5_K         [super-block] of: d [16] and e [16] binary16, then [8 blocks] of s [16], m [16] u8
+///   Q6_K               [super-block] of: d [16] binary16, then [8 blocks][2 halves][16] i8
+///   affine             [pair] of: s [16], b [16], binary16 or bfloat16
 struct PackedRows {
   const std::byte* quants = nullptr;
-  const std::uint16_t* scales = nullptr;
+  const std::byte* scales = nullptr;
   std::int64_t rows = 0;    ///< without padding
   std::int64_t blocks = 0;  ///< of 32 columns
+  int pair_shift = 0;       ///< affine: 2^pair_shift blocks share a pair
+  bool bf16_pairs = false;  ///< affine: pairs are bfloat16, not binary16
 };
 
 /// One vector made ready for multiplication. The int8 part is there for quantised weights, unless activations
@@ -32,7 +68,8 @@ struct Activation {
   const float* values = nullptr;         ///< [blocks · 32], padded with zeros
   const std::int8_t* quants = nullptr;   ///< [blocks · 32], in −127 … 127
   const float* scales = nullptr;         ///< [blocks]: value ≈ scale · quant
-  const std::int32_t* totals = nullptr;  ///< [blocks]: Σ quants, for codes that are stored with an offset
+  const std::int32_t* totals = nullptr;  ///< [blocks]: Σ quants, for offsets of codes and for biases
+  const std::int32_t* halves = nullptr;  ///< [blocks]: Σ of a block's first 16 quants
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
@@ -41,19 +78,18 @@ using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int
                          const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 
 struct Kernels {
-  Product f32 = nullptr;
-  Product f16 = nullptr;
-  Product bf16 = nullptr;
-  Product q8_0 = nullptr;  ///< with int8 activations: integer sums within a block, exact
-  Product q4_0 = nullptr;
-  Product q8_0_exact = nullptr;  ///< with float activations
-  Product q4_0_exact = nullptr;
+  /// By PackedFormat. With int8 activations, where weights are quantised: integer sums within what shares a
+  /// scale, exact.
+  std::array<Product, kPackedFormats> products = {};
+  /// With float activations.
+  std::array<Product, kPackedFormats> exact_products = {};
 
-  /// Fills quants, scales and totals of `blocks` blocks from `values`: scale = max|v| / 127 of each block,
-  /// quant = v / scale to nearest. A block whose scale would be below the smallest normal number is all zero;
-  /// one that holds an infinity or a NaN gets a scale of NaN, so that it cannot pass for a number later.
+  /// Fills quants, scales, totals and halves of `blocks` blocks from `values`: scale = max|v| / 127 of each
+  /// block, quant = v / scale to nearest. A block whose scale would be below the smallest normal number is
+  /// all zero; one that holds an infinity or a NaN gets a scale of NaN, so that it cannot pass for a number
+  /// later.
   void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
-                   std::int32_t* totals) = nullptr;
+                   std::int32_t* totals, std::int32_t* halves) = nullptr;
 
   /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
   float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;

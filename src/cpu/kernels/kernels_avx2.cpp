@@ -9,8 +9,6 @@ namespace {
 
 /// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits.
 struct DotAvx2 {
-  static constexpr int kOffsetQ8 = 0;
-
   /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
   struct Signed {
     struct Codes {
@@ -18,8 +16,10 @@ struct DotAvx2 {
       __m256i magnitudes;
     };
     using Sum = __m256i;
+    static constexpr int kOffset = 0;
     static Codes prepare(__m256i codes) { return {codes, _mm256_abs_epi8(codes)}; }
     static Sum zero() { return _mm256_setzero_si256(); }
+    template <int>
     static Sum add(Sum sum, const Codes& w, __m256i x) {
       const __m256i pairs = _mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(x, w.codes));
       return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
@@ -27,14 +27,27 @@ struct DotAvx2 {
     static __m256i total(Sum sum) { return sum; }
   };
 
-  /// A block's eight pairs of products, of at most 15 · 127, fit 16 bits: 8 · 2 · 15 · 127 = 30480.
-  struct Nibbles {
+  /// Products of codes are added up in 16 bits as long as they fit, and then in 32.
+  template <int kBits>
+  struct Unsigned {
+    static constexpr int kOffset = 0;
+    /// Registers of pairs of products, of at most 2 · 127 · (2^bits − 1) each, that fit: 8, 4 and 2.
+    static constexpr int kRun = 32767 / (2 * 127 * ((1 << kBits) - 1));
     using Codes = __m256i;
-    using Sum = __m256i;
+    struct Sum {
+      __m256i narrow;
+      __m256i wide;
+    };
     static Codes prepare(__m256i codes) { return codes; }
-    static Sum zero() { return _mm256_setzero_si256(); }
-    static Sum add(Sum sum, Codes w, __m256i x) { return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x)); }
-    static __m256i total(Sum sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+    static Sum zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+    template <int kIndex>
+    static Sum add(const Sum& sum, Codes w, __m256i x) {
+      const __m256i pairs = _mm256_maddubs_epi16(w, x);
+      const __m256i narrow = kIndex % kRun == 0 ? pairs : _mm256_add_epi16(sum.narrow, pairs);
+      if constexpr (kIndex % kRun != kRun - 1) return {narrow, sum.wide};
+      return {narrow, _mm256_add_epi32(sum.wide, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1)))};
+    }
+    static __m256i total(const Sum& sum) { return sum.wide; }
   };
 };
 

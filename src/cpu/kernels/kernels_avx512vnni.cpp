@@ -6,21 +6,26 @@
 namespace lattice::cpu {
 namespace {
 
-/// vpdpbusd multiplies four unsigned by four signed bytes and adds them to 32 bits. Signed codes become
-/// unsigned by adding 128, which is turning their top bit round: 32 · 255 · 127 is far from 32 bits.
+/// vpdpbusd multiplies four unsigned by four signed bytes and adds them to 32 bits.
 struct DotVnni {
-  static constexpr int kOffsetQ8 = 128;
-
-  struct Nibbles {
+  template <int>
+  struct Unsigned {
+    static constexpr int kOffset = 0;
     using Codes = __m512i;
     using Sum = __m512i;
     static Codes prepare(__m512i codes) { return codes; }
     static Sum zero() { return _mm512_setzero_si512(); }
-    static Sum add(Sum sum, Codes w, __m512i x) { return _mm512_dpbusd_epi32(sum, w, x); }
+    template <int>
+    static Sum add(Sum sum, Codes w, __m512i x) {
+      return _mm512_dpbusd_epi32(sum, w, x);
+    }
     static __m512i total(Sum sum) { return sum; }
   };
 
-  struct Signed : Nibbles {
+  /// Signed codes become unsigned by adding 128, which is turning their top bit round: 32 · 255 · 127 is far
+  /// from 32 bits.
+  struct Signed : Unsigned<8> {
+    static constexpr int kOffset = 128;
     static Codes prepare(__m512i codes) { return _mm512_xor_si512(codes, _mm512_set1_epi8(-128)); }
   };
 };

@@ -9,9 +9,8 @@ namespace {
 
 /// Bytes are multiplied to 16 bits and added in pairs to 32: lanes of the two sums are the rows' halves.
 struct DotNeon {
-  static constexpr int kOffsetQ8 = 0;
-
   struct Signed {
+    static constexpr int kOffset = 0;
     using Codes = int8x16_t;
     struct Sum {
       int32x4_t low;   // [row 0, row 0, row 1, row 1]
@@ -19,6 +18,7 @@ struct DotNeon {
     };
     static Codes prepare(int32x4_t codes) { return vreinterpretq_s8_s32(codes); }
     static Sum zero() { return {vdupq_n_s32(0), vdupq_n_s32(0)}; }
+    template <int>
     static Sum add(const Sum& sum, Codes w, int32x4_t x) {
       const int8x16_t v = vreinterpretq_s8_s32(x);
       return {vpadalq_s16(sum.low, vmull_s8(vget_low_s8(w), vget_low_s8(v))),
@@ -26,7 +26,8 @@ struct DotNeon {
     }
     static int32x4_t total(const Sum& sum) { return vpaddq_s32(sum.low, sum.high); }
   };
-  using Nibbles = Signed;
+  template <int>
+  using Unsigned = Signed;  // codes of up to six bits have no sign bit
 };
 
 }  // namespace

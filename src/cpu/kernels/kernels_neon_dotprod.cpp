@@ -8,17 +8,20 @@ namespace {
 
 /// SDOT multiplies four signed bytes by four and adds them to 32 bits.
 struct DotSdot {
-  static constexpr int kOffsetQ8 = 0;
-
   struct Signed {
+    static constexpr int kOffset = 0;
     using Codes = int8x16_t;
     using Sum = int32x4_t;
     static Codes prepare(int32x4_t codes) { return vreinterpretq_s8_s32(codes); }
     static Sum zero() { return vdupq_n_s32(0); }
-    static Sum add(Sum sum, Codes w, int32x4_t x) { return vdotq_s32(sum, w, vreinterpretq_s8_s32(x)); }
+    template <int>
+    static Sum add(Sum sum, Codes w, int32x4_t x) {
+      return vdotq_s32(sum, w, vreinterpretq_s8_s32(x));
+    }
     static int32x4_t total(Sum sum) { return sum; }
   };
-  using Nibbles = Signed;
+  template <int>
+  using Unsigned = Signed;  // codes of up to six bits have no sign bit
 };
 
 }  // namespace

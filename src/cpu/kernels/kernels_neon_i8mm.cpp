@@ -10,55 +10,75 @@ namespace {
 /// SMMLA multiplies two rows of eight bytes by two columns of eight and adds the four sums to 32 bits: twice
 /// SDOT's work. Two words of four rows, zipped, are rows 0 and 1 and rows 2 and 3 over eight columns; the
 /// eight bytes of two tokens are the other side. Sums are [row 0 · t0, row 0 · t1, row 1 · t0, row 1 · t1].
-template <typename Codes>
+template <typename Format>
 struct MatrixTile {
   static constexpr int kMaxTokens = 4;
   static constexpr int kQuads = static_cast<int>(kGroupRows) / 4;
+  static constexpr int kHalves = Format::kHalves;
+  using Reader = CodeReader<Neon, Format::kBits>;
+  using Scales = typename Format::Scales;
 
-  static void load_words(const std::byte* words, int quad, int8x16_t* parts) {
-    Codes::load(words + quad * 16, parts);
+  /// Σ (code − zero) · x of Σ code · x and Σ x, as floats.
+  static float32x4_t less_zero(int32x4_t products, int32x2_t totals) {
+    const int32x4_t offsets = vmulq_n_s32(vcombine_s32(totals, totals), Format::kZero);
+    return vcvtq_f32_s32(vsubq_s32(products, offsets));
   }
 
   /// Four tokens as two pairs, one register of four rows after the other.
   static void four_rows(const PackedRows& weights, std::int64_t group, int quad, const Activation* x,
                         TileSums& out) {
-    constexpr std::int64_t kRowOfWords = kGroupRows * 4;
-    const std::byte* words = weights.quants + group * weights.blocks * Codes::kWords * kRowOfWords;
-    const std::uint16_t* scales = weights.scales + group * weights.blocks * kGroupRows + 4 * quad;
+    const std::byte* words = weights.quants + group * weights.blocks * Reader::kBlockBytes + quad * 16;
     float32x4_t sums[2][2] = {};  // [pair of rows][pair of tokens]
 
-    for (std::int64_t block = 0; block < weights.blocks; ++block, scales += kGroupRows) {
-      int32x4_t products[2][2] = {};
-      for (int word = 0; word < Codes::kWords; word += 2, words += 2 * kRowOfWords) {
-        int8x16_t first[Codes::kParts];
-        int8x16_t second[Codes::kParts];
-        load_words(words, quad, first);
-        load_words(words + kRowOfWords, quad, second);
-        for (int p = 0; p < Codes::kParts; ++p) {
-          const int32x4_t a = vreinterpretq_s32_s8(first[p]);
-          const int32x4_t b = vreinterpretq_s32_s8(second[p]);
+    for (std::int64_t block = 0; block < weights.blocks; ++block, words += Reader::kBlockBytes) {
+      int32x4_t products[kHalves][2][2] = {};
+      const Reader reader(words);
+      unrolled<Reader::kSteps / 2>([&](auto pair_of_steps) LATTICE_INLINE {
+        unrolled<Reader::kParts>([&](auto part) LATTICE_INLINE {
+          constexpr int kStep = 2 * decltype(pair_of_steps)::value;
+          constexpr int kPart = decltype(part)::value;
+          constexpr int kHalf = kHalves == 2 ? kPart : 0;
+          const int32x4_t a = reader.template codes<kStep, kPart>();
+          const int32x4_t b = reader.template codes<kStep + 1, kPart>();
           const int8x16_t rows[2] = {vreinterpretq_s8_s32(vzip1q_s32(a, b)),
                                      vreinterpretq_s8_s32(vzip2q_s32(a, b))};
-          const std::int64_t column = block * kBlock + Codes::first_column(word, p);
+          const std::int64_t column = block * kBlock + Reader::column(kStep, kPart);
           for (int pair = 0; pair < 2; ++pair) {
             const int8x16_t tokens =
                 vcombine_s8(vld1_s8(x[2 * pair].quants + column), vld1_s8(x[2 * pair + 1].quants + column));
-            for (int r = 0; r < 2; ++r) products[r][pair] = vmmlaq_s32(products[r][pair], rows[r], tokens);
+            for (int r = 0; r < 2; ++r)
+              products[kHalf][r][pair] = vmmlaq_s32(products[kHalf][r][pair], rows[r], tokens);
           }
-        }
-      }
-      const float32x4_t scale = Neon::load_f16(scales);
-      const float32x4_t row_scales[2] = {vzip1q_f32(scale, scale), vzip2q_f32(scale, scale)};
+        });
+      });
+      ScaleRegisters<Neon, kHalves> scales;
+      Scales::load(weights, group, block, 4 * quad, scales);
       for (int pair = 0; pair < 2; ++pair) {
         const Activation& t0 = x[2 * pair];
         const Activation& t1 = x[2 * pair + 1];
         const float32x2_t both = {t0.scales[block], t1.scales[block]};
         const float32x4_t token_scales = vcombine_f32(both, both);
         const int32x2_t totals = {t0.totals[block], t1.totals[block]};
-        const int32x4_t offsets = vmulq_n_s32(vcombine_s32(totals, totals), Codes::kOffset);
         for (int r = 0; r < 2; ++r) {
-          const float32x4_t value = vcvtq_f32_s32(vsubq_s32(products[r][pair], offsets));
-          sums[r][pair] = vfmaq_f32(sums[r][pair], vmulq_f32(value, token_scales), row_scales[r]);
+          const auto of_rows = [r](float32x4_t values) {
+            return r == 0 ? vzip1q_f32(values, values) : vzip2q_f32(values, values);
+          };
+          float32x4_t& sum = sums[r][pair];
+          if constexpr (kHalves == 1) {
+            const float32x4_t product = less_zero(products[0][r][pair], totals);
+            sum = vfmaq_f32(sum, vmulq_f32(product, token_scales), of_rows(scales.scale[0]));
+          } else {
+            const int32x2_t halves = {t0.halves[block], t1.halves[block]};
+            const float32x4_t first = less_zero(products[0][r][pair], halves);
+            const float32x4_t second = less_zero(products[1][r][pair], vsub_s32(totals, halves));
+            const float32x4_t scaled =
+                vfmaq_f32(vmulq_f32(first, of_rows(scales.scale[0])), second, of_rows(scales.scale[1]));
+            sum = vfmaq_f32(sum, scaled, token_scales);
+          }
+          if constexpr (Scales::kBias) {
+            const float32x2_t inputs = vmul_f32(both, vcvt_f32_s32(totals));
+            sum = vfmaq_f32(sum, vcombine_f32(inputs, inputs), of_rows(scales.bias));
+          }
         }
       }
     }
@@ -78,23 +98,15 @@ struct MatrixTile {
   }
 };
 
-struct SignedBytes {
-  struct Signed {
-    using Codes = int8x16_t;
-    static Codes prepare(int32x4_t codes) { return vreinterpretq_s8_s32(codes); }
-  };
-  using Nibbles = Signed;
-  static constexpr int kOffsetQ8 = 0;
-};
-
 /// SDOT for one vector, SMMLA for several.
-template <typename Codes, Product Kernels::*kFormat>
+template <typename Format, PackedFormat kFormat>
 void dot_or_matrix(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
                    std::int64_t tokens, float* y, std::int64_t stride) {
   if (tokens == 1) {
-    (neon_dotprod_kernels().*kFormat)(weights, first, last, x, tokens, y, stride);
+    const Product one = neon_dotprod_kernels().products[index_of(kFormat)];
+    one(weights, first, last, x, tokens, y, stride);
   } else {
-    product<MatrixTile<Codes>>(weights, first, last, x, tokens, y, stride);
+    product<MatrixTile<Format>>(weights, first, last, x, tokens, y, stride);
   }
 }
 
@@ -103,8 +115,9 @@ void dot_or_matrix(const PackedRows& weights, std::int64_t first, std::int64_t l
 const Kernels& neon_i8mm_kernels() noexcept {
   static const Kernels table = [] {
     Kernels kernels = neon_dotprod_kernels();
-    kernels.q8_0 = dot_or_matrix<CodesQ8<Neon, SignedBytes>, &Kernels::q8_0>;
-    kernels.q4_0 = dot_or_matrix<CodesQ4<Neon, SignedBytes>, &Kernels::q4_0>;
+    each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
+      kernels.products[index_of(kFormat)] = dot_or_matrix<Format, kFormat>;
+    });
     return kernels;
   }();
   return table;

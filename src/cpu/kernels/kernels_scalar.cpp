@@ -4,116 +4,93 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "cpu/kernels/kernels.h"
+#include "cpu/packed_layout.h"
 #include "support/float16.h"
 
 namespace lattice::cpu {
 namespace {
 
-std::uint16_t u16_at(const std::byte* p, std::int64_t index) {
-  std::uint16_t value;
-  std::memcpy(&value, p + 2 * index, sizeof value);
-  return value;
+/// Column c of a row of floats, whose first word in the packed block is at `block`.
+float float_at(PackedFormat format, const std::byte* block, std::int64_t c) {
+  const auto word = [block](std::int64_t w, std::int64_t bytes) { return block + w * kGroupRows * bytes; };
+  std::uint16_t half;
+  switch (format) {
+    case PackedFormat::kF16:
+      std::memcpy(&half, word(c, 2), sizeof half);
+      return f16_to_f32(half);
+    case PackedFormat::kBF16:
+      std::memcpy(&half, word(c / 2, 4) + c % 2 * 2, sizeof half);
+      return bf16_to_f32(half);
+    default:
+      float value;
+      std::memcpy(&value, word(c, 4), sizeof value);
+      return value;
+  }
 }
 
-/// Word `word` of row `row` in the packed block that starts at `block`.
-const std::byte* word_at(const std::byte* block, std::int64_t word, std::int64_t row, std::int64_t bytes) {
-  return block + (word * kGroupRows + row) * bytes;
-}
-
-/// Column c of a row, in a packed block of 16 rows.
-struct BlockF32 {
-  static constexpr std::int64_t kRowBytes = 128;
-  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
-    float value;
-    std::memcpy(&value, word_at(block, c, row, 4), sizeof value);
-    return value;
-  }
-};
-
-struct BlockF16 {
-  static constexpr std::int64_t kRowBytes = 64;
-  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
-    return f16_to_f32(u16_at(word_at(block, c, row, 2), 0));
-  }
-};
-
-struct BlockBF16 {
-  static constexpr std::int64_t kRowBytes = 64;
-  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
-    return bf16_to_f32(u16_at(word_at(block, c / 2, row, 4), c % 2));
-  }
-};
-
-struct BlockQ8 {
-  static constexpr std::int64_t kRowBytes = 32;
-  static int code(const std::byte* block, std::int64_t row, std::int64_t c) {
-    return static_cast<std::int8_t>(word_at(block, c / 4, row, 4)[c % 4]);
-  }
-  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
-    return static_cast<float>(code(block, row, c));
-  }
-};
-
-struct BlockQ4 {
-  static constexpr std::int64_t kRowBytes = 16;
-  static int code(const std::byte* block, std::int64_t row, std::int64_t c) {
-    const int byte = static_cast<int>(word_at(block, c % 16 / 4, row, 4)[c % 4]);
-    return (c < 16 ? byte & 15 : byte >> 4) - 8;
-  }
-  static float at(const std::byte* block, std::int64_t row, std::int64_t c) {
-    return static_cast<float>(code(block, row, c));
-  }
-};
-
-template <typename Block>
-const std::byte* block_at(const PackedRows& weights, std::int64_t group, std::int64_t block) {
-  return weights.quants + (group * weights.blocks + block) * kGroupRows * Block::kRowBytes;
-}
-
-float scale_of(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t row) {
-  return f16_to_f32(weights.scales[(group * weights.blocks + block) * kGroupRows + row]);
-}
-
-template <typename Block, bool kScaled>
-float row_float(const PackedRows& weights, std::int64_t group, std::int64_t row, const Activation& x) {
+template <PackedFormat kFormat>
+float row_float(const PackedRows& weights, std::int64_t row, const Activation& x) {
+  const PackedLayout& layout = layout_of(kFormat);
   float sum = 0.0f;
-  for (std::int64_t block = 0; block < weights.blocks; ++block) {
-    const std::byte* w = block_at<Block>(weights, group, block);
-    float partial = 0.0f;
-    for (std::int64_t c = 0; c < kBlock; ++c) partial += Block::at(w, row, c) * x.values[block * kBlock + c];
-    sum += kScaled ? scale_of(weights, group, block, row) * partial : partial;
+  for (std::int64_t b = 0; b < weights.blocks; ++b) {
+    const std::byte* block = weights.quants + quant_offset(kFormat, weights.blocks, row, b);
+    for (int half = 0; half < 2; ++half) {
+      const WeightScale own =
+          layout.coded ? weight_scale(weights, kFormat, row, b, half) : WeightScale{1.0f, 0.0f};
+      for (std::int64_t c = 16 * half; c < 16 * half + 16; ++c) {
+        const float value =
+            layout.coded
+                ? own.scale * static_cast<float>(code_at(layout.bits, block, c) - layout.zero) + own.bias
+                : float_at(kFormat, block, c);
+        sum += value * x.values[b * kBlock + c];
+      }
+    }
   }
   return sum;
 }
 
-template <typename Block>
-float row_int8(const PackedRows& weights, std::int64_t group, std::int64_t row, const Activation& x) {
+template <PackedFormat kFormat>
+float row_int8(const PackedRows& weights, std::int64_t row, const Activation& x) {
+  const PackedLayout& layout = layout_of(kFormat);
   float sum = 0.0f;
-  for (std::int64_t block = 0; block < weights.blocks; ++block) {
-    const std::byte* w = block_at<Block>(weights, group, block);
-    int products = 0;
-    for (std::int64_t c = 0; c < kBlock; ++c)
-      products += Block::code(w, row, c) * x.quants[block * kBlock + c];
-    sum += scale_of(weights, group, block, row) * x.scales[block] * static_cast<float>(products);
+  for (std::int64_t b = 0; b < weights.blocks; ++b) {
+    const std::byte* block = weights.quants + quant_offset(kFormat, weights.blocks, row, b);
+    const bool halved = layout.scales == PackedLayout::Scales::kPerHalf;
+    const std::int64_t together = halved ? 16 : 32;  // columns that share a scale
+    for (std::int64_t first = 0; first < kBlock; first += together) {
+      int products = 0;
+      for (std::int64_t c = first; c < first + together; ++c)
+        products += (code_at(layout.bits, block, c) - layout.zero) * x.quants[b * kBlock + c];
+      const WeightScale own = weight_scale(weights, kFormat, row, b, first == 0 ? 0 : 1);
+      sum += own.scale * x.scales[b] * static_cast<float>(products);
+      sum += own.bias * (x.scales[b] * static_cast<float>(halved ? 0 : x.totals[b]));
+    }
   }
   return sum;
 }
 
-using Row = float (*)(const PackedRows&, std::int64_t, std::int64_t, const Activation&);
+using Row = float (*)(const PackedRows&, std::int64_t, const Activation&);
+
+/// The product of one row and one vector. Formats of floats have no other than the exact one.
+template <PackedFormat kFormat, bool kExact>
+constexpr Row row_product() {
+  if constexpr (kExact || kFormat <= PackedFormat::kBF16) return row_float<kFormat>;
+  return row_int8<kFormat>;
+}
 
 template <Row kRow>
 void product(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
              std::int64_t tokens, float* y, std::int64_t stride) {
   for (std::int64_t row = first * kGroupRows; row < std::min(last * kGroupRows, weights.rows); ++row) {
-    for (std::int64_t t = 0; t < tokens; ++t)
-      y[t * stride + row] = kRow(weights, row / kGroupRows, row % kGroupRows, x[t]);
+    for (std::int64_t t = 0; t < tokens; ++t) y[t * stride + row] = kRow(weights, row, x[t]);
   }
 }
 
 void quantize(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
-              std::int32_t* totals) {
+              std::int32_t* totals, std::int32_t* halves) {
   for (std::int64_t block = 0; block < blocks; ++block, values += kBlock, quants += kBlock) {
     float highest = 0.0f;
     bool finite = true;
@@ -122,7 +99,7 @@ void quantize(const float* values, std::int64_t blocks, std::int8_t* quants, flo
       finite = finite && std::isfinite(values[c]);
     }
     const float scale = highest / 127.0f;
-    totals[block] = 0;
+    totals[block] = halves[block] = 0;
     if (!finite || scale < std::numeric_limits<float>::min()) {
       std::fill(quants, quants + kBlock, std::int8_t{0});
       scales[block] = finite ? 0.0f : std::numeric_limits<float>::quiet_NaN();
@@ -134,6 +111,7 @@ void quantize(const float* values, std::int64_t blocks, std::int8_t* quants, flo
       const auto q = static_cast<int>(std::nearbyint(values[c] * inverse));
       quants[c] = static_cast<std::int8_t>(q);
       totals[block] += q;
+      if (c < kBlock / 2) halves[block] += q;
     }
   }
 }
@@ -216,17 +194,17 @@ std::uint64_t read_all(const std::byte* from, std::int64_t bytes) {
   return sum;
 }
 
+template <std::size_t... kFormats>
+constexpr Kernels with_products(Kernels table, std::index_sequence<kFormats...>) {
+  table.products = {product<row_product<static_cast<PackedFormat>(kFormats), false>()>...};
+  table.exact_products = {product<row_product<static_cast<PackedFormat>(kFormats), true>()>...};
+  return table;
+}
+
 }  // namespace
 
 const Kernels& scalar_kernels() noexcept {
-  static constexpr Kernels kTable = {
-      .f32 = product<row_float<BlockF32, false>>,
-      .f16 = product<row_float<BlockF16, false>>,
-      .bf16 = product<row_float<BlockBF16, false>>,
-      .q8_0 = product<row_int8<BlockQ8>>,
-      .q4_0 = product<row_int8<BlockQ4>>,
-      .q8_0_exact = product<row_float<BlockQ8, true>>,
-      .q4_0_exact = product<row_float<BlockQ4, true>>,
+  static constexpr Kernels kVectorKernels = {
       .quantize = quantize,
       .dot = dot,
       .axpy = axpy,
@@ -241,6 +219,7 @@ const Kernels& scalar_kernels() noexcept {
       .axpy_f16 = axpy_f16,
       .read_all = read_all,
   };
+  static constexpr Kernels kTable = with_products(kVectorKernels, std::make_index_sequence<kPackedFormats>());
   return kTable;
 }
 

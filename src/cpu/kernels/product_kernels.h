@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/weight_codes.h"
 
 namespace lattice::cpu {
 namespace {
@@ -63,44 +64,91 @@ struct WordsBF16 {
   }
 };
 
-template <typename S>
-struct WordsQ8 {
-  static constexpr int kWordBytes = 4;
-  static constexpr int kWords = 8;
-  static constexpr int kColumns = 4;
-  static int column(int word, int i) { return 4 * word + i; }
-  static void load(const std::byte* words, typename S::Float* out) {
-    const typename S::Int codes = S::load_bytes(words);
-    out[0] = S::to_float(S::template shift_right<24>(S::template shift_left<24>(codes)));
-    out[1] = S::to_float(S::template shift_right<24>(S::template shift_left<16>(codes)));
-    out[2] = S::to_float(S::template shift_right<24>(S::template shift_left<8>(codes)));
-    out[3] = S::to_float(S::template shift_right<24>(codes));
+/// A block of float weights: a step takes the next word.
+template <typename S, typename Words>
+struct PlainBlock {
+  static constexpr int kColumns = Words::kColumns;
+  static constexpr std::int64_t kRowOfWords = kGroupRows * Words::kWordBytes;
+  static constexpr std::int64_t kBlockBytes = Words::kWords * kRowOfWords;
+  static constexpr std::int64_t kVectorBytes = S::kLanes * Words::kWordBytes;
+
+  PlainBlock(const PackedRows&, std::int64_t, std::int64_t, std::int64_t, const std::byte* block)
+      : words(block) {}
+  template <typename F>
+  LATTICE_INLINE static void steps(const F& f) {
+    for (int word = 0; word < Words::kWords; ++word) f(word);
   }
+  static int column(int word, int i) { return Words::column(word, i); }
+  void load(int word, typename S::Float* out) const { Words::load(words + word * kRowOfWords, out); }
+
+ private:
+  const std::byte* words;
 };
 
-template <typename S>
-struct WordsQ4 {
-  static constexpr int kWordBytes = 4;
-  static constexpr int kWords = 4;
-  static constexpr int kColumns = 8;
-  static int column(int word, int i) { return i < 4 ? 4 * word + i : 12 + 4 * word + i; }
-  static void load(const std::byte* words, typename S::Float* out) {
-    const typename S::Int codes = S::load_bytes(words);
-    const auto code = [](typename S::Int shifted) {
-      return S::to_float(S::sub_int(S::and_int(shifted, S::set1_int(15)), S::set1_int(8)));
-    };
-    out[0] = code(codes);
-    out[4] = code(S::template shift_right<4>(codes));
-    out[1] = code(S::template shift_right<8>(codes));
-    out[5] = code(S::template shift_right<12>(codes));
-    out[2] = code(S::template shift_right<16>(codes));
-    out[6] = code(S::template shift_right<20>(codes));
-    out[3] = code(S::template shift_right<24>(codes));
-    out[7] = code(S::template shift_right<28>(codes));
+/// A block of a quantised format as float weights, each rounded once at most: a scale times a code is exact.
+template <typename S, typename Format>
+struct CodedBlock {
+  using Float = typename S::Float;
+  using Int = typename S::Int;
+  using Reader = CodeReader<S, Format::kBits>;
+  static constexpr int kColumns = 4 * Reader::kParts;
+  static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
+  static constexpr std::int64_t kVectorBytes = S::kLanes * 4;
+
+  CodedBlock(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
+             const std::byte* words)
+      : reader(words) {
+    Format::Scales::load(weights, group, block, lane, scales);
+    if constexpr (!Format::Scales::kBias) scales.bias = S::zero();
+    for (int half = 0; half < Format::kHalves; ++half) {
+      const Float zero = S::set1(static_cast<float>(-kZero));
+      biases[half] = kZero == 0 ? scales.bias : S::fma(zero, scales.scale[half], scales.bias);
+    }
   }
+  template <typename F>
+  LATTICE_INLINE static void steps(const F& f) {
+    unrolled<Reader::kSteps>(f);
+  }
+  template <int kStep>
+  static int column(Number<kStep>, int i) {
+    return Reader::column(kStep, i / 4) + i % 4;
+  }
+  template <int kStep>
+  LATTICE_INLINE void load(Number<kStep>, Float* out) const {
+    unrolled<Reader::kParts>([&](auto part) LATTICE_INLINE {
+      constexpr int kPart = decltype(part)::value;
+      constexpr int kHalf = Format::kHalves == 2 ? kPart : 0;
+      Int codes = reader.template codes<kStep, kPart>();
+      if constexpr (kTurned) codes = S::xor_int(codes, S::set1_int(static_cast<std::int32_t>(0x80808080u)));
+      unrolled<4>([&](auto i) LATTICE_INLINE {
+        constexpr int kByte = decltype(i)::value;
+        out[4 * kPart + kByte] =
+            S::fma(S::to_float(byte_of<kByte>(codes)), scales.scale[kHalf], biases[kHalf]);
+      });
+    });
+  }
+
+ private:
+  // Affine codes of 8 bits are stored as signed bytes. Turning the top bit round makes them what they were.
+  static constexpr bool kTurned = Format::kBits == 8 && Format::kZero == -128;
+  static constexpr int kZero = kTurned ? 0 : Format::kZero;
+
+  /// Byte kByte of each lane, with its sign where codes have one.
+  template <int kByte>
+  static Int byte_of(Int codes) {
+    if constexpr (Format::kBits == 8 && !kTurned) {
+      return S::template shift_right<24>(S::template shift_left<24 - 8 * kByte>(codes));
+    } else {
+      return S::and_int(S::template shift_right<8 * kByte>(codes), S::set1_int(255));
+    }
+  }
+
+  Reader reader;
+  ScaleRegisters<S, Format::kHalves> scales;
+  Float biases[Format::kHalves];  // what is added to scale · code
 };
 
-template <typename S, typename Words, bool kScaled>
+template <typename S, typename Block>
 struct FloatTile {
   using Float = typename S::Float;
   static constexpr std::int64_t kLanes = S::kLanes;
@@ -112,46 +160,46 @@ struct FloatTile {
   template <int kTokens, int kVectors, int kChains>
   static void part(const PackedRows& weights, std::int64_t group, int first_vector, const Activation* x,
                    TileSums& out) {
-    constexpr std::int64_t kRowOfWords = kGroupRows * Words::kWordBytes;
-    constexpr std::int64_t kBlockBytes = Words::kWords * kRowOfWords;
-    constexpr std::int64_t kVectorBytes = kLanes * Words::kWordBytes;
-    const std::byte* words = weights.quants + group * weights.blocks * kBlockBytes;
+    constexpr int kColumns = Block::kColumns;
+    const std::byte* words =
+        weights.quants + group * weights.blocks * Block::kBlockBytes + first_vector * Block::kVectorBytes;
     const float* values[kTokens];
     for (int t = 0; t < kTokens; ++t) values[t] = x[t].values;
     Float sums[kTokens][kVectors][kChains];
-    Float partial[kTokens][kVectors][kChains];
-    const auto clear = [](auto& all) {
-      for (auto& token : all) {
-        for (auto& vector : token) {
-          for (Float& chain : vector) chain = S::zero();
-        }
+    for (auto& token : sums) {
+      for (auto& vector : token) {
+        for (Float& chain : vector) chain = S::zero();
       }
-    };
-    clear(sums);
-
-    for (std::int64_t block = 0; block < weights.blocks; ++block) {
-      if constexpr (kScaled) clear(partial);
-      auto& target = kScaled ? partial : sums;
-      for (int word = 0; word < Words::kWords; ++word, words += kRowOfWords) {
-        Float w[kVectors][Words::kColumns];
-        for (int v = 0; v < kVectors; ++v) Words::load(words + (first_vector + v) * kVectorBytes, w[v]);
-        for (int i = 0; i < Words::kColumns; ++i) {
-          const int chain = (word * Words::kColumns + i) % kChains;
-          for (int t = 0; t < kTokens; ++t) {
-            const Float value = S::set1(values[t][block * kBlock + Words::column(word, i)]);
-            for (int v = 0; v < kVectors; ++v)
-              target[t][v][chain] = S::fma(w[v][i], value, target[t][v][chain]);
+    }
+    for (std::int64_t block = 0; block < weights.blocks; ++block, words += Block::kBlockBytes) {
+      const auto vector_block = [&](int v) {
+        return Block(weights, group, block, (first_vector + v) * kLanes, words + v * Block::kVectorBytes);
+      };
+      const auto multiply = [&](const Block* blocks) LATTICE_INLINE {
+        int column = 0;
+        Block::steps([&](auto step) LATTICE_INLINE {
+          Float w[kVectors][kColumns];
+          for (int v = 0; v < kVectors; ++v) blocks[v].load(step, w[v]);
+          for (int i = 0; i < kColumns; ++i, ++column) {
+            const int chain = column % kChains;
+            for (int t = 0; t < kTokens; ++t) {
+              const Float value = S::set1(values[t][block * kBlock + Block::column(step, i)]);
+              for (int v = 0; v < kVectors; ++v)
+                sums[t][v][chain] = S::fma(w[v][i], value, sums[t][v][chain]);
+            }
           }
-        }
-      }
-      if constexpr (kScaled) {
-        const std::uint16_t* scales = weights.scales + (group * weights.blocks + block) * kGroupRows;
-        for (int v = 0; v < kVectors; ++v) {
-          const Float scale = S::load_f16(scales + (first_vector + v) * kLanes);
-          for (int t = 0; t < kTokens; ++t) {
-            for (int c = 0; c < kChains; ++c) sums[t][v][c] = S::fma(scale, partial[t][v][c], sums[t][v][c]);
-          }
-        }
+        });
+      };
+      if constexpr (kVectors == 1) {
+        const Block one[] = {vector_block(0)};
+        multiply(one);
+      } else if constexpr (kVectors == 2) {
+        const Block two[] = {vector_block(0), vector_block(1)};
+        multiply(two);
+      } else {
+        static_assert(kVectors == 4);
+        const Block four[] = {vector_block(0), vector_block(1), vector_block(2), vector_block(3)};
+        multiply(four);
       }
     }
     for (int t = 0; t < kTokens; ++t) {
@@ -174,54 +222,55 @@ struct FloatTile {
   }
 };
 
-// ---- Products with int8 activations. Dot says how four columns are multiplied in each lane:
+// ---- Products with int8 activations. Dot says how four columns are multiplied in each lane, by bytes with
+// a sign (Dot::Signed) or by codes of a number of bits (Dot::Unsigned<kBits>):
 //   Codes    a register of weights, prepared once for all tokens of the tile
-//   Sum      what a block's products are added up in; starts as zero()
-//   kOffset  what the codes stand above the weights' own, times which Σ x is taken off at the end
+//   Sum      what a block's products, or half a block's, are added up in; starts as zero()
+//   add<i>   the sum and its i-th register of products
+//   kOffset  what Codes stand above the codes of the format; kOffset times Σ x is taken off at the end
 // A block's sum is an integer and exact.
 
-template <typename S, typename Dot>
-struct CodesQ8 {
-  static constexpr int kWords = 8;
-  static constexpr int kParts = 1;
-  static constexpr int kOffset = Dot::kOffsetQ8;
-  using Operand = typename Dot::Signed;
-  static void load(const std::byte* words, typename Operand::Codes* out) {
-    out[0] = Operand::prepare(S::load_bytes(words));
-  }
-  static int first_column(int word, int) { return 4 * word; }
+template <typename Dot, int kBits>
+struct OperandOf {
+  using type = typename Dot::template Unsigned<kBits>;
+};
+template <typename Dot>
+struct OperandOf<Dot, 8> {
+  using type = typename Dot::Signed;
 };
 
-template <typename S, typename Dot>
-struct CodesQ4 {
-  static constexpr int kWords = 4;
-  static constexpr int kParts = 2;
-  static constexpr int kOffset = 8;
-  using Operand = typename Dot::Nibbles;
-  static void load(const std::byte* words, typename Operand::Codes* out) {
-    const typename S::Int bytes = S::load_bytes(words);
-    const typename S::Int mask = S::set1_int(0x0f0f0f0f);
-    out[0] = Operand::prepare(S::and_int(bytes, mask));
-    out[1] = Operand::prepare(S::and_int(S::template shift_right<4>(bytes), mask));
-  }
-  static int first_column(int word, int part) { return 4 * word + 16 * part; }
-};
+constexpr int log2_of(int n) {
+  return n <= 1 ? 0 : 1 + log2_of(n / 2);
+}
 
-template <typename S, typename Codes>
+template <typename S, typename Dot, typename Format>
 struct Int8Tile {
   using Float = typename S::Float;
-  using Operand = typename Codes::Operand;
+  using Int = typename S::Int;
+  using Reader = CodeReader<S, Format::kBits>;
+  using Operand = typename OperandOf<Dot, Format::kBits>::type;
+  using Scales = typename Format::Scales;
   static constexpr std::int64_t kLanes = S::kLanes;
   static constexpr int kAllVectors = static_cast<int>(kGroupRows) / S::kLanes;
   static constexpr int kMaxTokens = S::kInt8Tokens;
+  static constexpr int kHalves = Format::kHalves;
+  static constexpr int kPartsOfHalf = Reader::kParts / kHalves;
+  static constexpr int kZero = Format::kZero + Operand::kOffset;
+
+  /// Σ (code − zero) · x of Σ (code) · x and Σ x.
+  static Int less_zero(Int products, std::int32_t total) {
+    if constexpr (kZero == 0) return products;
+    constexpr int kShift = log2_of(kZero < 0 ? -kZero : kZero);
+    static_assert(kZero == 0 || (kZero < 0 ? -kZero : kZero) == 1 << kShift);
+    const Int offset = S::template shift_left<kShift>(S::set1_int(total));
+    return kZero < 0 ? S::add_int(products, offset) : S::sub_int(products, offset);
+  }
 
   template <int kTokens, int kVectors>
   static void part(const PackedRows& weights, std::int64_t group, int first_vector, const Activation* x,
                    TileSums& out) {
-    constexpr std::int64_t kRowOfWords = kGroupRows * 4;
-    constexpr std::int64_t kBlockBytes = Codes::kWords * kRowOfWords;
-    const std::byte* words = weights.quants + group * weights.blocks * kBlockBytes;
-    const std::uint16_t* scales = weights.scales + group * weights.blocks * kGroupRows;
+    const std::byte* words =
+        weights.quants + group * weights.blocks * Reader::kBlockBytes + first_vector * 4 * kLanes;
     const std::int8_t* quants[kTokens];
     for (int t = 0; t < kTokens; ++t) quants[t] = x[t].quants;
     Float sums[kTokens][kVectors];
@@ -229,38 +278,69 @@ struct Int8Tile {
       for (Float& sum : token) sum = S::zero();
     }
 
-    for (std::int64_t block = 0; block < weights.blocks; ++block, scales += kGroupRows) {
-      typename Operand::Sum products[kTokens][kVectors];
+    for (std::int64_t block = 0; block < weights.blocks; ++block, words += Reader::kBlockBytes) {
+      typename Operand::Sum products[kTokens][kVectors][kHalves];
       for (auto& token : products) {
-        for (auto& product : token) product = Operand::zero();
-      }
-      for (int word = 0; word < Codes::kWords; ++word, words += kRowOfWords) {
-        typename Operand::Codes w[kVectors][Codes::kParts];
-        for (int v = 0; v < kVectors; ++v) Codes::load(words + (first_vector + v) * 4 * kLanes, w[v]);
-        for (int p = 0; p < Codes::kParts; ++p) {
-          const std::int64_t column = block * kBlock + Codes::first_column(word, p);
-          for (int t = 0; t < kTokens; ++t) {
-            std::int32_t four;
-            std::memcpy(&four, quants[t] + column, sizeof four);
-            const typename S::Int operand = S::set1_int(four);
-            for (int v = 0; v < kVectors; ++v)
-              products[t][v] = Operand::add(products[t][v], w[v][p], operand);
-          }
+        for (auto& vector : token) {
+          for (auto& half : vector) half = Operand::zero();
         }
       }
-      Float scale[kVectors];
-      for (int v = 0; v < kVectors; ++v) scale[v] = S::load_f16(scales + (first_vector + v) * kLanes);
+      const auto add_columns = [&](const Reader* readers) LATTICE_INLINE {
+        unrolled<kHalves>([&](auto half) LATTICE_INLINE {
+          unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
+            unrolled<kPartsOfHalf>([&](auto part_of_half) LATTICE_INLINE {
+              constexpr int kHalf = decltype(half)::value;
+              constexpr int kStep = decltype(step)::value;
+              constexpr int kPart = kHalf + decltype(part_of_half)::value;
+              constexpr int kIndex = kStep * kPartsOfHalf + decltype(part_of_half)::value;
+              typename Operand::Codes w[kVectors];
+              for (int v = 0; v < kVectors; ++v)
+                w[v] = Operand::prepare(readers[v].template codes<kStep, kPart>());
+              for (int t = 0; t < kTokens; ++t) {
+                std::int32_t four;
+                std::memcpy(&four, quants[t] + block * kBlock + Reader::column(kStep, kPart), sizeof four);
+                const Int operand = S::set1_int(four);
+                for (int v = 0; v < kVectors; ++v)
+                  products[t][v][kHalf] = Operand::template add<kIndex>(products[t][v][kHalf], w[v], operand);
+              }
+            });
+          });
+        });
+      };
+      if constexpr (kVectors == 1) {
+        const Reader one[] = {Reader(words)};
+        add_columns(one);
+      } else if constexpr (kVectors == 2) {
+        const Reader two[] = {Reader(words), Reader(words + 4 * kLanes)};
+        add_columns(two);
+      } else {
+        static_assert(kVectors == 4);
+        const Reader four[] = {Reader(words), Reader(words + 4 * kLanes), Reader(words + 8 * kLanes),
+                               Reader(words + 12 * kLanes)};
+        add_columns(four);
+      }
+
+      ScaleRegisters<S, kHalves> scales[kVectors];
+      for (int v = 0; v < kVectors; ++v)
+        Scales::load(weights, group, block, (first_vector + v) * kLanes, scales[v]);
       for (int t = 0; t < kTokens; ++t) {
-        const Float x_scale = S::set1(x[t].scales[block]);
-        [[maybe_unused]] typename S::Int offset = S::zero_int();
-        if constexpr (Codes::kOffset == 8)
-          offset = S::template shift_left<3>(S::set1_int(x[t].totals[block]));
-        if constexpr (Codes::kOffset == 128)
-          offset = S::template shift_left<7>(S::set1_int(x[t].totals[block]));
+        const float x_scale = x[t].scales[block];
+        const std::int32_t total = x[t].totals[block];
         for (int v = 0; v < kVectors; ++v) {
-          typename S::Int total = Operand::total(products[t][v]);
-          if constexpr (Codes::kOffset != 0) total = S::sub_int(total, offset);
-          sums[t][v] = S::fma(S::mul(S::to_float(total), x_scale), scale[v], sums[t][v]);
+          Float& sum = sums[t][v];
+          const auto& own = products[t][v];
+          if constexpr (kHalves == 1) {
+            const Float product = S::to_float(less_zero(Operand::total(own[0]), total));
+            sum = S::fma(S::mul(product, S::set1(x_scale)), scales[v].scale[0], sum);
+          } else {
+            const std::int32_t half = x[t].halves[block];
+            const Float first = S::to_float(less_zero(Operand::total(own[0]), half));
+            const Float second = S::to_float(less_zero(Operand::total(own[1]), total - half));
+            const Float both = S::fma(second, scales[v].scale[1], S::mul(first, scales[v].scale[0]));
+            sum = S::fma(both, S::set1(x_scale), sum);
+          }
+          if constexpr (Scales::kBias)
+            sum = S::fma(S::set1(x_scale * static_cast<float>(total)), scales[v].bias, sum);
         }
       }
     }
@@ -317,19 +397,28 @@ void product(const PackedRows& weights, std::int64_t first, std::int64_t last, c
     group_product<Tile, Tile::kMaxTokens>(weights, group, x, tokens, y, stride);
 }
 
+constexpr std::size_t index_of(PackedFormat format) {
+  return static_cast<std::size_t>(format);
+}
+
 template <typename S>
 void add_float_products(Kernels& table) noexcept {
-  table.f32 = product<FloatTile<S, WordsF32<S>, false>>;
-  table.f16 = product<FloatTile<S, WordsF16<S>, false>>;
-  table.bf16 = product<FloatTile<S, WordsBF16<S>, false>>;
-  table.q8_0_exact = product<FloatTile<S, WordsQ8<S>, true>>;
-  table.q4_0_exact = product<FloatTile<S, WordsQ4<S>, true>>;
+  const auto add = [&](PackedFormat format, Product product) {
+    table.products[index_of(format)] = table.exact_products[index_of(format)] = product;
+  };
+  add(PackedFormat::kF32, product<FloatTile<S, PlainBlock<S, WordsF32<S>>>>);
+  add(PackedFormat::kF16, product<FloatTile<S, PlainBlock<S, WordsF16<S>>>>);
+  add(PackedFormat::kBF16, product<FloatTile<S, PlainBlock<S, WordsBF16<S>>>>);
+  each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
+    table.exact_products[index_of(kFormat)] = product<FloatTile<S, CodedBlock<S, Format>>>;
+  });
 }
 
 template <typename S, typename Dot>
 void add_int8_products(Kernels& table) noexcept {
-  table.q8_0 = product<Int8Tile<S, CodesQ8<S, Dot>>>;
-  table.q4_0 = product<Int8Tile<S, CodesQ4<S, Dot>>>;
+  each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
+    table.products[index_of(kFormat)] = product<Int8Tile<S, Dot, Format>>;
+  });
 }
 
 }  // namespace

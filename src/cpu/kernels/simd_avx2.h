@@ -30,6 +30,10 @@ struct Avx2 {
   static Float load_f16(const std::uint16_t* p) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
+  static Float load_bf16(const std::uint16_t* p) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return as_float(shift_left<16>(wide));
+  }
   static void store_f16(std::uint16_t* p, Float x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
   }
@@ -78,9 +82,18 @@ struct Avx2 {
   static Int load_bytes(const std::byte* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   }
+  /// kLanes bytes, one a lane.
+  static Int load_u8(const std::byte* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Int load_i8(const std::byte* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
   static Int add_int(Int a, Int b) { return _mm256_add_epi32(a, b); }
   static Int sub_int(Int a, Int b) { return _mm256_sub_epi32(a, b); }
   static Int and_int(Int a, Int b) { return _mm256_and_si256(a, b); }
+  static Int xor_int(Int a, Int b) { return _mm256_xor_si256(a, b); }
+  static Int or_int(Int a, Int b) { return _mm256_or_si256(a, b); }
   template <int kBits>
   static Int shift_left(Int a) {
     return _mm256_slli_epi32(a, kBits);

@@ -30,6 +30,10 @@ struct Avx512 {
   static Float load_f16(const std::uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
+  static Float load_bf16(const std::uint16_t* p) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    return as_float(shift_left<16>(wide));
+  }
   static void store_f16(std::uint16_t* p, Float x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
   }
@@ -65,9 +69,18 @@ struct Avx512 {
   static Int zero_int() { return _mm512_setzero_si512(); }
   static Int set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
   static Int load_bytes(const std::byte* p) { return _mm512_loadu_si512(p); }
+  /// kLanes bytes, one a lane.
+  static Int load_u8(const std::byte* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Int load_i8(const std::byte* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
   static Int add_int(Int a, Int b) { return _mm512_add_epi32(a, b); }
   static Int sub_int(Int a, Int b) { return _mm512_sub_epi32(a, b); }
   static Int and_int(Int a, Int b) { return _mm512_and_si512(a, b); }
+  static Int xor_int(Int a, Int b) { return _mm512_xor_si512(a, b); }
+  static Int or_int(Int a, Int b) { return _mm512_or_si512(a, b); }
   template <int kBits>
   static Int shift_left(Int a) {
     return _mm512_slli_epi32(a, kBits);

@@ -28,6 +28,9 @@ struct Neon {
   static Float load(const float* p) { return vld1q_f32(p); }
   static void store(float* p, Float x) { vst1q_f32(p, x); }
   static Float load_f16(const std::uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+  static Float load_bf16(const std::uint16_t* p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+  }
   static void store_f16(std::uint16_t* p, Float x) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(x))); }
   /// kLanes pairs → their first and their second members.
   static void load_pairs(const float* p, Float* first, Float* second) {
@@ -61,9 +64,24 @@ struct Neon {
   static Int load_bytes(const std::byte* p) {
     return vreinterpretq_s32_u8(vld1q_u8(reinterpret_cast<const std::uint8_t*>(p)));
   }
+  /// kLanes bytes, one a lane.
+  static Int load_u8(const std::byte* p) {
+    std::uint32_t four;
+    std::memcpy(&four, p, sizeof four);
+    const uint16x8_t wide = vmovl_u8(vcreate_u8(four));
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(wide)));
+  }
+  static Int load_i8(const std::byte* p) {
+    std::uint32_t four;
+    std::memcpy(&four, p, sizeof four);
+    const int16x8_t wide = vmovl_s8(vcreate_s8(four));
+    return vmovl_s16(vget_low_s16(wide));
+  }
   static Int add_int(Int a, Int b) { return vaddq_s32(a, b); }
   static Int sub_int(Int a, Int b) { return vsubq_s32(a, b); }
   static Int and_int(Int a, Int b) { return vandq_s32(a, b); }
+  static Int xor_int(Int a, Int b) { return veorq_s32(a, b); }
+  static Int or_int(Int a, Int b) { return vorrq_s32(a, b); }
   template <int kBits>
   static Int shift_left(Int a) {
     return vshlq_n_s32(a, kBits);
@@ -71,7 +89,11 @@ struct Neon {
   /// Arithmetic.
   template <int kBits>
   static Int shift_right(Int a) {
-    return vshrq_n_s32(a, kBits);
+    if constexpr (kBits == 0) {
+      return a;  // the instruction has no shift by 0
+    } else {
+      return vshrq_n_s32(a, kBits);
+    }
   }
   static Float to_float(Int a) { return vcvtq_f32_s32(a); }
   static Float as_float(Int a) { return vreinterpretq_f32_s32(a); }

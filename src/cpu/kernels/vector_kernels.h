@@ -45,7 +45,7 @@ struct VectorKernels {
   static constexpr std::int64_t kLanes = S::kLanes;
 
   static void quantize(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
-                       std::int32_t* totals) {
+                       std::int32_t* totals, std::int32_t* halves) {
     constexpr int kVectors = kBlock / S::kLanes;
     for (std::int64_t block = 0; block < blocks; ++block, values += kBlock, quants += kBlock) {
       Float v[kVectors];
@@ -60,18 +60,19 @@ struct VectorKernels {
       if (!(scale >= std::numeric_limits<float>::min())) {
         std::memset(quants, 0, kBlock);
         scales[block] = scale != scale ? scale : 0.0f;
-        totals[block] = 0;
+        totals[block] = halves[block] = 0;
         continue;
       }
       const Float inverse = S::set1(1.0f / scale);
-      typename S::Int total = S::zero_int();
+      typename S::Int half[2] = {S::zero_int(), S::zero_int()};
       for (int i = 0; i < kVectors; ++i) {
         const typename S::Int q = S::to_nearest_int(S::mul(v[i], inverse));
-        total = S::add_int(total, q);
+        half[2 * i / kVectors] = S::add_int(half[2 * i / kVectors], q);
         S::store_bytes(quants + i * kLanes, q);
       }
       scales[block] = scale;
-      totals[block] = S::sum_int(total);
+      halves[block] = S::sum_int(half[0]);
+      totals[block] = halves[block] + S::sum_int(half[1]);
     }
   }
 

@@ -1,0 +1,23 @@
+// In the place of src/cpu/isa.cpp where the AVX-512 kernels are compiled against tests/cpu/emulated/immintrin.h:
+// this processor "has" those, and nothing else.
+
+#include "cpu/isa.h"
+
+namespace lattice {
+
+std::string_view isa_name(Isa isa) noexcept {
+  return isa == Isa::kAvx512Vnni ? "avx512vnni" : "avx512";
+}
+
+std::vector<Isa> available_isas() {
+  return {Isa::kAvx512, Isa::kAvx512Vnni};
+}
+
+namespace cpu {
+
+const Kernels& kernels_of(Isa isa) noexcept {
+  return isa == Isa::kAvx512Vnni ? avx512vnni_kernels() : avx512_kernels();
+}
+
+}  // namespace cpu
+}  // namespace lattice
