@@ -13,6 +13,7 @@ namespace {
 template <typename Codes>
 struct MatrixTile {
   static constexpr int kMaxTokens = 4;
+  static constexpr int kStepTile = 4;
   static constexpr int kQuads = static_cast<int>(kGroupRows) / 4;
 
   static void load_words(const std::byte* words, int quad, int8x16_t* parts) {
