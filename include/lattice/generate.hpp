@@ -23,6 +23,15 @@ enum class FinishReason : std::uint8_t {
 /// "eos", "stop", "length", "context", "cancelled".
 [[nodiscard]] LATTICE_API std::string_view finish_reason_name(FinishReason reason) noexcept;
 
+/// How tokens are guessed ahead of the model, which then checks several in one pass over its weights. The
+/// text is the same, bit for bit, whatever is guessed; only its pace is not.
+enum class Draft : std::uint8_t {
+  kNone,    ///< a token a pass
+  kLookup,  ///< what followed the same tokens earlier in the text: for texts that quote or repeat
+};
+/// "none", "lookup".
+[[nodiscard]] LATTICE_API std::string_view draft_name(Draft draft) noexcept;
+
 /// Called for every token as it comes. `text` is what the token adds to the text, whole characters only and
 /// nothing that may still turn out to be part of a stop string: often empty for one token and longer for the
 /// next; the last call has the id −1 and what was held back. False ends the generation, and no call follows.
@@ -35,6 +44,8 @@ struct GenerateOptions {
   bool ignore_eos = false;            ///< go on past the end of the text: for measuring
   bool decode_text = true;            ///< false: ids only, any that the model has; no tokenizer is needed
   bool with_special = false;          ///< whether special tokens show in the text
+  Draft draft = Draft::kNone;         ///< needs a device that takes guesses back: cpu
+  std::int64_t draft_tokens = 0;      ///< guesses a pass, at most; 0: as many as suit the device
   ProgressCallback prefill_progress;  ///< tokens of the prompt
   TokenCallback on_token;
 };
@@ -50,6 +61,10 @@ struct Generation {
   double first_token_seconds = 0;  ///< from the call until the first token was given to the callback
   double decode_seconds = 0;       ///< of all forward passes and draws after the first token's
   std::int64_t decode_steps = 0;   ///< forward passes in decode_seconds
+  std::int64_t decode_tokens =
+      0;  ///< tokens that were drawn in them: more than passes where guesses came true
+  std::int64_t drafted_tokens = 0;   ///< guesses that the passes checked
+  std::int64_t accepted_tokens = 0;  ///< of these, those that came true
 };
 
 /// Brings `session` to `prompt` (Session::sync) and lets the model go on. Throws Error(kUsage) for an empty

@@ -186,6 +186,13 @@ LATTICE_API lattice_status lattice_model_default_sampling(const lattice_model* m
  * was held back. 0 ends the generation. */
 typedef int32_t (*lattice_token_fn)(void* user_data, int32_t token, const char* text, size_t length);
 
+/* How tokens are guessed ahead of the model, which then checks several in one pass over its weights. The text
+ * is the same whatever is guessed. */
+typedef enum lattice_draft {
+  LATTICE_DRAFT_NONE = 0,
+  LATTICE_DRAFT_LOOKUP = 1 /* what followed the same tokens earlier in the text; needs the device cpu */
+} lattice_draft;
+
 typedef struct lattice_generate_options {
   size_t size;
   const lattice_sampling* sampling; /* NULL: greedy */
@@ -199,6 +206,8 @@ typedef struct lattice_generate_options {
   void* progress_data;
   lattice_token_fn on_token; /* may be NULL */
   void* token_data;
+  int32_t draft;        /* a lattice_draft */
+  int64_t draft_tokens; /* guesses a pass, at most; 0: as many as suit the device */
 } lattice_generate_options;
 
 LATTICE_API lattice_status lattice_generate_options_init(lattice_generate_options* options, size_t size);
@@ -227,7 +236,10 @@ typedef struct lattice_generation {
   double prefill_seconds;
   double first_token_seconds;
   double decode_seconds;
-  int64_t decode_steps;
+  int64_t decode_steps;    /* passes after the prompt's */
+  int64_t decode_tokens;   /* drawn in them: more than passes where guesses came true */
+  int64_t drafted_tokens;  /* guesses that were checked */
+  int64_t accepted_tokens; /* of these, those that came true */
 } lattice_generation;
 
 LATTICE_API lattice_status lattice_generation_init(lattice_generation* generation, size_t size);

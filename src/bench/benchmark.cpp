@@ -22,6 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostContexts = 64;
+constexpr std::size_t kMostBatches = 64;
 constexpr std::size_t kLongestFilter = 200;  // std::regex recurses once a character
 
 // Decode steps before the first measured one: caches and branch predictors settle within two.
@@ -43,6 +44,10 @@ std::string prefill_name(std::int64_t tokens) {
 }
 std::string decode_name(std::int64_t context) {
   return fmt::format("decode/{}", context);
+}
+
+std::string batch_name(std::int64_t tokens) {
+  return fmt::format("batch/{}", tokens);
 }
 
 /// Which benchmarks are wanted.
@@ -80,6 +85,9 @@ class Runner {
   void decode_on_device(State& state, std::int32_t& token, int steps);
   /// Brings `state` to `context` tokens; returns whether they were made up.
   bool reach(State& state, std::int64_t context);
+  void measure_batches();
+  /// Seconds a call with `tokens` tokens after `context` takes, over options_.steps calls.
+  double batch_seconds(State& state, std::int64_t context, std::int64_t tokens);
   void fit();
   /// Bytes a second that memory gives now: a device's own memory, where the backend has one.
   double memory_now() {
@@ -281,6 +289,47 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   result_.decode.push_back(std::move(out));
 }
 
+double Runner::batch_seconds(State& state, std::int64_t context, std::int64_t tokens) {
+  reach(state, context);
+  std::vector<std::int32_t> fed;
+  for (std::int64_t i = 0; i < tokens; ++i) fed.push_back(prompt_token(context + i));
+  logits_.resize(static_cast<std::size_t>(tokens * model_->backend->config().vocab_size));
+  const auto call = [&] { model_->backend->forward(state, fed, Backend::Logits::kAll, logits_); };
+  call();
+  const auto start = Clock::now();
+  for (int i = 0; i < options_.steps; ++i) call();
+  const double seconds = seconds_between(start, Clock::now()) / options_.steps;
+  hash_.add(logits_);
+  return seconds;
+}
+
+void Runner::measure_batches() {
+  std::vector<std::int64_t> sizes = options_.batches;
+  std::erase_if(sizes, [&](std::int64_t tokens) { return !filter_.takes(batch_name(tokens)); });
+  if (sizes.empty()) return;
+  const std::int64_t context = options_.contexts.empty() ? 0 : options_.contexts.front();
+  const std::int64_t room = context + (options_.steps + 1) * *std::ranges::max_element(sizes);
+  const std::int64_t longest = model_->backend->config().max_position_embeddings;
+  if (room > longest) {
+    result_.notes.push_back(
+        fmt::format("batches were left out: the model's longest context is {} tokens", longest));
+    return;
+  }
+  const auto state = model_->backend->new_state(std::max<std::int64_t>(room, 1));
+  for (const std::int64_t tokens : sizes) result_.batches.push_back({tokens, context, {}, {}});
+  const auto all = static_cast<std::int64_t>(sizes.size()) * options_.repeats;
+  std::int64_t done = 0;
+  for (int r = 0; r < options_.repeats; ++r) {
+    for (Batch& batch : result_.batches) {
+      report("measuring batches", done++, all);
+      const double one = batch_seconds(*state, context, 1);
+      batch.seconds.values.push_back(batch_seconds(*state, context, batch.tokens));
+      batch.ratios.values.push_back(batch.seconds.values.back() / one);
+    }
+  }
+  report("measuring batches", all, all);
+}
+
 void Runner::fit() {
   if (result_.decode.size() >= 2) result_.fit = theil_sen(contexts_, seconds_);
 }
@@ -312,7 +361,8 @@ Result Runner::run() {
     for (const std::int64_t context : contexts) measure_decode(*state, context);
   }
   fit();
-  if (!result_.prefill && result_.decode.empty())
+  measure_batches();
+  if (!result_.prefill && result_.decode.empty() && result_.batches.empty())
     fail_usage("nothing was measured: {}", result_.notes.front());
   result_.roof.bytes_per_second = median(rates_);
   result_.logits_hash = hash_.value();
@@ -332,6 +382,12 @@ void Options::check() const {
       fail_usage("a context of {} tokens was asked for; give 0 to {}", context, kMostTokens);
     }
   }
+  if (batches.size() > kMostBatches) fail_usage("more than {} batches were given", kMostBatches);
+  for (const std::int64_t tokens : batches) {
+    if (tokens < 1 || tokens > kMostBatch) {
+      fail_usage("a batch of {} tokens was asked for; give 1 to {}", tokens, kMostBatch);
+    }
+  }
   for (const auto& [value, name] : {std::pair{repeats, "repeats"}, std::pair{steps, "steps"}}) {
     if (value < 1 || value > kMostRepeats)
       fail_usage("{} {} were asked for; give 1 to {}", value, name, kMostRepeats);
@@ -342,6 +398,7 @@ std::vector<std::string> benchmark_names(const Options& options) {
   std::vector<std::string> names;
   if (options.prefill_tokens > 0) names.push_back(prefill_name(options.prefill_tokens));
   for (const std::int64_t context : options.contexts) names.push_back(decode_name(context));
+  for (const std::int64_t tokens : options.batches) names.push_back(batch_name(tokens));
   const Filter filter(options.filter);
   std::erase_if(names, [&](const std::string& name) { return !filter.takes(name); });
   return names;

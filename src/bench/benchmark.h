@@ -17,6 +17,7 @@ namespace lattice::bench {
 // What Options takes at most.
 inline constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
 inline constexpr int kMostRepeats = 10'000;
+inline constexpr std::int64_t kMostBatch = 512;
 
 /// What to measure. The model is that at `path`, or random weights in the shape of a released one.
 struct Options {
@@ -28,6 +29,9 @@ struct Options {
 
   std::int64_t prefill_tokens = 512;  ///< 0: prefill is not measured
   std::vector<std::int64_t> contexts = {0, 512, 4096, 16384};
+  /// Tokens that are fed together, with the logits of each wanted: what checking guesses, or serving several,
+  /// costs. Measured after the first of `contexts`, beside one token.
+  std::vector<std::int64_t> batches;
   int repeats = 5;
   int steps = 16;                ///< decoded tokens of a repeat
   bool make_up_contexts = true;  ///< false: feed real tokens up to each context, however long that takes
@@ -85,6 +89,13 @@ struct Decode {
   double fixed_seconds = 0;  ///< what is left when the bytes are taken off
 };
 
+struct Batch {
+  std::int64_t tokens = 0;   ///< fed together
+  std::int64_t context = 0;  ///< tokens before the first measured call
+  Samples seconds;           ///< for a call
+  Samples ratios;            ///< of a call to one with a single token, measured in the same repeat
+};
+
 struct Result {
   Environment environment;
   ModelInfo model;
@@ -92,6 +103,7 @@ struct Result {
   Options options;
   std::optional<Prefill> prefill;
   std::vector<Decode> decode;
+  std::vector<Batch> batches;
   std::optional<Line> fit;  ///< seconds a token against context
   std::uint64_t logits_hash =
       0;  ///< of every logit that was looked at; says whether a change changed results

@@ -43,12 +43,24 @@ Json decode_json(const Decode& decode) {
   return out;
 }
 
+Json batch_json(const Batch& batch) {
+  Json out = benchmark(fmt::format("batch/{}", batch.tokens), batch.seconds);
+  out["tokens"] = batch.tokens;
+  out["context"] = batch.context;
+  out["tokens_per_second"] = static_cast<double>(batch.tokens) / batch.seconds.median();
+  out["cost_of_one"] = {{"value", batch.ratios.median()},
+                        {"min", batch.ratios.min()},
+                        {"max", batch.ratios.max()},
+                        {"samples", batch.ratios.values}};
+  return out;
+}
+
 Json options_json(const Options& options) {
-  return {{"device", options.load.device}, {"threads", options.load.threads},
-          {"exact", options.load.exact},   {"prefill", options.prefill_tokens},
-          {"contexts", options.contexts},  {"repeats", options.repeats},
-          {"steps", options.steps},        {"feed", !options.make_up_contexts},
-          {"filter", options.filter}};
+  return {{"device", options.load.device},     {"threads", options.load.threads},
+          {"exact", options.load.exact},       {"prefill", options.prefill_tokens},
+          {"contexts", options.contexts},      {"batches", options.batches},
+          {"repeats", options.repeats},        {"steps", options.steps},
+          {"feed", !options.make_up_contexts}, {"filter", options.filter}};
 }
 
 }  // namespace
@@ -79,6 +91,7 @@ std::string json_report(const Result& result) {
   out["benchmarks"] = Json::array();
   if (result.prefill) out["benchmarks"].push_back(prefill_json(*result.prefill));
   for (const Decode& decode : result.decode) out["benchmarks"].push_back(decode_json(decode));
+  for (const Batch& batch : result.batches) out["benchmarks"].push_back(batch_json(batch));
   if (result.fit) {
     out["fit"] = {{"intercept_s", result.fit->intercept}, {"slope_s_per_token", result.fit->slope}};
   }

@@ -5,6 +5,7 @@
 
 #include "capi/handles.h"
 #include "capi/structs.h"
+#include "support/fail.h"
 
 using namespace lattice;
 using namespace lattice::capi;
@@ -25,6 +26,17 @@ Sampling sampling_of(const lattice_sampling* given) {
   return out;
 }
 
+Draft draft_of(int32_t draft) {
+  switch (draft) {
+    case LATTICE_DRAFT_NONE:
+      return Draft::kNone;
+    case LATTICE_DRAFT_LOOKUP:
+      return Draft::kLookup;
+    default:
+      fail_usage("options.draft is {}, not one of lattice_draft", draft);
+  }
+}
+
 GenerateOptions generate_options(const lattice_generate_options* given) {
   const auto options = read(given, "options");
   GenerateOptions out;
@@ -36,6 +48,8 @@ GenerateOptions generate_options(const lattice_generate_options* given) {
   out.ignore_eos = options.ignore_eos != 0;
   out.decode_text = options.ids_only == 0;
   out.with_special = options.with_special != 0;
+  out.draft = draft_of(options.draft);
+  out.draft_tokens = options.draft_tokens;
   out.prefill_progress = progress_callback(options.prefill_progress, options.progress_data);
   if (options.on_token != nullptr) {
     out.on_token = [on_token = options.on_token, data = options.token_data](Token token,
@@ -77,6 +91,9 @@ void give(const Generation& from, lattice_generation& to) {
   to.first_token_seconds = from.first_token_seconds;
   to.decode_seconds = from.decode_seconds;
   to.decode_steps = from.decode_steps;
+  to.decode_tokens = from.decode_tokens;
+  to.drafted_tokens = from.drafted_tokens;
+  to.accepted_tokens = from.accepted_tokens;
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ Examples:
   lattice bench --shape 0.8b --type q4_0                 no download: random weights in the real shapes
   lattice bench qwen.gguf --contexts 0,4096 --threads 4 --json > bench.json
   lattice bench --shape 2b --plot bench.svg
+  lattice bench --shape 0.8b --batches 1,2,3,4,5,6,7,8 --filter batch
   lattice bench --filter '^decode/0$' --repeats 20)";
 
 struct BenchArguments {
@@ -38,6 +39,7 @@ struct BenchArguments {
   std::optional<std::string> shape;
   std::optional<std::string> type;
   std::optional<std::string> contexts;
+  std::optional<std::string> batches;
   std::optional<std::filesystem::path> plot;
   bench::Options options;
   ModelArguments model;
@@ -46,12 +48,14 @@ struct BenchArguments {
   bool json = false;
 };
 
-std::vector<std::int64_t> parse_contexts(std::string_view text) {
-  std::vector<std::int64_t> contexts;
+/// "0,512": whole numbers from `low` to `high` with commas between them.
+std::vector<std::int64_t> parse_list(std::string_view flag, std::string_view text, std::int64_t low,
+                                     std::int64_t high) {
+  std::vector<std::int64_t> numbers;
   while (true) {
     const std::size_t comma = text.find(',');
-    contexts.push_back(parse_integer("--contexts", text.substr(0, comma), 0, bench::kMostTokens));
-    if (comma == std::string_view::npos) return contexts;
+    numbers.push_back(parse_integer(flag, text.substr(0, comma), low, high));
+    if (comma == std::string_view::npos) return numbers;
     text.remove_prefix(comma + 1);
   }
 }
@@ -67,7 +71,9 @@ bench::Options options_of(const BenchArguments& arguments) {
     options.path = model_path(arguments.model_path);
   }
   if (arguments.type) options.type = bench::random_type(*arguments.type);
-  if (arguments.contexts) options.contexts = parse_contexts(*arguments.contexts);
+  if (arguments.contexts)
+    options.contexts = parse_list("--contexts", *arguments.contexts, 0, bench::kMostTokens);
+  if (arguments.batches) options.batches = parse_list("--batches", *arguments.batches, 1, bench::kMostBatch);
   options.load = arguments.model.options;
   options.make_up_contexts = !arguments.feed;
   options.check();
@@ -113,6 +119,9 @@ void add_bench(CLI::App& program) {
                             "Tokens of the prompt that is measured; 0: none");
   add_text(*command, "--contexts", arguments->contexts, "LIST",
            "Tokens that come before the decoded ones; 0,512,4096,16384 without it");
+  add_text(
+      *command, "--batches", arguments->batches, "LIST",
+      "Also time calls with so many tokens each, after the first of --contexts: what checking guesses costs");
   add_integer<int>(*command, "--repeats", options.repeats, 1, bench::kMostRepeats,
                    "Measurements of each kind");
   add_integer<int>(*command, "--steps", options.steps, 1, bench::kMostRepeats,

@@ -43,6 +43,7 @@ struct ChatArguments {
   ModelArguments model;
   SamplingArguments sampling;
   EndArguments end;
+  DraftArguments draft;
   ThinkArguments think;
   std::optional<std::string> system;
 };
@@ -212,6 +213,7 @@ Generation Chat::generate_reply(const Turn& turn, ReplyPrinter& printer) {
   options.sampling = sampling_;
   options.prefill_progress = progress;
   arguments_.end.apply(options);
+  arguments_.draft.apply(options);
   options.on_token = [&](Token, std::string_view text) {
     bar.finish();
     printer.push(text);
@@ -241,10 +243,14 @@ void add_chat(CLI::App& program) {
   add_text(*command, "--system", arguments->system, "TEXT", "The system prompt");
   arguments->think.add_to(*command);
   arguments->end.add_to(*command);
+  arguments->draft.add_to(*command);
   arguments->sampling.add_to(*command);
   arguments->model.add_context_to(*command);
   arguments->model.add_to(*command);
-  command->callback([arguments] { Chat(*arguments).run(); });
+  command->callback([arguments] {
+    arguments->draft.check();
+    Chat(*arguments).run();
+  });
 }
 
 }  // namespace lattice::cli

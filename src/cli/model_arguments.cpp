@@ -120,6 +120,35 @@ void EndArguments::apply(GenerateOptions& options) const {
   options.ignore_eos = ignore_eos;
 }
 
+void DraftArguments::add_to(CLI::App& command) {
+  command
+      .add_option_function<std::string>(
+          "--draft",
+          [this](const std::string& name) {
+            for (const Draft known : {Draft::kNone, Draft::kLookup}) {
+              if (name == draft_name(known)) {
+                draft = known;
+                return;
+              }
+            }
+            fail_usage("--draft takes none or lookup, not {}", printable(name));
+          },
+          "Guess tokens ahead and check several in one pass: lookup, by what followed the same words before, "
+          "which makes quoting and rewriting faster; none, the default. The text stays the same")
+      ->type_name("HOW");
+  add_integer<std::int64_t>(command, "--draft-tokens", tokens, 1, kMaxCount,
+                            "Guesses a pass, at most; without it, as many as suit the device");
+}
+
+void DraftArguments::check() const {
+  if (tokens > 0 && draft == Draft::kNone) fail_usage("--draft-tokens goes with --draft lookup");
+}
+
+void DraftArguments::apply(GenerateOptions& options) const {
+  options.draft = draft;
+  options.draft_tokens = tokens;
+}
+
 void ThinkArguments::add_to(CLI::App& command) {
   CLI::Option* think = command.add_flag_callback(
       "--think", [this] { enabled = true; }, "Let a chat model think before it answers");

@@ -53,6 +53,17 @@ struct EndArguments {
   void apply(GenerateOptions& options) const;
 };
 
+/// The flags that say how tokens are guessed ahead.
+struct DraftArguments {
+  Draft draft = Draft::kNone;
+  std::int64_t tokens = 0;  ///< 0: as many as suit the device
+
+  void add_to(CLI::App& command);
+  /// Throws Error(kUsage) for flags that do not go together.
+  void check() const;
+  void apply(GenerateOptions& options) const;
+};
+
 /// --think, --no-think or neither.
 struct ThinkArguments {
   std::optional<bool> enabled;

@@ -34,6 +34,7 @@ Examples:
   lattice run models/Qwen3.5-0.8B "Name three rivers." --system "Answer in one line." --no-think
   lattice run qwen.gguf --greedy --json "Hello" > reply.json
   lattice run qwen.gguf - < question.txt
+  lattice run qwen.gguf --draft lookup - < letter-to-correct.txt    a reply that is mostly copied
   lattice run qwen.gguf --tokens 1,2,3 --max-tokens 8 --greedy    token ids in, token ids out)";
 
 struct RunArguments {
@@ -41,6 +42,7 @@ struct RunArguments {
   ModelArguments model;
   SamplingArguments sampling;
   EndArguments end;
+  DraftArguments draft;
   ThinkArguments think;
   TokenArguments tokens;
   std::optional<std::string> system;
@@ -57,6 +59,7 @@ struct Prompt {
 };
 
 void check(const RunArguments& arguments) {
+  arguments.draft.check();
   if (!arguments.tokens.given()) return;
   if (arguments.what.text) fail_usage("a prompt and --tokens cannot be used together");
   if (!arguments.end.stop.empty())
@@ -173,6 +176,7 @@ void run(RunArguments& arguments) {
   options.decode_text = prompt.kind != Prompt::Kind::kTokens;
   options.prefill_progress = bar.callback();
   arguments.end.apply(options);
+  arguments.draft.apply(options);
   options.on_token = [&](Token token, std::string_view piece) {
     begin_output();
     if (printer) printer->push(token, piece);
@@ -204,6 +208,7 @@ void add_run(CLI::App& program) {
   arguments->what.add_to(*command, "PROMPT", "The prompt; without it, or for -, standard input");
   arguments->end.add_to(*command);
   arguments->sampling.add_to(*command);
+  arguments->draft.add_to(*command);
   add_text(*command, "--system", arguments->system, "TEXT", "A chat model's system prompt");
   arguments->think.add_to(*command);
   command->add_flag("--raw", arguments->raw, "Let a chat model go on from PROMPT as it stands");

@@ -86,25 +86,25 @@ void AttentionPass::gate_and_store(std::int64_t head, std::int64_t token, float*
   for (std::int64_t i = 0; i < d; ++i) out[i] = values[i] * factor / (1.0f + std::exp(-gate[i]));
 }
 
-std::int64_t AttentionPass::parts() const noexcept {
-  return std::clamp<std::int64_t>((position_ + kMinKeysPerPart) / kMinKeysPerPart, 1, kMaxKeyParts);
+std::int64_t AttentionPass::parts(std::int64_t token) const noexcept {
+  return std::clamp<std::int64_t>((position_ + token + kMinKeysPerPart) / kMinKeysPerPart, 1, kMaxKeyParts);
 }
 
 /// Partial results are, for each head and part, the unnormalised outputs and then the scores' maximum and the
 /// sum of weights. Keys are outermost, so that a key or a value comes from memory once for all heads that
 /// share it.
-void AttentionPass::part(std::int64_t kv_head, std::int64_t part, ThreadScratch& scratch,
+void AttentionPass::part(std::int64_t kv_head, std::int64_t token, std::int64_t part, ThreadScratch& scratch,
                          float* partial) const {
   const std::int64_t d = config_.head_dim;
-  const std::int64_t all_parts = parts();
-  const std::int64_t keys = position_ + 1;
+  const std::int64_t all_parts = parts(token);
+  const std::int64_t keys = position_ + token + 1;
   const std::int64_t first = keys * part / all_parts;
   const std::int64_t last = keys * (part + 1) / all_parts;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   float* queries = scratch.attention.data();  // [group, d]
   float* scores = queries + group() * d;      // [group, last − first]
-  if (part == all_parts - 1) append_head(kv_head, 0, queries);
-  for (std::int64_t h = 0; h < group(); ++h) load_query(kv_head * group() + h, 0, queries + h * d);
+  if (tokens_ == 1 && part == all_parts - 1) append_head(kv_head, 0, queries);
+  for (std::int64_t h = 0; h < group(); ++h) load_query(kv_head * group() + h, token, queries + h * d);
 
   const std::int64_t stride = last - first;
   for (std::int64_t key = first; key < last; ++key) {
@@ -112,7 +112,7 @@ void AttentionPass::part(std::int64_t kv_head, std::int64_t part, ThreadScratch&
       scores[h * stride + key - first] = score(cache_offset(kv_head, key), queries + h * d);
   }
   const auto output = [&](std::int64_t h) {
-    return partial + ((kv_head * group() + h) * kMaxKeyParts + part) * (d + 2);
+    return partial + partial_offset(kv_head * group() + h, token) + part * (d + 2);
   };
   for (std::int64_t h = 0; h < group(); ++h) {
     float* own = scores + h * stride;
@@ -128,13 +128,13 @@ void AttentionPass::part(std::int64_t kv_head, std::int64_t part, ThreadScratch&
   }
 }
 
-void AttentionPass::merge(std::int64_t head, const float* partial) const {
+void AttentionPass::merge(std::int64_t head, std::int64_t token, const float* partial) const {
   const std::int64_t d = config_.head_dim;
-  const std::int64_t all_parts = parts();
-  const float* first = partial + head * kMaxKeyParts * (d + 2);
+  const std::int64_t all_parts = parts(token);
+  const float* first = partial + partial_offset(head, token);
   float maximum = kMinusInfinity;
   for (std::int64_t p = 0; p < all_parts; ++p) maximum = std::max(maximum, first[p * (d + 2) + d]);
-  float* out = out_ + head * d;
+  float* out = out_ + token * config_.q_dim() + head * d;
   std::fill(out, out + d, 0.0f);
   float total = 0.0f;
   for (std::int64_t p = 0; p < all_parts; ++p) {
@@ -143,7 +143,7 @@ void AttentionPass::merge(std::int64_t head, const float* partial) const {
     total += weight * values[d + 1];
     kernels_.axpy(weight, values, out, d);
   }
-  gate_and_store(head, 0, out, 1.0f / total);
+  gate_and_store(head, token, out, 1.0f / total);
 }
 
 /// Turns a block of raw scores [rows, kKeyBlock] into weights, under the causal mask, and rescales what the

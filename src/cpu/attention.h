@@ -36,16 +36,19 @@ class AttentionPass {
         tokens_(tokens),
         out_(out) {}
 
-  /// A decode step: keys are split into parts(), each of which any thread may take for any KV head, and the
-  /// last of which also appends the token's own key and value; then merge() joins a head's parts.
-  [[nodiscard]] std::int64_t parts() const noexcept;
-  void part(std::int64_t kv_head, std::int64_t part, ThreadScratch& scratch, float* partial) const;
-  void merge(std::int64_t head, const float* partial) const;
+  /// Decode steps: the keys that a token sees are split into parts(token), each of which any thread may take
+  /// for any KV head; then merge() joins a head's parts. Where there is one token alone, its last part also
+  /// appends its key and value; otherwise append() comes first. partial: [tokens, heads, kMaxKeyParts, d +
+  /// 2].
+  [[nodiscard]] std::int64_t parts(std::int64_t token) const noexcept;
+  void part(std::int64_t kv_head, std::int64_t token, std::int64_t part, ThreadScratch& scratch,
+            float* partial) const;
+  void merge(std::int64_t head, std::int64_t token, const float* partial) const;
 
-  /// A batch: first every token's keys and values go into the cache …
+  /// Puts a token's keys and values into the cache.
   void append(std::int64_t token, ThreadScratch& scratch) const;
-  /// … then the queries of kQueryBlock tokens, all heads of one KV head together, meet every key that they
-  /// may see.
+  /// A batch, when all of it is in the cache: the queries of kQueryBlock tokens, all heads of one KV head
+  /// together, meet every key that they may see.
   void block(std::int64_t kv_head, std::int64_t first_token, ThreadScratch& scratch) const;
 
  private:
@@ -57,6 +60,9 @@ class AttentionPass {
              const float* row) const;
   [[nodiscard]] std::int64_t cache_offset(std::int64_t kv_head, std::int64_t position) const noexcept {
     return (kv_head * capacity_ + position) * config_.head_dim;
+  }
+  [[nodiscard]] std::int64_t partial_offset(std::int64_t head, std::int64_t token) const noexcept {
+    return (token * config_.attention_heads + head) * kMaxKeyParts * (config_.head_dim + 2);
   }
   [[nodiscard]] float score(std::int64_t offset, const float* query) const;
   void add_value(std::int64_t offset, float weight, float* out) const;

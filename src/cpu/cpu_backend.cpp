@@ -54,6 +54,7 @@ class CpuBackend final : public Backend {
   }
   [[nodiscard]] const Config& config() const noexcept override { return config_; }
   [[nodiscard]] std::int64_t phases() const noexcept override { return pool_.phases(); }
+  [[nodiscard]] std::int64_t most_guesses() const noexcept override { return kStepTokens - 1; }
 
   [[nodiscard]] std::unique_ptr<State> new_state(std::int64_t capacity) const override {
     if (capacity < 1 || capacity > config_.max_position_embeddings) {
@@ -78,7 +79,7 @@ class CpuBackend final : public Backend {
       } else if (which == Logits::kLast && first + batch.size() == tokens.size()) {
         pass.head(count - 1, 1, out.data());
       }
-      own.advance(count);
+      own.advance(count, pass.pending());
     }
   }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "cpu/kernels/kernels.h"
 #include "support/fail.h"
 #include "support/float16.h"
 #include "support/random.h"
@@ -20,8 +21,13 @@ constexpr float kMadeUpDelta = 0.1f;
 }  // namespace
 
 CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_element_bytes)
-    : config_(config), capacity_(capacity), kv_element_bytes_(kv_element_bytes) {
-  const auto conv_bytes = static_cast<std::size_t>(config.conv_kernel * config.conv_dim()) * sizeof(float);
+    : config_(config),
+      capacity_(capacity),
+      kv_element_bytes_(kv_element_bytes),
+      // What the convolution of the first pending token looks back to, those pending, and a call's own.
+      ring_rows_(config.conv_kernel - 1 + (kStepTokens - 1) + kStepTokens) {
+  const auto conv_bytes = static_cast<std::size_t>(ring_rows_ * config.conv_dim()) * sizeof(float);
+  const auto gates_bytes = static_cast<std::size_t>(ring_rows_ * 2 * config.linear_v_heads) * sizeof(float);
   const auto delta_bytes =
       static_cast<std::size_t>(config.linear_v_dim() * config.linear_head_dim) * sizeof(float);
   const std::size_t kv_bytes = static_cast<std::size_t>(config.kv_dim() * capacity) * kv_element_bytes;
@@ -29,6 +35,7 @@ CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_e
     LayerMemory memory;
     if (kind == LayerKind::kLinear) {
       memory.conv = AlignedMemory(conv_bytes);
+      memory.gates = AlignedMemory(gates_bytes);
       memory.delta = AlignedMemory(delta_bytes);
     } else {
       memory.keys = AlignedMemory(kv_bytes);
@@ -39,17 +46,19 @@ CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_e
 }
 
 void CpuState::reset() {
-  // Rows of the cache and of the ring are written before they are read again; only the delta-rule matrices
+  // Rows of the cache and of the rings are written before they are read again; only the delta-rule matrices
   // carry over.
   for (const LayerMemory& memory : layers_) {
     if (memory.delta.size() != 0) std::memset(memory.delta.data(), 0, memory.delta.size());
   }
   position_ = 0;
+  earliest_ = 0;
 }
 
 std::unique_ptr<State> CpuState::clone() const {
   auto copy = std::make_unique<CpuState>(config_, capacity_, kv_element_bytes_);
   copy->position_ = position_;
+  copy->earliest_ = earliest_;
   const auto row_bytes = static_cast<std::size_t>(config_.head_dim) * kv_element_bytes_;
   const std::size_t used = static_cast<std::size_t>(position_) * row_bytes;
   const std::size_t head_bytes = static_cast<std::size_t>(capacity_) * row_bytes;
@@ -58,6 +67,7 @@ std::unique_ptr<State> CpuState::clone() const {
     const LayerMemory& to = copy->layers_[i];
     if (from.delta.size() != 0) {
       std::memcpy(to.conv.data(), from.conv.data(), from.conv.size());
+      std::memcpy(to.gates.data(), from.gates.data(), from.gates.size());
       std::memcpy(to.delta.data(), from.delta.data(), from.delta.size());
       continue;
     }
@@ -77,9 +87,15 @@ bool CpuState::make_up(std::int64_t position, std::uint64_t seed) {
   for (const LayerMemory& memory : layers_) {
     ++stream;
     if (memory.delta.size() != 0) {
-      const auto floats = [](const AlignedMemory& m) { return std::span(m.as<float>(), m.size() / 4); };
-      fill_uniform(floats(memory.conv), kMadeUpInput, stream, 0);
-      fill_uniform(floats(memory.delta), kMadeUpDelta, stream, memory.conv.size());
+      // The inputs that the next token's convolution meets.
+      const auto channels = static_cast<std::size_t>(config_.conv_dim());
+      for (std::int64_t p = std::max<std::int64_t>(position - config_.conv_kernel, 0); p < position; ++p) {
+        const std::span row(memory.conv.as<float>() + p % ring_rows_ * config_.conv_dim(), channels);
+        fill_uniform(row, kMadeUpInput, stream,
+                     static_cast<std::uint64_t>(p % config_.conv_kernel) * channels);
+      }
+      fill_uniform(std::span(memory.delta.as<float>(), memory.delta.size() / sizeof(float)), kMadeUpDelta,
+                   stream, static_cast<std::uint64_t>(config_.conv_kernel) * channels * sizeof(float));
       continue;
     }
     std::vector<float> row(static_cast<std::size_t>(config_.head_dim));
@@ -102,6 +118,7 @@ bool CpuState::make_up(std::int64_t position, std::uint64_t seed) {
     }
   }
   position_ = position;
+  earliest_ = position;
   return true;
 }
 

@@ -129,21 +129,17 @@ void ForwardPass::mix(const CpuLayer& layer, const CpuLinearMixer& mixer,
                             Part{&mixer.b, b, stride}, Part{&mixer.a, a, stride}};
   project(parts, {work_.hidden.data(), config_.hidden_size, &layer.mixer_norm}, count(), kNothing);
 
-  const LinearMixerPass pass(config_, context_.kernels, mixer, memory, {qkv, z, b, a, stride},
-                             state_.position(), count(), work_.mixed.data());
-  const int threads = context_.pool.size();
-  context_.pool.run([&](int thread) {
-    ThreadScratch& scratch = work_.threads[static_cast<std::size_t>(thread)];
-    const Share share = share_of(config_.linear_v_heads, thread, threads);
-    for (std::int64_t head = share.first; head < share.last; ++head) {
-      if (is_step()) {
-        pass.step(head, scratch);
-      } else {
-        pass.chunks(head, scratch);
-      }
+  const LinearMixerPass pass(config_, context_.kernels, mixer, state_, memory, {qkv, z, b, a, stride},
+                             count(), work_.mixed.data());
+  share_out(config_.linear_v_heads, [&](std::int64_t head, ThreadScratch& scratch) {
+    if (is_steps()) {
+      pass.steps(head, scratch);
+    } else {
+      pass.chunks(head, scratch);
     }
   });
-  if (!is_step()) {
+  if (!is_steps()) {
+    const int threads = context_.pool.size();
     context_.pool.run([&](int thread) {
       const Share share = share_of(config_.conv_dim(), thread, threads);
       pass.keep_inputs(share.first, share.last);
@@ -163,33 +159,51 @@ void ForwardPass::mix(const CpuLayer& layer, const CpuFullMixer& mixer, const Cp
   const AttentionPass pass(config_, context_.kernels, mixer, memory, context_.kv, state_.capacity(),
                            {q, k, v, stride, work_.angles.data()}, state_.position(), count(),
                            work_.mixed.data());
-  const int threads = context_.pool.size();
-  const auto share_units = [&](std::int64_t units, const auto& unit) {
-    context_.pool.run([&](int thread) {
-      const Share share = share_of(units, thread, threads);
-      for (std::int64_t i = share.first; i < share.last; ++i)
-        unit(i, work_.threads[static_cast<std::size_t>(thread)]);
-    });
-  };
-  if (is_step()) {
-    const std::int64_t parts_each = pass.parts();
-    share_units(config_.kv_heads * parts_each, [&](std::int64_t i, ThreadScratch& scratch) {
-      pass.part(i / parts_each, i % parts_each, scratch, work_.partial.data());
-    });
-    share_units(config_.attention_heads,
-                [&](std::int64_t head, ThreadScratch&) { pass.merge(head, work_.partial.data()); });
+  if (count() > 1)
+    share_out(count(), [&](std::int64_t token, ThreadScratch& scratch) { pass.append(token, scratch); });
+  if (is_steps()) {
+    attend_steps(pass);
   } else {
-    share_units(count(), [&](std::int64_t token, ThreadScratch& scratch) { pass.append(token, scratch); });
-    // Later blocks see more keys: taking the KV heads in turn for each block spreads them over the threads.
-    const std::int64_t blocks = round_up(count(), kQueryBlock) / kQueryBlock;
-    context_.pool.run([&](int thread) {
-      for (std::int64_t i = thread; i < blocks * config_.kv_heads; i += threads) {
-        pass.block(i % config_.kv_heads, i / config_.kv_heads * kQueryBlock,
-                   work_.threads[static_cast<std::size_t>(thread)]);
-      }
-    });
+    attend_batch(pass);
   }
   add_to_hidden(mixer.out, {work_.mixed.data(), config_.q_dim()});
+}
+
+template <typename Unit>
+void ForwardPass::share_out(std::int64_t units, const Unit& unit) {
+  const int threads = context_.pool.size();
+  context_.pool.run([&](int thread) {
+    const Share share = share_of(units, thread, threads);
+    for (std::int64_t i = share.first; i < share.last; ++i)
+      unit(i, work_.threads[static_cast<std::size_t>(thread)]);
+  });
+}
+
+/// A part of the keys meets the queries of all tokens while it is in the cache: the parts of neighbouring
+/// tokens begin and end within a few keys of each other.
+void ForwardPass::attend_steps(const AttentionPass& pass) {
+  const std::int64_t parts = pass.parts(count() - 1);  // later tokens see more keys
+  share_out(config_.kv_heads * parts, [&](std::int64_t i, ThreadScratch& scratch) {
+    for (std::int64_t token = 0; token < count(); ++token) {
+      if (i % parts < pass.parts(token))
+        pass.part(i / parts, token, i % parts, scratch, work_.partial.data());
+    }
+  });
+  share_out(count() * config_.attention_heads, [&](std::int64_t i, ThreadScratch&) {
+    pass.merge(i % config_.attention_heads, i / config_.attention_heads, work_.partial.data());
+  });
+}
+
+/// Later blocks see more keys: taking the KV heads in turn for each block spreads them over the threads.
+void ForwardPass::attend_batch(const AttentionPass& pass) {
+  const std::int64_t blocks = round_up(count(), kQueryBlock) / kQueryBlock;
+  const int threads = context_.pool.size();
+  context_.pool.run([&](int thread) {
+    for (std::int64_t i = thread; i < blocks * config_.kv_heads; i += threads) {
+      pass.block(i % config_.kv_heads, i / config_.kv_heads * kQueryBlock,
+                 work_.threads[static_cast<std::size_t>(thread)]);
+    }
+  });
 }
 
 void ForwardPass::mlp(const CpuLayer& layer) {

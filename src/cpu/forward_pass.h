@@ -23,10 +23,11 @@ struct ForwardContext {
   KvFormat kv;
 };
 
-/// The decoder over one batch of at most kBatch tokens. A decode step is a batch of one, which differs in
-/// three ways: every thread prepares a matrix's input for itself rather than wait for the others, the delta
-/// rule runs token by token, and attention is split over the keys. It takes five phases a linear layer, and
-/// five or six a full one.
+/// The decoder over one batch of at most kBatch tokens. Up to kStepTokens are decode steps, taken together:
+/// weights are read once for all of them, the delta rule runs token by token, and attention is split over the
+/// keys, so that each gives the bits that it would give alone, and all but the first can be taken back. A
+/// single one takes five phases a linear layer and five or six a full one, since every thread prepares a
+/// matrix's input for itself rather than wait for the others.
 ///
 /// Results do not depend on the number of threads, bit for bit: threads share out rows, heads and tokens,
 /// never a sum.
@@ -41,6 +42,8 @@ class ForwardPass {
 
   /// Embeds the tokens and runs every layer; leaves the residual stream in workspace.hidden.
   void layers();
+  /// Of the batch's tokens, those that the delta-rule matrices then do not hold yet.
+  [[nodiscard]] std::int64_t pending() const noexcept { return is_steps() ? count() - 1 : 0; }
   /// Final norm and output head of `count` tokens of the batch from `first` on: out [count, vocab_size].
   void head(std::int64_t first, std::int64_t count, float* out);
 
@@ -57,11 +60,16 @@ class ForwardPass {
   };
 
   [[nodiscard]] std::int64_t count() const noexcept { return static_cast<std::int64_t>(tokens_.size()); }
-  [[nodiscard]] bool is_step() const noexcept { return tokens_.size() == 1; }
+  [[nodiscard]] bool is_steps() const noexcept { return count() <= kStepTokens; }
 
   void embed();
   void mix(const CpuLayer& layer, const CpuLinearMixer& mixer, const CpuState::LayerMemory& memory);
   void mix(const CpuLayer& layer, const CpuFullMixer& mixer, const CpuState::LayerMemory& memory);
+  void attend_steps(const AttentionPass& pass);
+  void attend_batch(const AttentionPass& pass);
+  /// Calls unit(i, scratch) for each of `units`, shared out evenly.
+  template <typename Unit>
+  void share_out(std::int64_t units, const Unit& unit);
   void mlp(const CpuLayer& layer);
 
   void prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,

@@ -34,8 +34,7 @@ void transpose(const float* in, float* out, std::int64_t rows, std::int64_t cols
 /// start, nothing.
 const float* LinearMixerPass::input_row(std::int64_t token) const {
   if (token >= 0) return in_.qkv + token * in_.stride;
-  const std::int64_t position = position_ + token;
-  return position >= 0 ? ring_ + position % config_.conv_kernel * config_.conv_dim() : nullptr;
+  return position_ + token >= 0 ? conv_row(token) : nullptr;
 }
 
 /// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim].
@@ -65,8 +64,9 @@ void LinearMixerPass::load_head(std::int64_t head, std::int64_t token, float* q,
 
 LinearMixerPass::Gates LinearMixerPass::gates(std::int64_t head, std::int64_t token) const {
   const auto h = static_cast<std::size_t>(head);
-  const float a = in_.a[token * in_.stride + head];
-  const float b = in_.b[token * in_.stride + head];
+  const float* ring = gate_row(token);
+  const float a = token >= 0 ? in_.a[token * in_.stride + head] : ring[config_.linear_v_heads + head];
+  const float b = token >= 0 ? in_.b[token * in_.stride + head] : ring[head];
   return {.beta = sigmoid(b), .log_decay = weights_.decay_rate[h] * softplus(a + weights_.dt_bias[h])};
 }
 
@@ -82,22 +82,53 @@ void LinearMixerPass::gated_norm(std::int64_t head, std::int64_t token, float* o
   for (std::int64_t i = 0; i < d; ++i) out[i] *= o[i] * norm * weights_.norm[static_cast<std::size_t>(i)];
 }
 
-void LinearMixerPass::step(std::int64_t head, ThreadScratch& scratch) const {
+/// One token's update of `matrix` [d, d], the head's or a copy of it. Uses `scratch` [4, d] and returns where
+/// in it the token's read-out [d] is.
+float* LinearMixerPass::delta_step(std::int64_t head, std::int64_t token, float* matrix,
+                                   float* scratch) const {
   const std::int64_t d = config_.linear_head_dim;
-  float* q = scratch.head.data();
+  float* q = scratch;
   float* k = q + d;
   float* v = k + d;
   float* o = v + d;
-  load_head(head, 0, q, k, v);
-  const Gates gate = gates(head, 0);
-  kernels_.delta_step(delta_ + head * d * d, k, q, v, std::exp(gate.log_decay), gate.beta, o, d);
-  gated_norm(head, 0, o);
+  load_head(head, token, q, k, v);
+  const Gates gate = gates(head, token);
+  kernels_.delta_step(matrix, k, q, v, std::exp(gate.log_decay), gate.beta, o, d);
+  return o;
+}
 
-  // The ring's row for this position is read by nobody in this step, so that it can be written while other
-  // heads convolve. The V heads of one K head share its channels: the head that stands first in them writes.
+/// Brings the head's matrix up to the position.
+void LinearMixerPass::take_in_pending(std::int64_t head, ThreadScratch& scratch) const {
+  float* matrix = delta_ + head * config_.linear_head_dim * config_.linear_head_dim;
+  for (std::int64_t token = -pending_; token < 0; ++token)
+    delta_step(head, token, matrix, scratch.head.data());
+}
+
+void LinearMixerPass::steps(std::int64_t head, ThreadScratch& scratch) const {
+  take_in_pending(head, scratch);
+  const std::int64_t size = config_.linear_head_dim * config_.linear_head_dim;
+  float* matrix = delta_ + head * size;
+  for (std::int64_t token = 0; token < tokens_; ++token) {
+    if (token == 1) {
+      std::copy_n(matrix, size, scratch.chunk.data());
+      matrix = scratch.chunk.data();
+    }
+    gated_norm(head, token, delta_step(head, token, matrix, scratch.head.data()));
+    keep_step(head, token);
+  }
+}
+
+/// Keeps what the delta rule and the next tokens' convolutions need of the head's input. The rings' rows for
+/// these positions are read by nobody in this call, so that they can be written while other heads convolve.
+/// The V heads of one K head share its channels: the head that stands first in them writes.
+void LinearMixerPass::keep_step(std::int64_t head, std::int64_t token) const {
+  const std::int64_t d = config_.linear_head_dim;
+  const std::int64_t at = token * in_.stride;
+  gate_row(token)[head] = in_.b[at + head];
+  gate_row(token)[config_.linear_v_heads + head] = in_.a[at + head];
   const std::int64_t k_head = config_.k_head_of(head);
-  float* row = ring_ + position_ % config_.conv_kernel * config_.conv_dim();
-  const auto keep = [&](std::int64_t channel) { std::copy_n(in_.qkv + channel, d, row + channel); };
+  float* row = conv_row(token);
+  const auto keep = [&](std::int64_t channel) { std::copy_n(in_.qkv + at + channel, d, row + channel); };
   keep(2 * config_.linear_k_dim() + head * d);
   const bool first_of_k_head = config_.v_head_order == VHeadOrder::kTiled
                                    ? head < config_.linear_k_heads
@@ -177,6 +208,7 @@ void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t 
 
 void LinearMixerPass::chunks(std::int64_t head, ThreadScratch& scratch) const {
   const std::int64_t d = config_.linear_head_dim;
+  take_in_pending(head, scratch);
   float* kept = delta_ + head * d * d;
   float* state = scratch.chunk.data();
   transpose(kept, state, d, d, d);
@@ -189,8 +221,8 @@ void LinearMixerPass::chunks(std::int64_t head, ThreadScratch& scratch) const {
 void LinearMixerPass::keep_inputs(std::int64_t first, std::int64_t last) const {
   const std::int64_t taps = config_.conv_kernel;
   for (std::int64_t token = std::max<std::int64_t>(tokens_ - taps, 0); token < tokens_; ++token) {
-    float* row = ring_ + (position_ + token) % taps * config_.conv_dim();
-    std::copy(in_.qkv + token * in_.stride + first, in_.qkv + token * in_.stride + last, row + first);
+    std::copy(in_.qkv + token * in_.stride + first, in_.qkv + token * in_.stride + last,
+              conv_row(token) + first);
   }
 }
 

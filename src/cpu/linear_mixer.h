@@ -21,22 +21,26 @@ class LinearMixerPass {
   };
 
   LinearMixerPass(const Config& config, const Kernels& kernels, const CpuLinearMixer& weights,
-                  const CpuState::LayerMemory& memory, const Projections& in, std::int64_t position,
+                  const CpuState& state, const CpuState::LayerMemory& memory, const Projections& in,
                   std::int64_t tokens, float* out)
       : config_(config),
         kernels_(kernels),
         weights_(weights),
-        ring_(memory.conv.as<float>()),
+        conv_ring_(memory.conv.as<float>()),
+        gate_ring_(memory.gates.as<float>()),
+        ring_rows_(state.ring_rows()),
         delta_(memory.delta.as<float>()),
         in_(in),
-        position_(position),
+        position_(state.position()),
+        pending_(state.position() - state.earliest()),
         tokens_(tokens),
         out_(out) {}
 
-  /// A decode step's token through V head `head`, the ring's new row for the head's channels included: out
-  /// [Vd].
-  void step(std::int64_t head, ThreadScratch& scratch) const;
-  /// All tokens of a batch through V head `head`, in chunks: out [tokens, Vd]. The ring is only read.
+  /// At most kStepTokens tokens through V head `head`, one after the other, the rings' new rows for the head
+  /// included: out [tokens, Vd]. The head's matrix takes in what was pending and the first token; the others
+  /// are pending then, so that they can be taken back.
+  void steps(std::int64_t head, ThreadScratch& scratch) const;
+  /// All tokens of a batch through V head `head`, in chunks: out [tokens, Vd]. The rings are only read.
   void chunks(std::int64_t head, ThreadScratch& scratch) const;
   /// Leaves the batch's last inputs in the ring, for the channels [first, last). To be called when all heads
   /// are done.
@@ -48,20 +52,32 @@ class LinearMixerPass {
     float log_decay;
   };
 
+  [[nodiscard]] float* conv_row(std::int64_t token) const {
+    return conv_ring_ + (position_ + token) % ring_rows_ * config_.conv_dim();
+  }
+  [[nodiscard]] float* gate_row(std::int64_t token) const {
+    return gate_ring_ + (position_ + token) % ring_rows_ * 2 * config_.linear_v_heads;
+  }
   [[nodiscard]] const float* input_row(std::int64_t token) const;
   void convolve(std::int64_t channel, std::int64_t token, float* out) const;
   void load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const;
   [[nodiscard]] Gates gates(std::int64_t head, std::int64_t token) const;
+  float* delta_step(std::int64_t head, std::int64_t token, float* matrix, float* scratch) const;
+  void take_in_pending(std::int64_t head, ThreadScratch& scratch) const;
+  void keep_step(std::int64_t head, std::int64_t token) const;
   void gated_norm(std::int64_t head, std::int64_t token, float* o) const;
   void chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* state, float* scratch) const;
 
   const Config& config_;
   const Kernels& kernels_;
   const CpuLinearMixer& weights_;
-  float* ring_;
+  float* conv_ring_;
+  float* gate_ring_;
+  std::int64_t ring_rows_;
   float* delta_;
   Projections in_;
   std::int64_t position_;
+  std::int64_t pending_;  // tokens before the position that the delta-rule matrices do not hold
   std::int64_t tokens_;
   float* out_;
 };

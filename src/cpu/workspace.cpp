@@ -76,7 +76,7 @@ Workspace::Workspace(const Config& config, int thread_count)
       mixed(floats(kBatch * std::max(config.linear_v_dim(), config.q_dim()))),
       gate_up(floats(kBatch * round_up(2 * config.intermediate_size, kGroupRows))),
       activated(floats(kBatch * config.intermediate_size)),
-      partial(floats(config.attention_heads * kMaxKeyParts * (config.head_dim + 2))) {
+      partial(floats(kStepTokens * config.attention_heads * kMaxKeyParts * (config.head_dim + 2))) {
   for (int i = 0; i < thread_count; ++i) threads.emplace_back(config);
 }
 

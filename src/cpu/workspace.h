@@ -49,8 +49,8 @@ struct ThreadScratch {
   explicit ThreadScratch(const Config& config);
 
   PreparedVectors input;     // a decode step's input, which every thread prepares again rather than wait for
-  std::vector<float> head;   // q, k, v of one linear head
-  std::vector<float> chunk;  // the delta rule's matrices
+  std::vector<float> head;   // q, k, v and read-out of one linear head
+  std::vector<float> chunk;  // the delta rule's matrices, the first of them [d, d]
   std::vector<float> attention;  // scores, outputs, transposed keys
 };
 
@@ -67,7 +67,7 @@ struct Workspace {
   std::vector<float> mixed;      // [kBatch, widest mixer output]
   std::vector<float> gate_up;    // [kBatch, 2 · I]: gate and up in turn
   std::vector<float> activated;  // [kBatch, I]
-  std::vector<float> partial;    // [heads, key blocks, head_dim + 2]: a decode step's attention, in parts
+  std::vector<float> partial;    // [kStepTokens, heads, kMaxKeyParts, head_dim + 2]: attention, in parts
   std::vector<ThreadScratch> threads;
 };
 

@@ -42,6 +42,7 @@ void Session::Impl::check(std::span<const Token> added, std::int64_t position) c
 
 void Session::Impl::feed(std::span<const Token> added, const ProgressCallback& progress) {
   settle(/*with_logits=*/false);
+  drop_guesses();
   const auto total = static_cast<std::int64_t>(added.size());
   for (std::size_t done = 0; done < added.size();) {
     const std::size_t count = std::min(kPiece, added.size() - done);
@@ -77,6 +78,8 @@ std::int64_t Session::Impl::sync(std::span<const Token> wanted, const ProgressCa
   const bool snapshot_leads = snapshot && leads(*snapshot, snapshot->has_logits);
   if (snapshot_leads && (!now_leads || snapshot->tokens.size() > now.tokens.size())) {
     stream.reset();
+    ahead_.tokens.clear();
+    ahead_.taken = 0;
     now = model.impl().with_backend([&](Backend&) { return snapshot->clone(); });
   } else if (!now_leads) {
     forget();
@@ -85,6 +88,53 @@ std::int64_t Session::Impl::sync(std::span<const Token> wanted, const ProgressCa
   settle(/*with_logits=*/reused == wanted.size());
   feed(wanted.subspan(reused), progress);
   return static_cast<std::int64_t>(reused);
+}
+
+void Session::Impl::feed_and_guess(Token token, std::span<const Token> guesses) {
+  if (guesses.empty()) {
+    feed({&token, 1}, {});
+    return;
+  }
+  settle(/*with_logits=*/false);
+  drop_guesses();
+  std::vector<Token> tokens{token};
+  tokens.insert(tokens.end(), guesses.begin(), guesses.end());
+  check(tokens, static_cast<std::int64_t>(now.tokens.size()));
+  now.has_logits = false;
+  ahead_.rows.resize(tokens.size() * now.logits.size());
+  try {
+    model.impl().with_backend(
+        [&](Backend& backend) { backend.forward(*now.state, tokens, Backend::Logits::kAll, ahead_.rows); });
+  } catch (...) {
+    forget();
+    throw;
+  }
+  now.tokens.push_back(token);
+  ahead_.tokens.assign(guesses.begin(), guesses.end());
+  ahead_.taken = 0;
+  show_row(0);
+}
+
+bool Session::Impl::take_guess(Token token) {
+  if (ahead_.taken == ahead_.tokens.size() || ahead_.tokens[ahead_.taken] != token) return false;
+  now.tokens.push_back(token);
+  show_row(++ahead_.taken);
+  return true;
+}
+
+/// Makes the logits those behind the first `row` guesses.
+void Session::Impl::show_row(std::size_t row) {
+  const auto first = ahead_.rows.begin() + static_cast<std::ptrdiff_t>(row * now.logits.size());
+  std::copy_n(first, now.logits.size(), now.logits.begin());
+  now.has_logits = true;
+}
+
+void Session::Impl::drop_guesses() {
+  if (ahead_.tokens.empty()) return;
+  ahead_.tokens.clear();
+  ahead_.taken = 0;
+  model.impl().with_backend(
+      [&](Backend&) { now.state->rewind(static_cast<std::int64_t>(now.tokens.size())); });
 }
 
 void Session::Impl::begin_stream(Token first, const DrawOptions& options) {
@@ -121,6 +171,8 @@ void Session::Impl::settle(bool with_logits) {
 
 void Session::Impl::forget() {
   stream.reset();
+  ahead_.tokens.clear();
+  ahead_.taken = 0;
   model.impl().with_backend([&](Backend&) { now.state->reset(); });
   now.tokens.clear();
   now.has_logits = false;
@@ -157,6 +209,7 @@ std::int64_t Session::sync(std::span<const Token> tokens, const ProgressCallback
 
 void Session::take_snapshot() {
   impl_->settle(/*with_logits=*/true);
+  impl_->drop_guesses();
   impl_->snapshot = impl_->model.impl().with_backend([&](Backend&) { return impl_->now.clone(); });
 }
 

@@ -44,6 +44,17 @@ struct Session::Impl {
   /// Ends the stream: the state is what `now.tokens` say. `with_logits`: and has their logits.
   void settle(bool with_logits);
 
+  /// How many guesses a step can take beside its token; 0 where the backend cannot take them back.
+  [[nodiscard]] std::int64_t most_guesses() const noexcept { return model.impl().backend->most_guesses(); }
+  /// Feeds `token` as feed() does, and reads ahead: computes the logits behind each of `guesses` of what
+  /// comes after it in the same pass. Nobody else sees the guesses: the session holds `token` as its last.
+  void feed_and_guess(Token token, std::span<const Token> guesses);
+  /// Whether `token` was the next guess: then it counts as fed, without a pass. Its logits are the bits that
+  /// feed() would compute.
+  [[nodiscard]] bool take_guess(Token token);
+  /// Takes back the guesses that did not come true: the state is what `now.tokens` say.
+  void drop_guesses();
+
   Model model;  // first, so that it goes last: states refer to their backend
   Point now;
   std::optional<Point> snapshot;
@@ -51,9 +62,20 @@ struct Session::Impl {
   Token drawn = 0;                      // the last that the stream gave
 
  private:
+  /// Tokens that the state holds past now.tokens, and the logits that follow the last of now.tokens and each
+  /// of them.
+  struct Ahead {
+    std::vector<Token> tokens;
+    std::size_t taken = 0;    // of the tokens, that have become part of now.tokens
+    std::vector<float> rows;  // [1 + tokens.size(), vocab_size]
+  };
+
+  void show_row(std::size_t row);
   void feed_piece(std::span<const Token> piece, bool is_last);
   void begin_stream(Token first, const DrawOptions& options);
   Token next_of_stream(Token fed);
+
+  Ahead ahead_;
 };
 
 }  // namespace lattice

@@ -6,6 +6,7 @@
 
 #include "engine/model_impl.h"
 #include "engine/session_impl.h"
+#include "generate/prompt_lookup.h"
 #include "generate/sampler.h"
 #include "generate/stop_matcher.h"
 #include "support/fail.h"
@@ -15,6 +16,9 @@ namespace lattice {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// More cost a pass more than they bring (docs/optimizations.md).
+constexpr std::int64_t kUsualGuesses = 4;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -46,6 +50,23 @@ void check_options(const GenerateOptions& options) {
   }
 }
 
+/// Guesses a pass that are asked for. Throws Error(kUsage) for those that the device cannot take back.
+std::int64_t guesses_a_pass(const Session& session, const GenerateOptions& options) {
+  if (options.draft_tokens < 0)
+    fail_usage("draft_tokens is {}, not 0 (as suits the device) or more", options.draft_tokens);
+  if (options.draft == Draft::kNone) return 0;
+  const std::int64_t most = session.impl().most_guesses();
+  if (most == 0) {
+    fail_usage("the device {} cannot take guesses back, so nothing can be drafted; use the cpu, or no draft",
+               session.model().device());
+  }
+  if (options.draft_tokens > most) {
+    fail_usage("{} guesses a pass were asked for; this device takes back at most {}", options.draft_tokens,
+               most);
+  }
+  return options.draft_tokens == 0 ? std::min(most, kUsualGuesses) : options.draft_tokens;
+}
+
 void check_prompt(const Session& session, std::size_t prompt_tokens) {
   if (prompt_tokens == 0) fail_usage("the prompt is empty: give it at least one token");
   const std::int64_t context = session.context();
@@ -71,10 +92,12 @@ class Run {
       : session_(session),
         options_(options),
         limit_(limit_of(session, prompt.size(), options.max_tokens)),
+        guesses_a_pass_(guesses_a_pass(session, options)),
         tokenizer_(options.decode_text ? &session.model().impl().text.tokenizer() : nullptr),
         sampler_(options.sampling, drawable_ids()) {
     if (tokenizer_ != nullptr) stream_.emplace(*tokenizer_, options);
     sampler_.see_prompt(prompt);
+    if (guesses_a_pass_ > 0) text_.assign(prompt.begin(), prompt.end());
     out_.prompt_tokens = static_cast<std::int64_t>(prompt.size());
   }
 
@@ -119,20 +142,40 @@ class Run {
 
   [[nodiscard]] Token draw() { return sampler_.draw(session_.logits(), session_.position()); }
 
+  [[nodiscard]] std::int64_t tokens_left() const {
+    return limit_.tokens - static_cast<std::int64_t>(out_.tokens.size());
+  }
+
   /// Feeds a token and draws the next: the device does, where it can.
   Token step(Token token) {
     const Clock::time_point start = Clock::now();
     Token next = 0;
     if (session_.impl().has_streams()) {
-      const std::int64_t most = limit_.tokens - static_cast<std::int64_t>(out_.tokens.size());
-      next = session_.impl().step(token, [&] { return sampler_.draw_options(most); });
+      next = session_.impl().step(token, [&] { return sampler_.draw_options(tokens_left()); });
+      ++out_.decode_steps;
     } else {
-      session_.feed(token);
+      feed(token);
       next = draw();
     }
     out_.decode_seconds += seconds_since(start);
-    ++out_.decode_steps;
+    ++out_.decode_tokens;
     return next;
+  }
+
+  /// Feeds a token: in a pass of its own, with guesses of what follows it; or in the pass that guessed it.
+  /// Each token is drawn from its own logits all the same, with the random number of its position, whether it
+  /// was guessed or not: so the text cannot depend on the guesses, and there is nothing to accept or reject.
+  void feed(Token token) {
+    if (session_.impl().take_guess(token)) {
+      ++out_.accepted_tokens;
+      return;
+    }
+    // The last token that may come is drawn and not fed.
+    const std::int64_t most = std::min(guesses_a_pass_, tokens_left() - 1);
+    const std::span<const Token> guesses = most > 0 ? lookup_.guess(text_, most) : std::span<const Token>();
+    session_.impl().feed_and_guess(token, guesses);
+    out_.drafted_tokens += static_cast<std::int64_t>(guesses.size());
+    ++out_.decode_steps;
   }
 
   [[nodiscard]] bool ends_text(Token token) const {
@@ -145,6 +188,7 @@ class Run {
   bool add(Token token) {
     sampler_.see_generated(token);
     out_.tokens.push_back(token);
+    if (guesses_a_pass_ > 0) text_.push_back(token);
     const std::string text = stream_ ? stream_->push(token) : std::string();
     out_.text += text;
     if (out_.tokens.size() == 1) out_.first_token_seconds = seconds_since(start_);
@@ -162,6 +206,9 @@ class Run {
   const GenerateOptions& options_;
   Clock::time_point start_ = Clock::now();
   Limit limit_;
+  std::int64_t guesses_a_pass_;
+  PromptLookup lookup_;
+  std::vector<Token> text_;     // prompt and generated tokens, where guesses are wanted
   const Tokenizer* tokenizer_;  // nullptr: ids only
   Sampler sampler_;
   std::optional<TextStream> stream_;

@@ -4,6 +4,14 @@
 
 namespace lattice {
 
+void State::rewind(std::int64_t to) {
+  if (to < earliest() || to > position()) {
+    fail_usage("a sequence of {} tokens cannot go back to {}: {} is the earliest", position(), to,
+               earliest());
+  }
+  take_back_to(to);
+}
+
 void check_forward(const Backend& backend, const State& state, std::span<const std::int32_t> tokens,
                    Backend::Logits which, std::span<const float> out) {
   const std::int64_t vocab_size = backend.config().vocab_size;

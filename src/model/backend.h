@@ -34,9 +34,15 @@ class State {
   [[nodiscard]] virtual std::int64_t capacity() const noexcept = 0;
   /// Forgets everything; keeps the memory.
   virtual void reset() = 0;
-  /// An independent copy at the same position. The recurrent layers cannot be rolled back, so going back
+  /// An independent copy at the same position. The recurrent layers cannot be rolled back far, so going back
   /// means keeping a copy.
   [[nodiscard]] virtual std::unique_ptr<State> clone() const = 0;
+
+  /// The lowest position that rewind() goes back to; position() where there is no going back.
+  [[nodiscard]] virtual std::int64_t earliest() const noexcept { return position(); }
+  /// Takes back the tokens from `to` on, which lies between earliest() and position(): the state is then, bit
+  /// for bit, as if they had never been fed. Throws Error(kUsage) for any other position.
+  void rewind(std::int64_t to);
 
   /// Puts the sequence at `position`, at most capacity(), with keys, values and recurrent state made up from
   /// `seed`, of the size that real ones have: so that decoding at a long context can be timed without feeding
@@ -47,6 +53,8 @@ class State {
 
  protected:
   State() = default;
+  /// rewind() to a position that it has checked.
+  virtual void take_back_to([[maybe_unused]] std::int64_t position) {}
 };
 
 /// How a device draws tokens by itself.
@@ -122,6 +130,11 @@ class Backend {
   /// then unchanged.
   virtual void forward(State& state, std::span<const std::int32_t> tokens, Logits which,
                        std::span<float> out) = 0;
+
+  /// How many tokens forward() takes beside another at once and State::rewind() takes back again: a call with
+  /// up to one more than this is, bit for bit, that many calls with one token each, and the state can go back
+  /// to any of them. 0 where it cannot.
+  [[nodiscard]] virtual std::int64_t most_guesses() const noexcept { return 0; }
 
   /// Whether stream() gives streams.
   [[nodiscard]] virtual bool has_streams() const noexcept { return false; }

@@ -48,6 +48,39 @@ TEST(Benchmark, MeasuresAModelFile) {
   EXPECT_GT(result.decode[1].bytes, result.decode[0].bytes);
 }
 
+TEST(Benchmark, HoldsABatchAgainstOneToken) {
+  Options options = quick_options();
+  options.load.device = "cpu";
+  options.prefill_tokens = 0;
+  options.contexts = {24};
+  options.batches = {1, 3, 8};
+  options.filter = "batch/[38]";
+  const Result result = run(options);
+  EXPECT_TRUE(result.decode.empty());
+  ASSERT_EQ(result.batches.size(), 2u);
+  EXPECT_EQ(result.batches[0].tokens, 3);
+  EXPECT_EQ(result.batches[1].tokens, 8);
+  for (const Batch& batch : result.batches) {
+    EXPECT_EQ(batch.context, 24);
+    EXPECT_EQ(batch.seconds.values.size(), 2u);
+    EXPECT_EQ(batch.ratios.values.size(), 2u);
+    EXPECT_GT(batch.seconds.min(), 0);
+    EXPECT_GT(batch.ratios.min(), 0);
+  }
+  EXPECT_NE(result.logits_hash, 0u);
+
+  // Thrice eight tokens, and the one call that warms up among them, do not fit the model's 4096.
+  options.contexts = {4080};
+  options.filter = "batch/8";
+  EXPECT_THROW((void)run(options), Error);
+  options.batches = {0};
+  EXPECT_THROW(options.check(), Error);
+  options.batches = {kMostBatch + 1};
+  EXPECT_THROW(options.check(), Error);
+  options.batches.assign(65, 1);
+  EXPECT_THROW(options.check(), Error);
+}
+
 TEST(Benchmark, CountsTheDispatchesOfADeviceThatDrawsTokens) {
   Options options = quick_options();
   options.load.device = "soft";

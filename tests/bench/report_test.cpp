@@ -49,6 +49,8 @@ Result example() {
     decode.fixed_seconds = 0.013;
     result.decode.push_back(decode);
   }
+  result.batches.push_back(
+      {.tokens = 4, .context = 4096, .seconds = {{0.05, 0.044, 0.046}}, .ratios = {{1.25, 1.125, 1.1875}}});
   result.fit = Line{.intercept = 0.041, .slope = 1e-7};
   result.logits_hash = 0x0123456789abcdef;
   result.notes = {"decode/16384 was left out"};
@@ -59,7 +61,7 @@ TEST(Report, JsonHasTheSchemasFields) {
   const nlohmann::json json = nlohmann::json::parse(json_report(example()));
   EXPECT_EQ(json["schema"], "lattice-bench/1");
   EXPECT_EQ(json["logits_hash"], "0123456789abcdef");
-  ASSERT_EQ(json["benchmarks"].size(), 3u);
+  ASSERT_EQ(json["benchmarks"].size(), 4u);
   for (const auto& one : json["benchmarks"]) {
     EXPECT_TRUE(one["name"].is_string());
     EXPECT_EQ(one["unit"], "s");
@@ -74,6 +76,10 @@ TEST(Report, JsonHasTheSchemasFields) {
   EXPECT_EQ(json["benchmarks"][2]["phases"], 127);
   EXPECT_EQ(json["benchmarks"][2]["dispatches"], 131);
   EXPECT_EQ(json["benchmarks"][2]["device_s"], 0.00425);
+  EXPECT_EQ(json["benchmarks"][3]["name"], "batch/4");
+  EXPECT_EQ(json["benchmarks"][3]["context"], 4096);
+  EXPECT_EQ(json["benchmarks"][3]["cost_of_one"]["value"], 1.1875);
+  EXPECT_EQ(json["benchmarks"][3]["cost_of_one"]["samples"].size(), 3u);
   EXPECT_EQ(json["machine"]["governor"], "performance");
   EXPECT_EQ(json["program"]["commit"], "abc");
   EXPECT_EQ(json["fit"]["intercept_s"], 0.041);
@@ -81,9 +87,10 @@ TEST(Report, JsonHasTheSchemasFields) {
 
 TEST(Report, TextNamesEveryFigureAndEndsWithTheHash) {
   const std::string text = text_report(example());
-  for (const char* words : {"tok/s", "MBU %", "127 a token, 131 dispatches, 4.25 ms by the device's clock",
-                            "host", "rest", "governor performance", "load 0.10", "abc", "30.0 GB/s",
-                            "  28.0  ", "made up", "decode/16384 was left out"}) {
+  for (const char* words :
+       {"tok/s", "MBU %", "127 a token, 131 dispatches, 4.25 ms by the device's clock", "host", "rest",
+        "governor performance", "load 0.10", "abc", "30.0 GB/s", "1.188", "1.125 … 1.250",
+        "after 4096 tokens", "  28.0  ", "made up", "decode/16384 was left out"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   EXPECT_TRUE(text.ends_with("logits   0123456789abcdef\n"));

@@ -278,6 +278,45 @@ TEST_F(CApi, PassesOptionsOn) {
   lattice_model_free(other);
 }
 
+TEST_F(CApi, GuessesAheadWithoutChangingTheTokens) {
+  lattice_load_options load;
+  ASSERT_EQ(lattice_load_options_init(&load, sizeof load), LATTICE_OK);
+  load.device = "cpu";
+  lattice_model* on_cpu = nullptr;
+  lattice_session* drafting = nullptr;
+  ASSERT_EQ(lattice_model_load(base().c_str(), &load, &on_cpu), LATTICE_OK) << lattice_last_error();
+  ASSERT_EQ(lattice_session_create(on_cpu, 64, &drafting), LATTICE_OK) << lattice_last_error();
+  const std::vector<int32_t> prompt(12, tokens[0]);
+  lattice_generate_options options;
+  ASSERT_EQ(lattice_generate_options_init(&options, sizeof options), LATTICE_OK);
+  options.ids_only = 1;
+  options.ignore_eos = 1;
+  options.max_tokens = 20;
+  std::vector<int32_t> texts[2];
+  for (const int32_t draft : {LATTICE_DRAFT_NONE, LATTICE_DRAFT_LOOKUP}) {
+    lattice_generation generation;
+    ASSERT_EQ(lattice_generation_init(&generation, sizeof generation), LATTICE_OK);
+    options.draft = draft;
+    ASSERT_EQ(lattice_session_reset(drafting), LATTICE_OK);
+    ASSERT_EQ(lattice_generate(drafting, prompt.data(), prompt.size(), &options, &generation), LATTICE_OK)
+        << lattice_last_error();
+    texts[draft].assign(generation.tokens, generation.tokens + generation.token_count);
+    EXPECT_EQ(generation.decode_tokens, 19);
+    EXPECT_EQ(generation.decode_steps + generation.accepted_tokens, 19);
+    EXPECT_EQ(generation.drafted_tokens > 0, draft == LATTICE_DRAFT_LOOKUP);
+    lattice_generation_clear(&generation);
+  }
+  EXPECT_EQ(texts[0], texts[1]);
+  options.draft_tokens = 1000;
+  expect_failure(lattice_generate(drafting, prompt.data(), prompt.size(), &options, nullptr),
+                 LATTICE_ERROR_USAGE, "at most");
+  options.draft = 17;
+  expect_failure(lattice_generate(drafting, prompt.data(), prompt.size(), &options, nullptr),
+                 LATTICE_ERROR_USAGE, "options.draft is 17");
+  lattice_session_free(drafting);
+  lattice_model_free(on_cpu);
+}
+
 TEST_F(CApi, ATokenCallbackEndsTheGeneration) {
   lattice_generate_options options;
   lattice_generation generation;

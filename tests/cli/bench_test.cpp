@@ -54,7 +54,20 @@ TEST(Bench, JsonAndPlot) {
   EXPECT_EQ(again.json()["logits_hash"], json["logits_hash"]);
 }
 
+TEST(Bench, TimesBatches) {
+  const Finished done =
+      run_lattice(quick({"--device", "cpu", "--batches", "2,4", "--filter", "batch", "--json"}));
+  EXPECT_EQ(done.status, 0) << done.error;
+  const nlohmann::json json = done.json();
+  ASSERT_EQ(json["benchmarks"].size(), 2u);
+  EXPECT_EQ(json["benchmarks"][1]["name"], "batch/4");
+  EXPECT_EQ(json["options"]["batches"], (std::vector<int>{2, 4}));
+  EXPECT_GT(json["benchmarks"][1]["cost_of_one"]["value"], 0);
+}
+
 TEST(Bench, ListsNamesWithoutMeasuring) {
+  EXPECT_EQ(run_lattice({"bench", "--list", "--filter", "batch", "--batches", "1,8"}).out,
+            "batch/1\nbatch/8\n");
   EXPECT_EQ(run_lattice({"bench", "--shape", "27b", "--type", "f32", "--list"}).out,
             "prefill/512\ndecode/0\ndecode/512\ndecode/4096\ndecode/16384\n");
   EXPECT_EQ(run_lattice({"bench", "--list", "--filter", "^decode/.*6", "--contexts", "0,16,4096"}).out,

@@ -52,6 +52,30 @@ TEST(Run, TakesIdsAndGivesIds) {
   EXPECT_FALSE(json.contains("text"));
 }
 
+TEST(Run, GuessesAheadWithoutChangingTheText) {
+  const Strings plain = {"run",           "the cat sat. the cat sat. the cat sat. the cat",
+                         "--seed",        "4",
+                         "--temperature", "0.7",
+                         "--device",      "cpu",
+                         "--max-tokens",  "40",
+                         "--ignore-eos"};
+  Strings drafted = plain;
+  drafted.insert(drafted.end(), {"--draft", "lookup"});
+  const Finished one = run_lattice(plain);
+  const Finished two = run_lattice(drafted);
+  EXPECT_EQ(two.status, 0) << two.error;
+  EXPECT_EQ(one.out, two.out);
+  EXPECT_EQ(one.error.find("guessed"), std::string::npos) << one.error;
+  EXPECT_NE(two.error.find(" guessed, "), std::string::npos) << two.error;
+  EXPECT_NE(two.error.find(" tokens a pass"), std::string::npos) << two.error;
+
+  drafted.insert(drafted.end(), {"--draft-tokens", "7", "--json"});
+  const nlohmann::json figures = run_lattice(drafted).json().at("figures");
+  EXPECT_GT(figures.at("drafted_tokens"), 0);
+  EXPECT_LE(figures.at("accepted_tokens"), figures.at("drafted_tokens"));
+  EXPECT_GE(figures.at("tokens_per_step"), 1.0);
+}
+
 TEST(Run, NeedsNoTokenizerForIds) {
   const golden::Case one = golden::find_case("base");
   const Finished run = run_lattice({"run", one.model.string(), "--tokens", "1,2,3", "--max-tokens", "4",

@@ -48,6 +48,13 @@ TEST(Usage, ThatIsWrongIsRefusedInOneSentence) {
       {{"run", "x", "--think", "--no-think"}, "excludes"},
       {{"run", "x", "--kv", "f8"}, "f32 or f16"},
       {{"run", "x", "--device", "abacus"}, "\"abacus\""},
+      {{"run", "x", "--draft", "magic"}, "--draft takes none or lookup"},
+      {{"run", "x", "--draft-tokens", "3"}, "--draft-tokens goes with --draft"},
+      {{"chat", "--draft", "none", "--draft-tokens", "3"}, "--draft-tokens goes with --draft"},
+      {{"run", "x", "--draft", "lookup", "--draft-tokens", "8", "--device", "cpu"}, "at most 7"},
+      {{"run", "x", "--draft", "lookup", "--device", "reference"}, "cannot take guesses back"},
+      {{"bench", "--batches", "0"}, "--batches"},
+      {{"bench", "--batches", "1,,2"}, "--batches"},
       {{"run", "x", "--context", "999999"}, "4096"},
       {{"run", "x", "--stop", ""}, "stop string is empty"},
       {{"run", "x", "--tokens", "1,2"}, "cannot be used together"},
@@ -85,7 +92,8 @@ TEST(Usage, ThatIsWrongIsRefusedInOneSentence) {
 }
 
 TEST(Usage, OfAbsurdNumbersIsRefusedInOneSentence) {
-  for (const std::string flag : {"--max-tokens", "--context", "--threads", "--top-k", "--seed"}) {
+  for (const std::string flag :
+       {"--max-tokens", "--context", "--threads", "--top-k", "--seed", "--draft-tokens"}) {
     for (const std::string value : {"-1", "1e999", "nan", "18446744073709551616", "1.5", ""}) {
       expect_refusal({{"run", "x", flag, value}, flag + " takes a whole number"});
     }

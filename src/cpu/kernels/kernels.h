@@ -11,6 +11,9 @@ namespace lattice::cpu {
 
 constexpr std::int64_t kGroupRows = 16;  ///< rows of a matrix that are stored, and multiplied, together
 constexpr std::int64_t kBlock = 32;      ///< columns that are stored together, and that share a scale
+/// Up to this many vectors are multiplied in the order of summation of one: each gets, bit for bit, what it
+/// would get alone. So as many decode steps can be taken together as if they were taken one by one.
+constexpr std::int64_t kStepTokens = 8;
 
 /// How packed weights are stored. The quantised ones are codes of 4, 5, 6 or 8 bits with scales apart; w is
 /// what a code q of the file stands for:
@@ -73,7 +76,8 @@ struct Activation {
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
-/// Rows past weights.rows are not written. The weights of a group come from memory once for all vectors.
+/// Rows past weights.rows are not written. The weights of a group come from memory once for all vectors. Up
+/// to kStepTokens vectors do not show in each other's sums.
 using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last,
                          const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 

@@ -154,6 +154,7 @@ struct FloatTile {
   static constexpr std::int64_t kLanes = S::kLanes;
   static constexpr int kAllVectors = static_cast<int>(kGroupRows) / S::kLanes;
   static constexpr int kMaxTokens = S::kFloatTokens;
+  static constexpr int kStepTile = S::kFloatStepTokens;
 
   /// kVectors registers of rows from `first_vector` on. Columns go to kChains sums in turn: with one token
   /// there are too few sums to hide the latency of FMA otherwise.
@@ -213,12 +214,12 @@ struct FloatTile {
 
   template <int kTokens>
   static void run(const PackedRows& weights, std::int64_t group, const Activation* x, TileSums& out) {
-    if constexpr (kTokens == 1) {
-      part<1, kAllVectors, S::kFloatChains>(weights, group, 0, x, out);
-    } else {
-      constexpr int kVectors = kAllVectors < S::kTileVectors ? kAllVectors : S::kTileVectors;
-      for (int v = 0; v < kAllVectors; v += kVectors) part<kTokens, kVectors, 1>(weights, group, v, x, out);
-    }
+    // Small tiles sum in the order of one token.
+    constexpr int kChains = kTokens <= kStepTile ? S::kFloatChains : 1;
+    constexpr int kWidest = kTokens == 1 ? kAllVectors : kChains == 1 ? S::kTileVectors : S::kStepVectors;
+    constexpr int kVectors = kAllVectors < kWidest ? kAllVectors : kWidest;
+    for (int v = 0; v < kAllVectors; v += kVectors)
+      part<kTokens, kVectors, kChains>(weights, group, v, x, out);
   }
 };
 
@@ -253,6 +254,7 @@ struct Int8Tile {
   static constexpr std::int64_t kLanes = S::kLanes;
   static constexpr int kAllVectors = static_cast<int>(kGroupRows) / S::kLanes;
   static constexpr int kMaxTokens = S::kInt8Tokens;
+  static constexpr int kStepTile = kMaxTokens;  // a block's sum is exact in any order
   static constexpr int kHalves = Format::kHalves;
   static constexpr int kPartsOfHalf = Reader::kParts / kHalves;
   static constexpr int kZero = Format::kZero + Operand::kOffset;
@@ -373,7 +375,7 @@ inline void store_tile(const TileSums& sums, std::int64_t tokens, std::int64_t g
   }
 }
 
-/// A group against `tokens` vectors, in tiles of kTokens and then of half as many.
+/// A group against `tokens` vectors, in tiles of kTokens and one of what is left.
 template <typename Tile, int kTokens>
 void group_product(const PackedRows& weights, std::int64_t group, const Activation* x, std::int64_t tokens,
                    float* y, std::int64_t stride) {
@@ -385,7 +387,7 @@ void group_product(const PackedRows& weights, std::int64_t group, const Activati
   }
   if constexpr (kTokens > 1) {
     if (t < tokens)
-      group_product<Tile, kTokens / 2>(weights, group, x + t, tokens - t, y + t * stride, stride);
+      group_product<Tile, kTokens - 1>(weights, group, x + t, tokens - t, y + t * stride, stride);
   }
 }
 
@@ -393,8 +395,10 @@ void group_product(const PackedRows& weights, std::int64_t group, const Activati
 template <typename Tile>
 void product(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
              std::int64_t tokens, float* y, std::int64_t stride) {
-  for (std::int64_t group = first; group < last; ++group)
-    group_product<Tile, Tile::kMaxTokens>(weights, group, x, tokens, y, stride);
+  constexpr auto kOfGroup = group_product<Tile, Tile::kMaxTokens>;
+  constexpr auto kOfSteps = group_product<Tile, Tile::kStepTile>;
+  const auto of_group = tokens <= kStepTokens ? kOfSteps : kOfGroup;
+  for (std::int64_t group = first; group < last; ++group) of_group(weights, group, x, tokens, y, stride);
 }
 
 constexpr std::size_t index_of(PackedFormat format) {

@@ -20,7 +20,9 @@ struct Avx512 {
   static constexpr int kTileVectors = 2;
   static constexpr int kFloatTokens = 8;
   static constexpr int kFloatChains = 4;  // one token: 4 sums hide the latency of FMA, 4 cycles at 1 a cycle
-  static constexpr int kInt8Tokens = 8;   // 8 sums and 8 products
+  static constexpr int kFloatStepTokens = 4;  // × 4 sums
+  static constexpr int kStepVectors = 1;
+  static constexpr int kInt8Tokens = 8;  // 8 sums and 8 products
   static constexpr int kInt8Vectors = 1;
 
   static Float zero() { return _mm512_setzero_ps(); }

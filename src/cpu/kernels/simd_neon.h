@@ -18,9 +18,11 @@ struct Neon {
   // Thirty-two registers. 6 × 4 sums of a tile, 24 in all, leave room for a row of b.
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 4;
-  static constexpr int kFloatTokens = 4;  // × 4 registers of rows: 16 sums
-  static constexpr int kFloatChains = 2;  // × 4 registers of rows, one token: 8 sums
-  static constexpr int kInt8Tokens = 4;   // × 2 registers of rows: 8 sums and 8 products, or 16
+  static constexpr int kFloatTokens = 4;      // × 4 registers of rows: 16 sums
+  static constexpr int kFloatChains = 2;      // × 4 registers of rows, one token: 8 sums
+  static constexpr int kFloatStepTokens = 4;  // × 2 sums × 2 registers of rows
+  static constexpr int kStepVectors = 2;
+  static constexpr int kInt8Tokens = 4;  // × 2 registers of rows: 8 sums and 8 products, or 16
   static constexpr int kInt8Vectors = 2;
 
   static Float zero() { return vdupq_n_f32(0.0f); }

@@ -18,4 +18,14 @@ std::string_view finish_reason_name(FinishReason reason) noexcept {
   return "unknown";
 }
 
+std::string_view draft_name(Draft draft) noexcept {
+  switch (draft) {
+    case Draft::kNone:
+      return "none";
+    case Draft::kLookup:
+      return "lookup";
+  }
+  return "unknown";
+}
+
 }  // namespace lattice
