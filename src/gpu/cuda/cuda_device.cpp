@@ -4,6 +4,7 @@
 #include <array>
 
 #include "gpu/cuda/cuda_commands.h"
+#include "support/cache_folder.h"
 #include "support/printable.h"
 
 namespace lattice::gpu {
@@ -120,7 +121,7 @@ CudaDevice::CudaDevice()
       name_(properties(driver_).name),
       cores_(properties(driver_).cores),
       compiler_(properties(driver_).capability, driver_.driver_version,
-                cuda::CubinCache(cuda::CubinCache::default_folder())),
+                cuda::CubinCache(cache_folder("cuda"))),
       session_(driver_, kOrdinal) {
   for (cuda::Event& event : marks_) {
     check(session_.use(), driver_.event_create(&event, cuda::kWithoutTiming), "making an event");
