@@ -1,11 +1,12 @@
 // Times decode steps on a GPU device, with nothing of the host in between, and searches for the shapes of the
 // GEMVs.
 //
-//   gpu_step SHAPE TYPE [CONTEXT] [tune]
+//   gpu_step SHAPE TYPE [CONTEXT] [tune|json]
 //
-// Steps of random weights are queued and waited for together: microseconds a token, and the share of the
-// device's copy bandwidth that they used (MBU). With `tune`, tries shapes for one kind of matrix after the
-// other, biggest first, and prints what was best: choose_gemv_shape() is made from such tables.
+// Steps of random weights are queued and waited for together: microseconds a token, median and range of
+// several such runs, and the share of the device's copy bandwidth that they used (MBU). With `tune`, tries
+// shapes for one kind of matrix after the other, biggest first, and prints what was best: choose_gemv_shape()
+// is made from such tables. With `json`, prints the median for bench_compare (docs/benchmarks.md).
 
 #include <algorithm>
 #include <chrono>
@@ -26,6 +27,8 @@
 #include "gpu/decode_step.h"
 #include "gpu/kernel_table.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/layer_args.h"
+#include "support/cache_folder.h"
 
 namespace lattice::gpu {
 namespace {
@@ -37,8 +40,25 @@ MatrixKind kind_of(const DeviceMatrix& matrix) {
   return {matrix.rows, matrix.cols, matrix.format};
 }
 
-/// Shapes worth a try: from 2 to 16 chunks of 16 bytes in flight a lane.
-std::vector<GemvShape> candidates(DType format) {
+/// Shapes worth a try, with 4 to 16 chunks of 16 bytes in flight a lane.
+std::vector<GemvShape> byte_candidates(DType format) {
+  std::vector<GemvShape> out;
+  for (const std::uint32_t rows : {16u, 32u}) {
+    for (const auto& [split, simdgroups] :
+         {std::pair(1u, 4u), std::pair(1u, 8u), std::pair(2u, 4u), std::pair(2u, 8u), std::pair(4u, 4u),
+          std::pair(4u, 8u), std::pair(8u, 8u), std::pair(4u, 16u), std::pair(8u, 16u),
+          std::pair(16u, 16u)}) {
+      for (const std::uint32_t unroll : {1u, 2u, 4u, 8u}) {
+        const std::uint32_t chunks = rows / 8 * unroll;
+        const GemvShape shape{
+            .rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
+        if (chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
+      }
+    }
+  }
+  return out;
+}
+std::vector<GemvShape> float_candidates(DType format) {
   std::vector<GemvShape> out;
   for (const std::uint32_t rows : {2u, 4u, 8u}) {
     for (const auto& [split, simdgroups] :
@@ -55,20 +75,25 @@ std::vector<GemvShape> candidates(DType format) {
   }
   return out;
 }
+std::vector<GemvShape> candidates(DType format) {
+  return has_byte_gemv(format) ? byte_candidates(format) : float_candidates(format);
+}
 
 /// Whether a shape leaves neither lanes nor cores idle, nor looks ahead where nothing is.
 bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
   constexpr std::uint32_t kFewestSimdgroups = 3;  // a core
-  const std::uint32_t lanes = shape.split * 32;
+  const std::uint32_t lanes = shape.split * (shape.bytes ? 4 : 32);
   const std::uint32_t groups = matrix.rows * shape.split / (shape.rows * shape.simdgroups);
   if (lanes > matrix.row_chunks || lanes * shape.unroll >= 2 * matrix.row_chunks) return false;
   if (groups * shape.simdgroups < kFewestSimdgroups * cores && matrix.rows >= cores) return false;
+  const std::uint32_t round = lanes * shape.unroll;
+  if (shape.bytes && matrix.row_chunks % round != 0 && matrix.row_chunks > 2 * round) return false;
   return !shape.ahead || matrix.row_chunks > lanes * shape.unroll;
 }
 
 std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {}", shape.rows, shape.split,
-                     shape.simdgroups, shape.unroll, shape.ahead);
+  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} bytes {}", shape.rows, shape.split,
+                     shape.simdgroups, shape.unroll, shape.ahead, shape.bytes);
 }
 
 /// A model of random weights on the device, and the shapes that its step is recorded with.
@@ -92,23 +117,24 @@ class Subject {
     state_.step_state().upload(std::span(&step, 1));
   }
 
-  /// Seconds for a step: the best of a few runs, of which the first warms up.
-  double time(int runs = 4) {
+  /// Seconds for a step in each of a few runs, ascending; one more comes first and warms up.
+  std::vector<double> times(int runs = 15) {
     const StepRecorder recorder(device_, config_, *weights_, work_, KvFormat::kF32,
                                 [this](const DeviceMatrix& matrix) { return shape_of(matrix); });
     const auto step = recorder.step(state_, work_.sharing.parts(context_));
-    double best = 1e9;
+    std::vector<double> out;
     int steps = 1;
-    for (int run = 0; run < runs; ++run) {
+    for (int run = 0; run <= runs; ++run) {
       const auto start = Clock::now();
       for (int i = 0; i < steps; ++i) device_.submit(*step);
       device_.wait();
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
-      if (run > 0) best = std::min(best, seconds);
+      if (run > 0) out.push_back(seconds);
       steps = std::clamp(static_cast<int>(0.006 / seconds), 3, 100);
     }
     dispatches_ = step->dispatches();
-    return best;
+    std::ranges::sort(out);
+    return out;
   }
 
   [[nodiscard]] double bytes() const {
@@ -137,7 +163,7 @@ class Subject {
   }
 
   void tune() {
-    double best = time();
+    double best = times().front();
     for (const MatrixKind& kind : kinds()) {
       GemvShape kept = shape_of(kind);
       std::vector<std::pair<double, GemvShape>> tried;
@@ -145,7 +171,7 @@ class Subject {
       const auto attempt = [&](const GemvShape& shape) {
         if (!is_worth_a_try(shape, matrix, device_.cores())) return;
         chosen_[kind] = shape;
-        const double seconds = time(3);
+        const double seconds = times(3).front();
         tried.emplace_back(seconds, shape);
         if (seconds < best) {
           best = seconds;
@@ -192,20 +218,48 @@ class Subject {
   std::size_t dispatches_ = 0;
 };
 
+/// A matrix of a step, and what the step makes of it.
+struct StepMatrix {
+  DeviceMatrix matrix;
+  bool norm;
+  std::uint32_t epilogue;
+  HeadNorm heads;
+};
+
+std::vector<StepMatrix> step_matrices(const Config& config, DType format) {
+  std::vector<StepMatrix> out;
+  const auto add = [&](std::int64_t rows, std::int64_t cols, bool norm, std::uint32_t epilogue,
+                       HeadNorm heads = {}) {
+    StepMatrix one{{}, norm, epilogue, heads};
+    one.matrix.format = format;
+    one.matrix.rows = static_cast<std::uint32_t>(rows);
+    one.matrix.cols = static_cast<std::uint32_t>(cols);
+    one.matrix.row_chunks = (one.matrix.cols + chunk_cols(format) - 1) / chunk_cols(format);
+    out.push_back(std::move(one));
+  };
+  add(linear_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
+  add(full_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
+  add(config.hidden_size, config.linear_v_dim(), false, LATTICE_EPILOGUE_ADD, HeadNorm::of(132, config));
+  add(config.hidden_size, config.q_dim(), false, LATTICE_EPILOGUE_ADD);
+  add(2 * config.intermediate_size, config.hidden_size, true, LATTICE_EPILOGUE_SWIGLU);
+  add(config.hidden_size, config.intermediate_size, false, LATTICE_EPILOGUE_ADD);
+  add(config.vocab_size, config.hidden_size, true, LATTICE_EPILOGUE_STORE);
+  return out;
+}
+
 /// Compiles every candidate into the cache on disk, with a process a processor: before the device is opened.
-void compile_ahead(DType format, cuda::Capability capability, int driver_version) {
+void compile_ahead(const Config& config, DType format, cuda::Capability capability, int driver_version) {
   const int processes = usable_processors();
   for (int p = 0; p < processes; ++p) {
     if (fork() != 0) continue;
-    const cuda::KernelCompiler compiler(capability, driver_version,
-                                        cuda::CubinCache(cuda::CubinCache::default_folder()));
+    const cuda::KernelCompiler compiler(capability, driver_version, cuda::CubinCache(cache_folder("cuda")));
     int n = 0;
-    for (GemvShape shape : candidates(format)) {
-      for (const auto& [norm, epilogue, is_long] : {std::tuple(1u, 0u, false), std::tuple(0u, 1u, false),
-                                                    std::tuple(1u, 2u, false), std::tuple(0u, 1u, true)}) {
-        if (n++ % processes != p) continue;
-        const std::vector<FunctionConstant> constants = gemv_constants(shape, norm != 0, epilogue, is_long);
-        const FoundKernel found = find_kernel(built_in_kernels(), "gemv_" + kernel_suffix(format), constants);
+    for (const StepMatrix& of : step_matrices(config, format)) {
+      for (const GemvShape& shape : candidates(format)) {
+        if (!is_worth_a_try(shape, of.matrix, 132) || n++ % processes != p) continue;
+        const std::vector<FunctionConstant> constants =
+            gemv_constants(shape, of.matrix, of.norm, of.epilogue, of.heads);
+        const FoundKernel found = find_kernel(built_in_kernels(), gemv_kernel(shape, format), constants);
         (void)compiler.compile({found.file->cuda, found.place, constants});
       }
     }
@@ -219,11 +273,13 @@ int run(int count, char** arguments) {
   const std::string shape = count > 1 ? arguments[1] : "0.8b";
   const DType type = bench::random_type(count > 2 ? arguments[2] : "q8_0");
   const std::int64_t context = count > 3 ? std::atoll(arguments[3]) : 0;
-  const bool tune = count > 4 && std::string(arguments[4]) == "tune";
+  const std::string mode = count > 4 ? arguments[4] : "";
+  const bool tune = mode == "tune";
+  const bool json = mode == "json";
   const auto begin = Clock::now();
   if (tune) {
     const char* version = std::getenv("LATTICE_DRIVER_VERSION");
-    compile_ahead(type, {9, 0}, version == nullptr ? 13000 : std::atoi(version));
+    compile_ahead(bench::shape_config(shape), type, {9, 0}, version == nullptr ? 13000 : std::atoi(version));
     fmt::print("compiled in {:.1f} s\n", std::chrono::duration<double>(Clock::now() - begin).count());
   }
   CudaDevice device;
@@ -231,12 +287,20 @@ int run(int count, char** arguments) {
   Subject subject(device, shape, type, context);
   const double loaded = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto report = [&](const char* what) {
-    const double seconds = subject.time();
+    const std::vector<double> times = subject.times();
+    const double seconds = times[times.size() / 2];
+    if (json) {
+      fmt::print(
+          R"({{"schema": "lattice-bench/1", "benchmarks": [{{"name": "step/{}/{}/{}", "value": {}, "unit": "s"}}]}})"
+          "\n",
+          shape, dtype_name(type), context, seconds);
+      return;
+    }
     fmt::print(
-        "{} {} context {} {}: {:.1f} us, {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} dispatches, loaded in "
-        "{:.1f} s\n",
-        shape, dtype_name(type), context, what, seconds * 1e6, 1 / seconds,
-        100 * subject.bytes() / seconds / roof, roof * 1e-9, subject.dispatches(), loaded);
+        "{} {} context {} {}: {:.1f} us ({:.1f} to {:.1f}), {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} "
+        "dispatches, loaded in {:.1f} s\n",
+        shape, dtype_name(type), context, what, seconds * 1e6, times.front() * 1e6, times.back() * 1e6,
+        1 / seconds, 100 * subject.bytes() / seconds / roof, roof * 1e-9, subject.dispatches(), loaded);
     std::fflush(stdout);
   };
   report("as chosen");

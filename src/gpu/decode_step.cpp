@@ -18,17 +18,36 @@ using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 
 /// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a
-/// head of 128 is in registers at once, and that a core has its share of keys in flight.
-struct MixerSimdgroups {
-  std::uint32_t gdn;
-  std::uint32_t attention;
+/// head of 128 is in registers at once, and that a core has its share of keys in flight. And the threadgroups
+/// that share out a head of gdn_step.
+struct MixerShape {
+  std::uint32_t gdn_simdgroups;
+  std::uint32_t gdn_parts;
+  std::uint32_t attention_simdgroups;
 };
-MixerSimdgroups mixer_simdgroups(const Device& device) {
-  return device.cores() == 0 ? MixerSimdgroups{4, 4} : MixerSimdgroups{16, 8};
+MixerShape mixer_shape(std::uint32_t cores) {
+  return cores == 0 ? MixerShape{4, 2, 4} : MixerShape{8, 4, 8};
 }
 
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
+}
+
+/// Lanes of a simdgroup that meet chunks of one row.
+std::uint32_t row_lanes(const GemvShape& shape) {
+  constexpr std::uint32_t kByteTile = 4;
+  return shape.bytes ? kByteTile : kSimdWidth;
+}
+
+/// Chunks of a row that a threadgroup meets before it looks for more.
+std::uint32_t round_chunks(const GemvShape& shape) {
+  return shape.split * shape.unroll * row_lanes(shape);
+}
+
+/// Chunks of a row whose input is staged together.
+std::uint32_t stage_chunks(const GemvShape& shape, DType format) {
+  const std::uint32_t most = LATTICE_STAGE_COLS / chunk_cols(format);
+  return most - most % round_chunks(shape);
 }
 
 std::uint32_t threadgroups(const GemvShape& shape, const DeviceMatrix& matrix) {
@@ -73,45 +92,42 @@ GemvShape choose_unscaled(std::uint32_t cores, const DeviceMatrix& matrix) {
   return shape;
 }
 
-GemvShape choose_q8_0(std::uint32_t cores, const DeviceMatrix& matrix) {
-  constexpr std::uint32_t kShortRow = 64;  // chunks
-  constexpr std::uint32_t kWideTile = 128;
-  const bool is_short = matrix.row_chunks <= kShortRow;
-  if (is_head(matrix, cores) && is_short) {
-    return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};  // a core holds several threadgroups
-  }
-  if (matrix.cols > LATTICE_STAGE_COLS) {  // few rows, and long ones
-    const GemvShape shape{.rows = 2, .split = 1, .simdgroups = 8, .unroll = 4, .ahead = true};
-    return threadgroups(shape, matrix) >= cores ? shape : GemvShape{2, 2, 8, 2, true};
-  }
-  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
-  if (!is_short && occupies(shape, matrix, cores)) {
-    // Tiles without much of a remainder; two rows where four would leave a few threadgroups for later.
-    if (matrix.row_chunks > kWideTile && matrix.row_chunks % kWideTile == 0) return {4, 2, 8, 2, true};
-    const GemvShape wide{.rows = 4, .split = 1, .simdgroups = 16, .unroll = 1};
-    if (is_head(matrix, cores)) return wide;
-    const bool is_even = matrix.row_chunks % kShortRow == 0;
-    const GemvShape four = is_even ? GemvShape{4, 1, 8, 2, true} : wide;
-    return threadgroups(four, matrix) <= 2 * cores ? four : GemvShape{2, 1, 8, 2, true};
-  }
-  split_rows(shape, matrix, cores);
-  unroll(shape, matrix, 2);
-  shape.ahead = lane_chunks(shape, matrix) > shape.unroll;
-  return shape;
+GemvShape bytes(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups, std::uint32_t unroll) {
+  return {.rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
 }
 
-/// Four chunks at a time: each meets 32 columns, and so many registers.
-GemvShape choose_q4_0(std::uint32_t cores, const DeviceMatrix& matrix) {
-  if (is_head(matrix, cores)) return {.rows = 8, .split = 1, .simdgroups = 4, .unroll = 1};
-  if (matrix.cols > LATTICE_STAGE_COLS) {
-    return {.rows = 4, .split = 2, .simdgroups = 8, .unroll = 1, .ahead = true};
+// What follows was read off searches on an H200 (docs/optimizations.md); chunks are of 16 bytes.
+
+/// Of a matrix with no more rows than columns: its columns are shared out, a row in one round where it goes.
+GemvShape choose_narrow(const DeviceMatrix& matrix) {
+  const std::uint32_t chunks = matrix.row_chunks;
+  if (matrix.format == DType::kQ4_0) {
+    if (chunks <= 128) return bytes(32, 16, 16, chunks <= 64 ? 1 : 2);
+    return chunks % 128 == 0 ? bytes(16, 8, 8, 4) : bytes(16, 16, 16, 2);
   }
-  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
-  if (threadgroups(shape, matrix) >= cores || matrix.row_chunks < 2 * kSimdWidth) return shape;
-  shape.split = 2;
-  const std::uint32_t chunks = lane_chunks(shape, matrix);
-  if (threadgroups(shape, matrix) < cores && chunks == 2) return {2, 2, 8, 2, false};
-  shape.ahead = chunks > 1;
+  if (chunks <= 128) return bytes(16, 8, 16, 4);
+  if (chunks <= 256) return bytes(16, 8, chunks == 256 ? 16 : 8, 8);
+  return chunks % 128 == 0 ? bytes(16, 8, 8, 4) : bytes(16, 16, 16, 1);
+}
+
+/// Of one with more: short rows in one round, long ones in rounds that they are multiples of.
+GemvShape choose_wide(std::uint32_t cores, const DeviceMatrix& matrix) {
+  constexpr std::uint32_t kManyRows = 140;  // a core
+  const bool has_many_rows = matrix.rows / cores >= kManyRows;
+  if (matrix.format == DType::kQ4_0) {
+    if (is_head(matrix, cores)) return bytes(32, 2, 4, 2);
+    if (matrix.row_chunks <= 32) return bytes(32, 4, 16, 2);
+    return bytes(32, 4, 8, has_many_rows || matrix.row_chunks % 32 != 0 ? 1 : 2);
+  }
+  if (is_head(matrix, cores)) return bytes(16, 2, 4, 4);
+  if (matrix.row_chunks <= 64) return bytes(32, 4, 4, 4);
+  return bytes(16, 2, 8, has_many_rows ? 2 : 4);
+}
+
+GemvShape choose_bytes(std::uint32_t cores, const DeviceMatrix& matrix) {
+  GemvShape shape = matrix.rows <= matrix.cols ? choose_narrow(matrix) : choose_wide(cores, matrix);
+  while (shape.unroll > 1 && round_chunks(shape) >= 2 * matrix.row_chunks) shape.unroll /= 2;
+  while (shape.split > 1 && round_chunks(shape) >= 2 * matrix.row_chunks) shape.split /= 2;
   return shape;
 }
 
@@ -122,6 +138,8 @@ Workspace::Workspace(Device& device, const Config& config)
       hidden(floats(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
       mixed(floats(device, std::max(config.linear_v_dim(), config.q_dim()))),
+      heads(HeadNorm::of(device.cores(), config)),
+      head_squares(floats(device, config.linear_v_heads * heads.parts)),
       partial(floats(device, config.attention_heads * sharing.most_parts * (config.head_dim + 2))),
       activated(floats(device, config.intermediate_size)),
       logits(floats(device, config.vocab_size)),
@@ -130,6 +148,10 @@ Workspace::Workspace(Device& device, const Config& config)
   const RotaryTables tables(config);
   low_angles = upload_vector(device, tables.low);
   high_angles = upload_vector(device, tables.high);
+}
+
+HeadNorm HeadNorm::of(std::uint32_t cores, const Config& config) noexcept {
+  return {narrow(config.linear_head_dim), mixer_shape(cores).gdn_parts};
 }
 
 KeySharing KeySharing::of(std::uint32_t cores, std::int64_t kv_heads) noexcept {
@@ -146,36 +168,51 @@ std::uint32_t KeySharing::parts(std::int64_t position) const noexcept {
 }
 
 bool fits_stage(const GemvShape& shape, DType format) noexcept {
-  return shape.split * shape.unroll * kSimdWidth * chunk_cols(format) <= LATTICE_STAGE_COLS;
+  return round_chunks(shape) * chunk_cols(format) <= LATTICE_STAGE_COLS;
 }
 
 bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept {
-  const std::uint32_t most = LATTICE_STAGE_COLS / chunk_cols(matrix.format);
-  return matrix.row_chunks > most - most % (shape.split * shape.unroll * kSimdWidth);
+  return matrix.row_chunks > stage_chunks(shape, matrix.format);
 }
 
 GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
   if (cores == 0) return {};
-  switch (matrix.format) {
-    case DType::kQ8_0:
-      return choose_q8_0(cores, matrix);
-    case DType::kQ4_0:
-      return choose_q4_0(cores, matrix);
-    default:
-      return choose_unscaled(cores, matrix);
-  }
+  if (has_byte_gemv(matrix.format)) return choose_bytes(cores, matrix);
+  return choose_unscaled(cores, matrix);
 }
 
-std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm, std::uint32_t epilogue,
-                                             bool is_long) {
-  return {{LATTICE_FC_ROWS, shape.rows},
-          {LATTICE_FC_SPLIT, shape.split},
-          {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
-          {LATTICE_FC_UNROLL, shape.unroll},
-          {LATTICE_FC_NORM, norm ? 1u : 0u},
-          {LATTICE_FC_EPILOGUE, epilogue},
-          {LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u},
-          {LATTICE_FC_LONG, is_long ? 1u : 0u}};
+std::string gemv_kernel(const GemvShape& shape, DType format) {
+  return (shape.bytes ? "gemv_bytes_" : "gemv_") + kernel_suffix(format);
+}
+
+std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const DeviceMatrix& matrix, bool norm,
+                                             std::uint32_t epilogue, const HeadNorm& heads) {
+  std::vector<FunctionConstant> out = {{LATTICE_FC_ROWS, shape.rows},
+                                       {LATTICE_FC_SPLIT, shape.split},
+                                       {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
+                                       {LATTICE_FC_UNROLL, shape.unroll},
+                                       {LATTICE_FC_EPILOGUE, epilogue},
+                                       {LATTICE_FC_LONG, exceeds_stage(shape, matrix) ? 1u : 0u}};
+  if (heads.dim != 0) {
+    out.push_back({LATTICE_FC_NORM, LATTICE_NORM_HEADS});
+    out.push_back({LATTICE_FC_VECTORS, heads.dim / 4});
+    out.push_back({LATTICE_FC_HEAD_PARTS, heads.parts});
+  } else {
+    out.push_back({LATTICE_FC_NORM, norm ? std::uint32_t{LATTICE_NORM_RMS} : LATTICE_NORM_NONE});
+  }
+  if (shape.bytes) {
+    const std::uint32_t round = round_chunks(shape);
+    const std::uint32_t chunks =
+        std::min(stage_chunks(shape, matrix.format), ceil_div(matrix.row_chunks, round) * round);
+    out.push_back(
+        {LATTICE_FC_LOADS, ceil_div(chunks * chunk_cols(matrix.format), shape.simdgroups * kSimdWidth * 4)});
+    out.push_back({LATTICE_FC_ROUNDS, matrix.row_chunks % round != 0 ? std::uint32_t{LATTICE_ROUNDS_ANY}
+                                      : matrix.row_chunks == round   ? LATTICE_ROUNDS_ONE
+                                                                     : LATTICE_ROUNDS_MANY});
+  } else {
+    out.push_back({LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u});
+  }
+  return out;
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
@@ -186,17 +223,17 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
   const std::vector<FunctionConstant> constants =
-      gemv_constants(shape, gemv.norm != nullptr, gemv.epilogue, exceeds_stage(shape, matrix));
+      gemv_constants(shape, matrix, gemv.norm != nullptr, gemv.epilogue, gemv.heads);
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
-  const std::uint32_t rows_a_group = shape.rows * (shape.simdgroups / shape.split);
-  commands.dispatch(device.kernel("gemv_" + kernel_suffix(matrix.format), constants),
+  commands.dispatch(device.kernel(gemv_kernel(shape, matrix.format), constants),
                     {*matrix.quants,
                      matrix.scales != nullptr ? *matrix.scales : none,
                      gemv.x,
                      gemv.norm != nullptr ? *gemv.norm : none,
+                     gemv.head_squares != nullptr ? *gemv.head_squares : none,
                      {gemv.y, gemv.y_first * sizeof(float)},
                      args},
-                    {ceil_div(matrix.rows, rows_a_group)}, shape.simdgroups * kSimdWidth);
+                    {threadgroups(shape, matrix)}, shape.simdgroups * kSimdWidth);
 }
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
@@ -300,25 +337,31 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                      .b_offset = narrow(b),
                      .a_offset = narrow(b + config_.linear_v_heads),
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
-  const std::uint32_t simdgroups = mixer_simdgroups(device_).gdn;
+  const std::uint32_t simdgroups = mixer_shape(device_.cores()).gdn_simdgroups;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_VECTORS, narrow(config_.linear_head_dim) / 4},
                                         {LATTICE_FC_TAPS, narrow(config_.conv_kernel)},
                                         {LATTICE_FC_K_HEADS, narrow(config_.linear_k_heads)},
-                                        {LATTICE_FC_V_HEADS, narrow(config_.linear_v_heads)}};
+                                        {LATTICE_FC_V_HEADS, narrow(config_.linear_v_heads)},
+                                        {LATTICE_FC_HEAD_PARTS, work_.heads.parts}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {state.step_state(), *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
-                     *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, args},
-                    {narrow(config_.linear_v_heads)}, simdgroups * kSimdWidth);
+                     *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, *work_.head_squares, args},
+                    {narrow(config_.linear_v_heads) * work_.heads.parts}, simdgroups * kSimdWidth);
   commands.barrier();
-  gemv(commands,
-       {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
+  gemv(commands, {.matrix = mixer.out,
+                  .x = *work_.mixed,
+                  .heads = work_.heads,
+                  .head_squares = work_.head_squares.get(),
+                  .y = *work_.hidden,
+                  .epilogue = LATTICE_EPILOGUE_ADD,
+                  .epsilon = static_cast<float>(config_.rms_norm_eps)});
 }
 
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory, std::uint32_t parts) const {
   const AttentionArgs args = attention_args(config_, state.capacity(), parts);
-  const std::uint32_t simdgroups = mixer_simdgroups(device_).attention;
+  const std::uint32_t simdgroups = mixer_shape(device_.cores()).attention_simdgroups;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};

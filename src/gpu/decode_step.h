@@ -12,14 +12,20 @@
 
 namespace lattice::gpu {
 
-/// The function constants of the GEMV.
+/// Which GEMV multiplies a matrix, and its function constants.
 struct GemvShape {
-  std::uint32_t rows = 8;        ///< of a simdgroup: 1, 2, 4 or 8; SwiGLU wants an even number
-  std::uint32_t split = 1;       ///< simdgroups that share a row's columns
+  std::uint32_t rows = 8;   ///< of a simdgroup: 1, 2, 4 or 8 (SwiGLU wants an even number); of bytes 16 or 32
+  std::uint32_t split = 1;  ///< simdgroups that share a row's columns
   std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`, at most 16
-  std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4
-  bool ahead = false;            ///< load the next weights before multiplying the present ones
+  std::uint32_t unroll = 1;  ///< chunks of a row that a lane loads together: 1, 2 or 4; of bytes 8 as well
+  bool ahead = false;        ///< load the next weights before multiplying the present ones; of floats only
+  bool bytes = false;        ///< products of integers (gemv_bytes.metal), for has_byte_gemv() formats
 };
+
+/// Whether a format's weights are multiplied as bytes where `GemvShape::bytes` says so.
+[[nodiscard]] constexpr bool has_byte_gemv(DType format) noexcept {
+  return format == DType::kQ8_0 || format == DType::kQ4_0;
+}
 
 /// Whether the input that so many chunks meet fits the GEMV's stage.
 [[nodiscard]] bool fits_stage(const GemvShape& shape, DType format) noexcept;
@@ -33,19 +39,35 @@ struct GemvShape {
 /// In the place of choose_gemv_shape(), to find what it should return.
 using GemvChooser = std::function<GemvShape(const DeviceMatrix& matrix)>;
 
-/// The function constants of a GEMV. `is_long`: see exceeds_stage().
-[[nodiscard]] std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, bool norm,
-                                                           std::uint32_t epilogue, bool is_long);
+/// How gdn_step leaves its output: heads of `dim` values, each less the factor of its norm, which follows
+/// from what the `parts` threadgroups of a head leave (kernels/head_norm.h). dim 0: the input is no such
+/// output.
+struct HeadNorm {
+  std::uint32_t dim = 0;
+  std::uint32_t parts = 0;
+
+  /// What a device of so many cores (Device::cores()) does with a model's linear layers.
+  [[nodiscard]] static HeadNorm of(std::uint32_t cores, const Config& config) noexcept;
+};
+
+/// The name of the kernel that a shape means for a format.
+[[nodiscard]] std::string gemv_kernel(const GemvShape& shape, DType format);
+/// Its function constants. Of the matrix, format and size are read.
+[[nodiscard]] std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const DeviceMatrix& matrix,
+                                                           bool norm, std::uint32_t epilogue,
+                                                           const HeadNorm& heads = {});
 
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {
   const DeviceMatrix& matrix;
   const Buffer& x;
   const Buffer* norm = nullptr;  ///< the weight of an RMSNorm of x that comes first
+  HeadNorm heads = {};           ///< or what is left of its heads' norm, with
+  const Buffer* head_squares = nullptr;
   const Buffer& y;
   std::size_t y_first = 0;     ///< of y, in floats
   std::uint32_t epilogue = 0;  ///< one of the LATTICE_EPILOGUEs
-  float epsilon = 0;           ///< of the norm
+  float epsilon = 0;           ///< of the norm, either
 };
 
 /// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a
@@ -71,12 +93,14 @@ struct Workspace {
   KeySharing sharing;
   std::unique_ptr<Buffer> low_angles;  // see RotaryTables in rotary_tables.h
   std::unique_ptr<Buffer> high_angles;
-  std::unique_ptr<Buffer> hidden;       // [hidden_size], the residual stream
-  std::unique_ptr<Buffer> projections;  // of a mixer's input
-  std::unique_ptr<Buffer> mixed;        // a mixer's output before its out-projection
-  std::unique_ptr<Buffer> partial;      // [attention_heads, KeySharing::most_parts, head_dim + 2]
-  std::unique_ptr<Buffer> activated;    // [intermediate_size]
-  std::unique_ptr<Buffer> logits;       // [vocab_size]
+  std::unique_ptr<Buffer> hidden;        // [hidden_size], the residual stream
+  std::unique_ptr<Buffer> projections;   // of a mixer's input
+  std::unique_ptr<Buffer> mixed;         // a mixer's output before its out-projection
+  HeadNorm heads;                        // of a linear mixer's
+  std::unique_ptr<Buffer> head_squares;  // [linear_v_heads, HeadNorm::parts]
+  std::unique_ptr<Buffer> partial;       // [attention_heads, KeySharing::most_parts, head_dim + 2]
+  std::unique_ptr<Buffer> activated;     // [intermediate_size]
+  std::unique_ptr<Buffer> logits;        // [vocab_size]
   SamplingMemory sampling;
   std::unique_ptr<Buffer> none;  // bound where a kernel asks for a buffer that it will not touch
 };

@@ -1,11 +1,15 @@
 #include "gpu/cuda/cubin_cache.h"
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace lattice::gpu::cuda {
@@ -108,6 +112,61 @@ TEST_F(CubinCacheTest, IsNeverSeenHalfWritten) {
   }
   for (std::thread& writer : writers) writer.join();
   (void)file();
+}
+
+/// Runs `body` in another process; returns what waits for it and says whether it returned true.
+template <typename Body>
+std::function<bool()> in_process(Body body) {
+  const pid_t child = fork();
+  if (child == 0) _exit(body() ? 0 : 1);
+  return [child] {
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  };
+}
+
+/// Two programs that start at once, find nothing and compile the same kernels.
+TEST_F(CubinCacheTest, IsSharedByProcesses) {
+  constexpr int kKernels = 40;
+  const auto compiled = [](int i) { return std::string(20'000 + 1000 * static_cast<std::size_t>(i), 'x'); };
+  const auto program = [&] {
+    bool right = true;
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < kKernels; ++i) {
+        const std::string key = "kernel " + std::to_string(i);
+        const auto found = cache().find(key);
+        right = right && (!found || *found == compiled(i));
+        if (!found || round == 1) cache().store(key, compiled(i));
+      }
+    }
+    return right;
+  };
+  const auto first = in_process(program);
+  const auto second = in_process(program);
+  EXPECT_TRUE(first());
+  EXPECT_TRUE(second());
+  for (int i = 0; i < kKernels; ++i) EXPECT_EQ(cache().find("kernel " + std::to_string(i)), compiled(i));
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "deeper")) {
+    EXPECT_EQ(entry.path().extension(), ".cubin");
+    ++files;
+  }
+  EXPECT_EQ(files, kKernels);
+}
+
+/// A disk that takes the beginning of a file and no more: here a limit on the size of files.
+TEST_F(CubinCacheTest, DoesWithoutSpace) {
+  cache().store("small", "fits");
+  const auto program = [&] {
+    constexpr rlimit kLimit{1000, 1000};
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || setrlimit(RLIMIT_FSIZE, &kLimit) != 0) return false;
+    cache().store("large", std::string(100'000, 'x'));
+    cache().store("small", std::string(100'000, 'y'));
+    return !cache().find("large") && cache().find("small") == "fits";
+  };
+  EXPECT_TRUE(in_process(program)());
+  (void)file();  // what was begun is gone
+  EXPECT_EQ(cache().find("small"), "fits");
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ std::vector<FunctionConstant> gdn_constants(std::uint32_t simdgroups, std::uint3
           {LATTICE_FC_VECTORS, vectors},
           {LATTICE_FC_TAPS, 4},
           {LATTICE_FC_K_HEADS, 16},
-          {LATTICE_FC_V_HEADS, 32}};
+          {LATTICE_FC_V_HEADS, 32},
+          {LATTICE_FC_HEAD_PARTS, 4}};
 }
 
 class CudaCompiler : public testing::Test {
@@ -74,9 +75,8 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
       matrix.cols = rows == 1024 ? 12288 : 1024;
       matrix.row_chunks = matrix.cols / chunk_cols(type);
       const GemvShape shape = choose_gemv_shape(132, matrix);
-      const auto compiled =
-          compile(with, "gemv_" + kernel_suffix(type),
-                  gemv_constants(shape, rows != 1024, rows == 1024 ? 1 : 2, exceeds_stage(shape, matrix)));
+      const auto compiled = compile(with, gemv_kernel(shape, type),
+                                    gemv_constants(shape, matrix, rows != 1024, rows == 1024 ? 1 : 2));
       EXPECT_GT(compiled.image.size(), 1000u);
       EXPECT_TRUE(compiled.waits);
     }

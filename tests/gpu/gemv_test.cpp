@@ -1,3 +1,7 @@
+#include <limits>
+#include <numeric>
+
+#include "gpu/cuda/cuda_device.h"
 #include "gpu/decode_step.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
@@ -16,14 +20,28 @@ struct Shape {
   GemvShape gemv;
   bool norm;
   std::uint32_t epilogue;
+  HeadNorm heads = {};
 };
 
-/// Q4_0 takes its offset off a sum, which costs two bits or so.
-double tolerance_of(DType type) {
-  return type == DType::kQ4_0 ? 4e-5 : 1e-5;
+/// Q4_0 takes its offset off a sum of floats, which costs two bits or so.
+double tolerance_of(const Shape& shape) {
+  return shape.type == DType::kQ4_0 && !shape.gemv.bytes ? 4e-5 : 1e-5;
 }
 
-void run_gemv(SoftDevice& device, const Shape& shape, double tolerance) {
+std::vector<float> positive(Random& random, std::int64_t count) {
+  std::vector<float> out = random.floats(static_cast<std::size_t>(std::max<std::int64_t>(count, 1)));
+  for (float& x : out) x = std::abs(x) + 0.5f;
+  return out;
+}
+
+/// What the gated norm has left for column `i`, from its head's sums of squares.
+double head_factor(const HeadNorm& heads, const std::vector<float>& shares, std::size_t i) {
+  if (heads.dim == 0) return 1;
+  const auto first = shares.begin() + static_cast<std::ptrdiff_t>(i / heads.dim * heads.parts);
+  return 1 / std::sqrt(std::accumulate(first, first + heads.parts, 0.0) / heads.dim + double{kEpsilon});
+}
+
+void run_gemv(Device& device, const Shape& shape, double tolerance) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols
                                   << ", rows " << shape.gemv.rows << ", split " << shape.gemv.split
@@ -43,11 +61,16 @@ void run_gemv(SoftDevice& device, const Shape& shape, double tolerance) {
   const auto norm_buffer = upload_vector(device, norm);
   const auto y_buffer = upload(device, before);
   const auto none = device.allocate(16);
+  const std::vector<float> shares =
+      positive(random, shape.cols / std::max(1u, shape.heads.dim) * shape.heads.parts);
+  const auto squares_buffer = upload_vector(device, shares);
   const auto commands = device.new_commands();
   record_gemv(device, *commands,
               {.matrix = matrix,
                .x = *x_buffer,
                .norm = shape.norm ? norm_buffer.get() : nullptr,
+               .heads = shape.heads,
+               .head_squares = squares_buffer.get(),
                .y = *y_buffer,
                .y_first = 1,
                .epilogue = shape.epilogue,
@@ -63,7 +86,8 @@ void run_gemv(SoftDevice& device, const Shape& shape, double tolerance) {
     const std::vector<float> row = stored.row(r);
     double sum = 0;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      sum += double{row[i]} * x[i] * factor * (shape.norm ? double{norm[i]} : 1.0);
+      sum += double{row[i]} * x[i] * factor * (shape.norm ? double{norm[i]} : 1.0) *
+             head_factor(shape.heads, shares, i);
     }
     products.push_back(sum);
   }
@@ -78,8 +102,8 @@ void run_gemv(SoftDevice& device, const Shape& shape, double tolerance) {
   expect_near(download(*y_buffer), expected, tolerance);
 }
 
-void run_gemv(SoftDevice& device, const Shape& shape) {
-  run_gemv(device, shape, tolerance_of(shape.type));
+void run_gemv(Device& device, const Shape& shape) {
+  run_gemv(device, shape, tolerance_of(shape));
 }
 
 TEST(Gemv, HoldsForEveryFormatAndOddSizes) {
@@ -109,6 +133,96 @@ TEST(Gemv, HoldsForEveryCombinationOfKnobs) {
         }
       }
     }
+  }
+}
+
+GemvShape byte_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups,
+                     std::uint32_t unroll) {
+  return {.rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
+}
+
+/// Products of integers, with rows and columns that fill their tiles and such that do not.
+void run_byte_gemvs(Device& device) {
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    for (const std::uint32_t rows : {16u, 32u}) {
+      for (const auto& [split, simdgroups] :
+           {std::pair(1u, 1u), std::pair(1u, 3u), std::pair(2u, 4u), std::pair(4u, 4u), std::pair(8u, 8u)}) {
+        for (const std::uint32_t unroll : {1u, 2u, 4u}) {
+          const bool norm = unroll != 2;
+          const GemvShape shape = byte_shape(rows, split, simdgroups, unroll);
+          run_gemv(device, {type, 41, 608, shape, norm, LATTICE_EPILOGUE_STORE});
+          run_gemv(device, {type, 32, 1024, shape, norm, LATTICE_EPILOGUE_ADD});
+        }
+      }
+      run_gemv(device, {type, 21, 64, byte_shape(rows, 2, 2, 2), false, LATTICE_EPILOGUE_ADD});
+      run_gemv(device, {type, 70, 64, byte_shape(rows, 1, 2, 8), true, LATTICE_EPILOGUE_SWIGLU});
+      run_gemv(device, {type, 1, 32, byte_shape(rows, 4, 4, 1), true, LATTICE_EPILOGUE_STORE});
+    }
+    for (const std::int64_t cols : {4096, 4128, 9216}) {
+      run_gemv(device, {type, 9, cols, byte_shape(16, 2, 4, 4), true, LATTICE_EPILOGUE_STORE}, 1e-4);
+      run_gemv(device, {type, 9, cols, byte_shape(16, 3, 3, 1), false, LATTICE_EPILOGUE_ADD}, 1e-4);
+    }
+  }
+}
+
+TEST(Gemv, HoldsWithProductsOfIntegers) {
+  run_byte_gemvs(fast_device());
+}
+
+void run_head_norms(Device& device) {
+  for (const DType type : kFormats) {
+    run_gemv(device, {type, 21, 256, {4, 2, 2, 1}, false, LATTICE_EPILOGUE_ADD, {64, 4}});
+    run_gemv(device, {type, 9, 96, {2, 1, 2, 2}, false, LATTICE_EPILOGUE_STORE, {12, 1}});
+    run_gemv(device, {type, 9, 4608, {2, 2, 4, 2}, false, LATTICE_EPILOGUE_STORE, {128, 2}}, 1e-4);
+    if (!has_byte_gemv(type)) continue;
+    run_gemv(device, {type, 21, 256, byte_shape(16, 2, 2, 1), false, LATTICE_EPILOGUE_ADD, {64, 4}});
+    run_gemv(device, {type, 9, 4608, byte_shape(16, 4, 4, 2), false, LATTICE_EPILOGUE_STORE, {128, 2}}, 1e-4);
+  }
+}
+
+TEST(Gemv, AppliesWhatTheHeadsNormHasLeft) {
+  run_head_norms(fast_device());
+}
+
+TEST(Gemv, HoldsOnCuda) {
+  if (!cuda_absence().empty()) GTEST_SKIP() << cuda_absence();
+  CudaDevice device;
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {  // each shape is compiled: fewer than above
+    for (const GemvShape& shape : {byte_shape(16, 1, 1, 1), byte_shape(16, 8, 8, 2), byte_shape(32, 2, 8, 2),
+                                   byte_shape(32, 4, 4, 4)}) {
+      run_gemv(device, {type, 41, 608, shape, true, LATTICE_EPILOGUE_STORE});
+      run_gemv(device, {type, 70, 1024, shape, true, LATTICE_EPILOGUE_SWIGLU});
+      run_gemv(device, {type, 32, 4224, shape, false, LATTICE_EPILOGUE_ADD}, 1e-4);
+    }
+    run_gemv(device, {type, 21, 256, byte_shape(16, 2, 2, 1), false, LATTICE_EPILOGUE_ADD, {64, 4}});
+  }
+  for (const DType type : kFormats) {
+    run_gemv(device, {type, 21, 256, {4, 2, 2, 1}, false, LATTICE_EPILOGUE_ADD, {64, 4}});
+    run_gemv(device, {type, 21, 1056, {4, 2, 4, 2}, true, LATTICE_EPILOGUE_STORE});
+    run_gemv(device, {type, 22, 64, {4, 1, 2, 1}, false, LATTICE_EPILOGUE_SWIGLU});
+    run_gemv(device, {type, 9, 4128, {4, 2, 4, 2, true}, true, LATTICE_EPILOGUE_ADD}, 1e-4);
+  }
+}
+
+/// An input that is no number, or infinite, is not lost in products of integers; nor are very small and large
+/// ones.
+TEST(Gemv, KeepsWhatIsNoNumber) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    Random random;
+    const StoredMatrix stored(DType::kQ8_0, 16, 64, random);
+    ThreadPool pool(1);
+    const DeviceMatrix matrix = MatrixPacker{fast_device(), pool, true}.one(stored.view);
+    std::vector<float> x = random.floats(64);
+    x[random.below(64)] = value;
+    const auto x_buffer = upload_vector(fast_device(), x);
+    const auto y_buffer = fast_device().allocate(64);
+    const auto none = fast_device().allocate(16);
+    const auto commands = fast_device().new_commands();
+    record_gemv(fast_device(), *commands, {.matrix = matrix, .x = *x_buffer, .y = *y_buffer},
+                byte_shape(16, 1, 1, 1), *none);
+    fast_device().submit(*commands);
+    for (const float y : download(*y_buffer)) EXPECT_FALSE(std::isfinite(y));
   }
 }
 
@@ -161,6 +275,9 @@ TEST(Gemv, HasNoFindingInCheckingMode) {
     const std::int64_t cols = is_block(type) ? 96 : 83;
     run_gemv(checking_device(), {type, 11, cols, {4, 2, 4, 2}, true, LATTICE_EPILOGUE_STORE});
     run_gemv(checking_device(), {type, 10, cols, {2, 1, 1, 1}, true, LATTICE_EPILOGUE_SWIGLU});
+    if (!has_byte_gemv(type)) continue;
+    run_gemv(checking_device(), {type, 19, 96, byte_shape(16, 2, 4, 1), true, LATTICE_EPILOGUE_STORE});
+    run_gemv(checking_device(), {type, 64, 128, byte_shape(32, 1, 2, 1), false, LATTICE_EPILOGUE_SWIGLU});
   }
   expect_no_finding(checking_device(), before);
 }

@@ -1,7 +1,6 @@
 #include "gpu/cuda/cubin_cache.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <system_error>
@@ -32,17 +31,6 @@ Header header_of(std::string_view key, std::string_view value) {
 }
 
 }  // namespace
-
-std::optional<fs::path> CubinCache::default_folder() {
-  const auto variable = [](const char* name) -> std::string {
-    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here sets any
-    return value == nullptr ? "" : value;
-  };
-  // The specification has it that a relative path is ignored.
-  if (const fs::path base = variable("XDG_CACHE_HOME"); base.is_absolute()) return base / "lattice" / "cuda";
-  if (const fs::path home = variable("HOME"); home.is_absolute()) return home / ".cache" / "lattice" / "cuda";
-  return std::nullopt;
-}
 
 fs::path CubinCache::path_of(std::string_view key) const {
   return *folder_ / fmt::format("{:016x}.cubin", fnv1a(key));

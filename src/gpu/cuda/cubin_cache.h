@@ -16,9 +16,6 @@ class CubinCache {
   /// Nothing: nothing is kept.
   explicit CubinCache(std::optional<std::filesystem::path> folder) : folder_(std::move(folder)) {}
 
-  /// $XDG_CACHE_HOME/lattice/cuda, or ~/.cache/lattice/cuda; nothing where neither is known.
-  [[nodiscard]] static std::optional<std::filesystem::path> default_folder();
-
   /// What was stored under `key`, which is any text that tells kernels apart.
   [[nodiscard]] std::optional<std::string> find(std::string_view key) const noexcept;
   void store(std::string_view key, std::string_view value) const noexcept;

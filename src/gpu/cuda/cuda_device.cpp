@@ -5,6 +5,7 @@
 
 #include "gpu/cuda/cuda_commands.h"
 #include "gpu/cuda/matrix_library.h"
+#include "support/cache_folder.h"
 #include "support/printable.h"
 
 namespace lattice::gpu {
@@ -121,7 +122,7 @@ CudaDevice::CudaDevice()
       name_(properties(driver_).name),
       cores_(properties(driver_).cores),
       compiler_(properties(driver_).capability, driver_.driver_version,
-                cuda::CubinCache(cuda::CubinCache::default_folder())),
+                cuda::CubinCache(cache_folder("cuda"))),
       session_(driver_, kOrdinal),
       library_(cuda::MatrixLibrary::open(session_)) {
   for (cuda::Event& event : marks_) {

@@ -16,6 +16,12 @@ using namespace metal;
 //   start(x_sum)             what it adds to: the same for the chunks of all rows
 //   dot(chunk, x, start)     Σ w·x over the chunk
 //   unpack(chunk, out)       the chunk's weights
+//
+// What is made of integers besides, for gemv_bytes.metal:
+//
+//   kByteGroups              pieces of 16 columns in a chunk
+//   bytes(bits, i)           those of piece i, as signed bytes
+//   kByteScale               what takes them back to the quants that the scale belongs to
 
 namespace lattice_gpu {
 
@@ -106,6 +112,10 @@ struct FormatBF16 {
 struct FormatQ8_0 {
   static constant constexpr const uint kCols = 16;
   static constant constexpr const bool kHasStart = false;
+  static constant constexpr const uint kByteGroups = 1;
+  static constant constexpr const float kByteScale = 1.0f;
+
+  static uint4 bytes(uint4 bits, uint) { return bits; }
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c / 2]};
@@ -139,6 +149,17 @@ struct FormatQ8_0 {
 struct FormatQ4_0 {
   static constant constexpr const uint kCols = 32;
   static constant constexpr const bool kHasStart = true;
+  static constant constexpr const uint kByteGroups = 2;
+  static constant constexpr const float kByteScale = 1.0f / 16;
+
+  /// A nibble at the top of a byte, its first bit flipped, is 16 (q − 8).
+  static uint4 bytes(uint4 bits, uint i) {
+    const uint4 upper = i == 0 ? bits << 4 : bits;
+    return {lattice_mask_flip(upper.x, 0xf0f0f0f0u, 0x80808080u),
+            lattice_mask_flip(upper.y, 0xf0f0f0f0u, 0x80808080u),
+            lattice_mask_flip(upper.z, 0xf0f0f0f0u, 0x80808080u),
+            lattice_mask_flip(upper.w, 0xf0f0f0f0u, 0x80808080u)};
+  }
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c]};

@@ -1,5 +1,6 @@
-// One token through the Gated DeltaNet mixers' heads: convolution and SiLU, l2 norms, gates, the delta rule, the gated
-// norm. A threadgroup owns a V head. Four lanes own a row of its state, so that a row's sums meet in two steps and the state, which
+// One token through the Gated DeltaNet mixers' heads: convolution and SiLU, l2 norms, gates, the delta rule, and the gated
+// norm but for its factor, which sees all of a head: PARTS threadgroups share out a V head's rows, and what reads the output scales it
+// (head_factor() in head_norm.h). Eight lanes own a row of the state, so that a row's sums meet in three steps and the state, which
 // is most of what this step moves, is read and written once, in 16-byte pieces; its first rows are asked for, and the convolution's
 // history summed, before the projections are there.
 //
@@ -21,10 +22,18 @@ constant uint kVectors [[function_constant(LATTICE_FC_VECTORS)]];
 constant uint kTaps [[function_constant(LATTICE_FC_TAPS)]];
 constant uint kKeyHeads [[function_constant(LATTICE_FC_K_HEADS)]];  // constants, since divisions by them are costly
 constant uint kValueHeads [[function_constant(LATTICE_FC_V_HEADS)]];
+constant uint kParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
 
 constant constexpr uint kMaxHeadDim = 256;
 constant constexpr float kL2Epsilon = 1e-6f;  // Hugging Face's l2norm, inside the sum
-constant constexpr uint kRowLanes = 4;
+constant constexpr uint kRowLanes = 8;
+constant constexpr uint kMaxInputs = 3 * kMaxHeadDim / 32;  // of a thread
+
+constant uint kThreads = max(kSimdgroups, 1u) * 32;
+constant uint kDim = kVectors * 4;
+constant uint kHeadRows = kDim / max(kParts, 1u);  // of a threadgroup
+constant uint kInputs = 2 * kDim + kHeadRows;      // q, k and the rows' v
+constant uint kThreadInputs = (kInputs + kThreads - 1) / kThreads;
 constant constexpr uint kMaxLaneVectors = kMaxHeadDim / 4 / kRowLanes;
 
 namespace lattice_gpu {
@@ -44,6 +53,11 @@ inline float convolve_history(device const float* taps, device const float* ring
   return sum;
 }
 
+/// The channel of input `i`: `first` has what the first channels of q, k and v are ahead of i.
+inline uint channel_of(uint i, thread const uint* first) {
+  return i + (i < kDim ? first[0] : i < 2 * kDim ? first[1] : first[2]);
+}
+
 /// Σ values[i]² over `n` values, in every lane of the calling simdgroup.
 inline float simd_squares(threadgroup const float* values, uint n, uint lane) {
   float sum = 0;
@@ -51,10 +65,10 @@ inline float simd_squares(threadgroup const float* values, uint n, uint lane) {
   return lattice_simd_sum(sum);
 }
 
-/// The sum over the four lanes of a row, in each of them.
+/// The sum over the lanes of a row, in each of them.
 inline float row_sum(float x) {
-  x += lattice_simd_shuffle_xor(x, 1);
-  return x + lattice_simd_shuffle_xor(x, 2);
+  for (ushort step = 1; step < kRowLanes; step *= 2) x += lattice_simd_shuffle_xor(x, step);
+  return x;
 }
 
 /// A lane's vectors of one row: `part`, `part` + 4, ….
@@ -68,60 +82,71 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
 
 }  // namespace lattice_gpu
 
-/// projections [qkv | z | b | a] of one token → out [v_heads · head_dim]; advances ring [taps, C] and
-/// state [v_heads, head_dim (v), head_dim (k)]. Threadgroups: v_heads of SIMDGROUPS · 32 threads. head_dim is 4 · VECTORS, at
-/// most 256.
+/// projections [qkv | z | b | a] of one token → out [v_heads · head_dim], less the norm's factor, and
+/// squares [v_heads, PARTS], which it follows from; advances ring [taps, C] and state [v_heads, head_dim (v), head_dim (k)].
+/// Threadgroups: v_heads · PARTS of SIMDGROUPS · 32 threads. head_dim is 4 · VECTORS, at most 256, and a multiple of PARTS.
 [[kernel, max_total_threads_per_threadgroup(512)]] void gdn_step(
     device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],
     device const float* taps [[buffer(2)]], device const float* decay_rate [[buffer(3)]],
     device const float* dt_bias [[buffer(4)]], device const float* norm [[buffer(5)]],
     device float* ring [[buffer(6)]], device float* state [[buffer(7)]], device float* out [[buffer(8)]],
-    constant GdnArgs& args [[buffer(9)]], uint head [[threadgroup_position_in_grid]],
+    device float* squares [[buffer(9)]], constant GdnArgs& args [[buffer(10)]],
+    uint group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 inputs[3 * kMaxHeadDim / 4];  // q, k and v
-  threadgroup float own_taps[3 * kMaxHeadDim];     // of the token's own inputs
   threadgroup float o[kMaxHeadDim];
 
   lattice_allow_next();
-  const uint dim = kVectors * 4;
-  const uint threads = kSimdgroups * 32;
+  const uint head = group / max(kParts, 1u);
+  const uint first_row = group % max(kParts, 1u) * kHeadRows;
   const uint per_k_head = kValueHeads / kKeyHeads;
   const uint k_head = args.tiled != 0 ? head % kKeyHeads : head / per_k_head;
   const bool owns_k_head = (args.tiled != 0 ? head / kKeyHeads : head % per_k_head) == 0;
-  const uint k_dim = kKeyHeads * dim;
-  const uint channels = 2 * k_dim + kValueHeads * dim;
+  const uint k_dim = kKeyHeads * kDim;
+  const uint channels = 2 * k_dim + kValueHeads * kDim;
   const uint position = uint(step.position);
   const uint slot = (position % kTaps) * channels;
 
-  const uint teams = threads / kRowLanes;
+  const uint teams = kThreads / kRowLanes;
   const uint team = thread_index / kRowLanes;
   const uint part = thread_index % kRowLanes;
-  device float4* rows = reinterpret_cast<device float4*>(state + ulong(head) * dim * dim);
+  device float4* rows = reinterpret_cast<device float4*>(state + ulong(head) * kDim * kDim);
   float4 s[kMaxLaneVectors] = {};
-  if (team < dim) load_row(rows + team * kVectors, part, s);
+  if (team < kHeadRows) load_row(rows + (first_row + team) * kVectors, part, s);
 
   threadgroup float* qkv = reinterpret_cast<threadgroup float*>(inputs);
-  const uint first_channel[3] = {k_head * dim, k_dim + k_head * dim, 2 * k_dim + head * dim};
-  for (uint i = thread_index; i < 3 * dim; i += threads) {
-    const uint channel = (i < dim ? first_channel[0] : i < 2 * dim ? first_channel[1] : first_channel[2]) + i % dim;
-    qkv[i] = convolve_history(taps, ring, channel, channels, position);
-    own_taps[i] = taps[(kTaps - 1) * channels + channel];
+  const uint first_channel[3] = {k_head * kDim, k_dim + k_head * kDim - kDim,
+                                 2 * k_dim + head * kDim + first_row - 2 * kDim};
+  float history[kMaxInputs];
+  float own_taps[kMaxInputs];  // of the token's own inputs
+#pragma unroll
+  for (uint n = 0; n < kThreadInputs; ++n) {
+    const uint channel = channel_of(min(thread_index + n * kThreads, kInputs - 1), first_channel);
+    history[n] = convolve_history(taps, ring, channel, channels, position);
+    own_taps[n] = taps[(kTaps - 1) * channels + channel];
   }
   const float rate = decay_rate[head];
   const float bias = dt_bias[head];
+  const float first_norm = thread_index < kHeadRows ? norm[first_row + thread_index] : 0.0f;
   lattice_wait_for_inputs();
 
   // All of the input is asked for before any of it is used.
   const float b = projections[args.b_offset + head];
   const float a = projections[args.a_offset + head];
-  device const float* z = projections + args.z_offset + head * dim;
-  const float first_z = thread_index < dim ? z[thread_index] : 0.0f;
-  for (uint i = thread_index; i < 3 * dim; i += threads) {
-    const uint channel = (i < dim ? first_channel[0] : i < 2 * dim ? first_channel[1] : first_channel[2]) + i % dim;
-    const float input = projections[channel];
-    qkv[i] = silu(qkv[i] + own_taps[i] * input);
-    // V heads share their K head's channels: one of them keeps the input. None reads the row that it writes.
-    if (i >= 2 * dim || owns_k_head) ring[slot + channel] = input;
+  device const float* z = projections + args.z_offset + head * kDim + first_row;
+  const float first_z = thread_index < kHeadRows ? z[thread_index] : 0.0f;
+  float input[kMaxInputs];
+#pragma unroll
+  for (uint n = 0; n < kThreadInputs; ++n) {
+    input[n] = projections[channel_of(min(thread_index + n * kThreads, kInputs - 1), first_channel)];
+  }
+#pragma unroll
+  for (uint n = 0; n < kThreadInputs; ++n) {
+    const uint i = thread_index + n * kThreads;
+    if (i >= kInputs) break;
+    qkv[i] = silu(history[n] + own_taps[n] * input[n]);
+    // Threadgroups share their K head's channels: one of them keeps the input. None reads the row that it writes.
+    if (i >= 2 * kDim || (owns_k_head && first_row == 0)) ring[slot + channel_of(i, first_channel)] = input[n];
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
@@ -137,13 +162,14 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
     kk += dot(k_vectors[i], k_vectors[i]);
     kq += dot(k_vectors[i], q_vectors[i]);
   }
-  const float q_norm = precise::rsqrt(lattice_simd_sum(qq) + kL2Epsilon) * precise::rsqrt(float(dim));
+  const float q_norm = precise::rsqrt(lattice_simd_sum(qq) + kL2Epsilon) * precise::rsqrt(float(kDim));
   const float k_norm = precise::rsqrt(lattice_simd_sum(kk) + kL2Epsilon);
   kq = lattice_simd_sum(kq) * q_norm * k_norm;
-  for (uint first = 0; first < dim; first += teams) {
+  for (uint first = 0; first < kHeadRows; first += teams) {
     const uint row = first + team;
-    const bool active = row < dim;  // every lane takes part in the sums
-    if (active && first > 0) load_row(rows + row * kVectors, part, s);
+    const bool active = row < kHeadRows;  // every lane takes part in the sums
+    device float4* state_row = rows + (first_row + row) * kVectors;
+    if (active && first > 0) load_row(state_row, part, s);
     float predicted = 0;
     float read = 0;
 #pragma unroll
@@ -157,18 +183,21 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
     predicted = row_sum(predicted) * k_norm;
     read = row_sum(read) * q_norm;
     if (!active) continue;
-    const float u = beta * (qkv[2 * dim + row] - decay * predicted);
+    const float u = beta * (qkv[2 * kDim + row] - decay * predicted);
 #pragma unroll
     for (uint i = 0; i * kRowLanes < kVectors; ++i) {
       const uint v = i * kRowLanes + part;
-      if (v < kVectors) rows[row * kVectors + v] = decay * s[i] + (u * k_norm) * k_vectors[v];
+      if (v < kVectors) state_row[v] = decay * s[i] + (u * k_norm) * k_vectors[v];
     }
     if (part == 0) o[row] = decay * read + kq * u;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
-  const float factor = precise::rsqrt(simd_squares(o, dim, lane) / float(dim) + args.epsilon);
-  for (uint i = thread_index; i < dim; i += threads) {
-    out[head * dim + i] = o[i] * factor * norm[i] * silu(i == thread_index ? first_z : z[i]);
+  const float own_squares = simd_squares(o, kHeadRows, lane);
+  if (thread_index == 0) squares[group] = own_squares;
+  for (uint i = thread_index; i < kHeadRows; i += kThreads) {
+    const bool is_first = i == thread_index;
+    const float weight = is_first ? first_norm : norm[first_row + i];
+    out[head * kDim + first_row + i] = o[i] * weight * silu(is_first ? first_z : z[i]);
   }
 }

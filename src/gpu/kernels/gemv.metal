@@ -14,6 +14,7 @@
 
 #include "activations.h"
 #include "formats.h"
+#include "head_norm.h"
 #include "hints.h"
 #include "kernel_args.h"
 
@@ -24,10 +25,12 @@ constant uint kRows [[function_constant(LATTICE_FC_ROWS)]];
 constant uint kSplit [[function_constant(LATTICE_FC_SPLIT)]];
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kUnroll [[function_constant(LATTICE_FC_UNROLL)]];
-constant bool kNorm [[function_constant(LATTICE_FC_NORM)]];
+constant uint kNorm [[function_constant(LATTICE_FC_NORM)]];
 constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
 constant bool kAhead [[function_constant(LATTICE_FC_AHEAD)]];
 constant bool kLong [[function_constant(LATTICE_FC_LONG)]];
+constant uint kHeadVectors [[function_constant(LATTICE_FC_VECTORS)]];  // of LATTICE_NORM_HEADS
+constant uint kHeadParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
 
 constant constexpr uint kMaxRows = 8;
 constant constexpr uint kMaxUnroll = 4;
@@ -37,6 +40,7 @@ constant constexpr uint kStageVectors = LATTICE_STAGE_COLS / 4;
 constant constexpr uint kMaxStarts = LATTICE_STAGE_COLS / 16;  // two for each chunk of a format that has them
 constant constexpr uint kMaxStageLoads = kStageVectors / 32;
 
+constant bool kRmsNorm = kNorm == LATTICE_NORM_RMS;
 constant uint kThreads = max(kSimdgroups, 1u) * 32;  // no zero to divide by, even where nothing is set yet
 constant uint kStageLoads = (kStageVectors + kThreads - 1) / kThreads;  // of a thread, to fill the stage
 
@@ -113,12 +117,13 @@ inline void load_stage(device const float* x, uint first, uint count, uint threa
   }
 }
 
-/// Puts them into the stage, scaled by the norm's weight, with the zeros up to `padded` chunks, and what sums start from
+/// Puts them into the stage, scaled by the norm's weight or by what their head's norm has left, with the zeros up to `padded` chunks, and what sums start from
 /// into `starts`: a float for every four vectors, which neighbouring lanes have. Returns this thread's share of
 /// Σ x² before that scaling.
 template <typename Format>
-inline float store_stage(thread StageLoads& loads, device const float* norm, threadgroup float4* stage,
-                         threadgroup float2* starts, uint first, uint count, uint padded, uint thread_index) {
+inline float store_stage(thread StageLoads& loads, device const float* norm, device const float* head_squares, float epsilon,
+                         threadgroup float4* stage, threadgroup float2* starts, uint first, uint count, uint padded,
+                         uint thread_index) {
   constexpr uint kVectors = Format::kCols / 4;
   float squares = 0;
 #pragma unroll
@@ -126,7 +131,10 @@ inline float store_stage(thread StageLoads& loads, device const float* norm, thr
     const uint i = thread_index + n * kThreads;
     if (i >= padded * kVectors) break;
     float4 v = loads.values[n];
-    if (kNorm && i < count * kVectors) {
+    if (kNorm == LATTICE_NORM_HEADS && i < count * kVectors) {
+      v *= head_factor(head_squares, (first * kVectors + i) / max(kHeadVectors, 1u), kHeadParts, kHeadVectors * 4, epsilon);
+    }
+    if (kRmsNorm && i < count * kVectors) {
       squares += dot(v, v);
       v *= reinterpret_cast<device const float4*>(norm)[first * kVectors + i];
     }
@@ -161,11 +169,12 @@ inline void write_rows(device float* y, constant GemvArgs& args, uint first_row,
 
 /// quants [rows, row_chunks] · x [cols] → y [rows], or [rows / 2] with SwiGLU. Threadgroups: ⌈rows / (ROWS · SIMDGROUPS /
 /// SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm.
+/// head_squares is gdn_step's, of x.
 template <typename Format>
 [[kernel, max_total_threads_per_threadgroup(512)]] void gemv(
     device const uint4* quants [[buffer(0)]], device const half* scales [[buffer(1)]],
-    device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]], device float* y [[buffer(4)]],
-    constant GemvArgs& args [[buffer(5)]], uint group [[threadgroup_position_in_grid]],
+    device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]],
+    device const float* head_squares [[buffer(4)]], device float* y [[buffer(5)]], constant GemvArgs& args [[buffer(6)]], uint group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
   threadgroup float4 stage[kStageVectors + kMaxChunkVectors];
@@ -187,7 +196,7 @@ template <typename Format>
 
   Tile tile;
   load_tile<Format>(rows, own_chunk, tile);
-  if (kNorm && group == 0 && thread_index == 0) lattice_prefetch(norm, args.row_chunks * Format::kCols * 4);
+  if (kRmsNorm && group == 0 && thread_index == 0) lattice_prefetch(norm, args.row_chunks * Format::kCols * 4);
   lattice_wait_for_inputs();
 
   const bool writes = member == 0 && lane == 0 && first_row < args.rows;
@@ -204,7 +213,7 @@ template <typename Format>
     const uint count = min(stage_chunks, args.row_chunks - first);
     const uint tiles = (count + tile_chunks - 1) / tile_chunks;
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
-    squares += store_stage<Format>(loads, norm, stage, starts, first, count, tiles * tile_chunks, thread_index);
+    squares += store_stage<Format>(loads, norm, head_squares, args.epsilon, stage, starts, first, count, tiles * tile_chunks, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint after = first + stage_chunks;
     if (kLong && after < args.row_chunks) {
@@ -226,9 +235,9 @@ template <typename Format>
   }
 #pragma unroll
   for (uint r = 0; r < kRows; ++r) sums[r] = lattice_simd_sum(sums[r]);
-  if (kNorm) squares = lattice_simd_sum(squares);
+  if (kRmsNorm) squares = lattice_simd_sum(squares);
 
-  if (kNorm || kSplit > 1) {
+  if (kRmsNorm || kSplit > 1) {
     if (lane == 0) {
 #pragma unroll
       for (uint r = 0; r < kRows; ++r) partial[simdgroup * kMaxRows + r] = sums[r];
@@ -241,7 +250,7 @@ template <typename Format>
 #pragma unroll
     for (uint r = 0; r < kRows; ++r) sums[r] += partial[(simdgroup + m) * kMaxRows + r];
   }
-  if (kNorm) {
+  if (kRmsNorm) {
     squares = 0;
     for (uint s = 0; s < kSimdgroups; ++s) squares += partial_squares[s];
     const float factor = precise::rsqrt(squares / float(args.cols) + args.epsilon);
@@ -253,7 +262,8 @@ template <typename Format>
 
 #define LATTICE_GEMV(name, format)                                                                                \
   template [[host_name(name)]] [[kernel]] void gemv<format>(                                                      \
-      device const uint4*, device const half*, device const float*, device const float*, device float*,           \
+      device const uint4*, device const half*, device const float*, device const float*, device const float*,     \
+      device float*,                                                                                              \
       constant GemvArgs&, uint, uint, uint, uint)
 
 LATTICE_GEMV("gemv_f32", FormatF32);

@@ -34,7 +34,7 @@ struct GemvArgs {
   LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
   LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
   LATTICE_UINT cols;        // without padding: the count that the norm divides by
-  float epsilon;            // of the norm
+  float epsilon;            // of the norm, either
 };
 
 struct MaskedGemvArgs {
@@ -204,7 +204,7 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_SPLIT 1       // simdgroups that share a row's columns
 #define LATTICE_FC_SIMDGROUPS 2  // of a threadgroup
 #define LATTICE_FC_UNROLL 3      // chunks of a row that a lane loads together: 1, 2 or 4
-#define LATTICE_FC_NORM 4        // RMSNorm of the input, folded in
+#define LATTICE_FC_NORM 4        // one of the GemvNorms: what of the input is folded in
 #define LATTICE_FC_EPILOGUE 5    // one of the GemvEpilogues
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
@@ -224,9 +224,22 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_ADD 22          // 1: a norm's input has a product added first
 #define LATTICE_FC_FLOATS 23       // 1: it is wanted in floats as well
 
+#define LATTICE_FC_LOADS 24       // vectors of 4 floats that a thread brings to a stage
+#define LATTICE_FC_ROUNDS 25      // one of the GemvRounds
+#define LATTICE_FC_HEAD_PARTS 26  // threadgroups that share a head of gdn_step: divides its dimension
+
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
 // together, which therefore is SPLIT · UNROLL · 32 chunks at most.
 #define LATTICE_STAGE_COLS 4096
+
+#define LATTICE_NORM_NONE 0
+#define LATTICE_NORM_RMS 1    // RMSNorm of x
+#define LATTICE_NORM_HEADS 2  // what gdn_step leaves of its heads' norm: head_norm.h
+
+// How often what a threadgroup loads together fills a row.
+#define LATTICE_ROUNDS_ANY 0   // not a whole number of times
+#define LATTICE_ROUNDS_ONE 1   // once
+#define LATTICE_ROUNDS_MANY 2  // several times
 
 #define LATTICE_EPILOGUE_STORE 0   // y = W x
 #define LATTICE_EPILOGUE_ADD 1     // y += W x

@@ -62,6 +62,8 @@ inline uint last_bin(device const SamplingArgs& sampling, device const uint* his
     uint lane [[thread_index_in_simdgroup]]) {
   threadgroup uint counts[kMaxSimdgroups];
 
+  lattice_allow_next();
+  lattice_wait_for_inputs();
   const Peak peak = peak_of(peaks, args.slices, lane);
   if (!can_draw(peak)) return;
   const uint end = last_bin(sampling, histogram, weights, args.slices, lane);

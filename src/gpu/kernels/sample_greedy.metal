@@ -14,6 +14,8 @@ using namespace lattice_gpu;
                               device const SamplingArgs& sampling [[buffer(4)]],
                               device const Peak* peaks [[buffer(5)]], constant SliceArgs& args [[buffer(6)]],
                               uint lane [[thread_index_in_simdgroup]]) {
+  lattice_allow_next();
+  lattice_wait_for_inputs();
   const Peak peak = peak_of(peaks, args.slices, lane);
   if (lane != 0) return;
   DrawnToken drawn = {int(peak.id), peak.logit};

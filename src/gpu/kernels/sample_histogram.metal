@@ -23,6 +23,8 @@ constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
   threadgroup atomic_uint bins[LATTICE_BINS];
   threadgroup float partial[kMaxSimdgroups];
 
+  lattice_allow_next();
+  lattice_wait_for_inputs();
   const Peak peak = peak_of(peaks, args.slices, lane);
   if (!can_draw(peak)) return;
   const uint threads = kSimdgroups * 32;

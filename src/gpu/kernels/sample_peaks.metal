@@ -34,6 +34,8 @@ inline float penalised(float logit, uint seen, device const SamplingArgs& sampli
     uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
   threadgroup Peak partial[kMaxSimdgroups];
 
+  lattice_allow_next();
+  lattice_wait_for_inputs();
   const uint threads = kSimdgroups * 32;
   if (slice == 0) {
     for (uint i = thread_index; i < LATTICE_BINS; i += threads) histogram[i] = 0;

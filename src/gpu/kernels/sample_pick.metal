@@ -236,6 +236,8 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
   threadgroup atomic_uint winner;    // the first candidate at which the weights add up to the random part
   threadgroup atomic_uint heaviest;  // one more than the last candidate that has any weight
 
+  lattice_allow_next();
+  lattice_wait_for_inputs();
   const Team team = {thread_index, simdgroup, lane, sums};
   Draw draw;
   draw.peak = peak_of(peaks, args.slices, lane);

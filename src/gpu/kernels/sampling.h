@@ -2,6 +2,7 @@
 
 #include <metal_stdlib>
 
+#include "hints.h"
 #include "kernel_args.h"
 
 using namespace metal;

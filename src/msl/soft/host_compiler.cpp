@@ -11,6 +11,7 @@
 #include "msl/emit.h"
 #include "msl/soft/process.h"
 #include "msl/stdlib_files.h"
+#include "support/cache_folder.h"
 #include "support/fail.h"
 #include "support/fnv.h"
 #include "support/printable.h"
@@ -90,12 +91,7 @@ void run_step(const Module& module, const std::vector<std::string>& command) {
 }  // namespace
 
 fs::path default_cache_directory() {
-  if (const char* own = std::getenv("LATTICE_CACHE_DIR"); own != nullptr && *own != '\0')
-    return fs::path(own) / "msl";
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0')
-    return fs::path(xdg) / "lattice" / "msl";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    return fs::path(home) / ".cache" / "lattice" / "msl";
+  if (auto folder = cache_folder("msl")) return *std::move(folder);
   return fs::temp_directory_path() / fmt::format("lattice-{}", getuid()) / "msl";
 }
 

@@ -14,7 +14,7 @@ struct CompileOptions {
   std::filesystem::path cache_directory;  ///< empty: default_cache_directory()
 };
 
-/// $LATTICE_CACHE_DIR/msl, or else lattice/msl in the user's cache directory.
+/// cache_folder("msl"), or where there is none a folder for the user among the temporary files.
 [[nodiscard]] std::filesystem::path default_cache_directory();
 
 /// The host compiler's options for what emit_soft() writes, apart from the include path.

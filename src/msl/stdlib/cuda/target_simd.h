@@ -45,10 +45,35 @@ LATTICE_MSL_INLINE T from_xor_lane(const T& value, unsigned step) {
 
 // For stdlib/hints.h: what needs no look at which lanes are active.
 #define LATTICE_MSL_WHOLE_SIMDGROUPS
-LATTICE_MSL_INLINE float whole_simd_shuffle_xor(float x, unsigned mask) { return from_xor_lane(x, mask); }
 LATTICE_MSL_INLINE float whole_simd_sum(float x) {
   for (unsigned step = 16; step > 0; step /= 2) x += from_xor_lane(x, step);
   return x;
+}
+
+/// d + a · b over 32 bytes, 16 rows by 8 columns.
+LATTICE_MSL_INLINE void mma_bytes(metal::int4& d, unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+/// A lane gives column lane / 4 of the right operand, of which only the lane at column / 2 has what is not zero: so that each lane of
+/// four has sums of its own in columns 2 (lane % 4) and the next, which are those that the instruction leaves it.
+struct ByteOperand {
+  const metal::uint4* upper;
+  const metal::uint4* low;
+};
+LATTICE_MSL_INLINE ByteOperand make_byte_operand(const metal::uint4* x, const metal::uint4* y, const metal::uint4* z,
+                                                 const metal::uint4* zeros, unsigned lane) {
+  const bool own = lane % 4 == lane / 8, second = (lane & 4u) != 0;
+  return {!own ? zeros : second ? y : x, own && !second ? z : zeros};
+}
+LATTICE_MSL_INLINE void byte_dots(metal::int4& upper, metal::int4& low, const metal::uint4& a, const metal::uint4& b,
+                                  ByteOperand operand, unsigned i) {
+  const metal::uint4 own = operand.upper[i], own_low = operand.low[i];
+  mma_bytes(upper, a[0], b[0], a[1], b[1], own[0], own[1]);
+  mma_bytes(low, a[0], b[0], a[1], b[1], own_low[0], own_low[1]);
+  mma_bytes(upper, a[2], b[2], a[3], b[3], own[2], own[3]);
+  mma_bytes(low, a[2], b[2], a[3], b[3], own_low[2], own_low[3]);
 }
 
 template <class Op, Scope S, class T>

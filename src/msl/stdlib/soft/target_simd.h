@@ -96,4 +96,23 @@ unsigned active_mask(unsigned& lane, const char* name, Site site) {
   return collect<S>(nothing, nullptr, name, site, lane)->active;
 }
 
+/// For stdlib/hints.h: a lane's own sums, of what it has itself.
+struct ByteOperand {
+  const metal::uint4* planes[3];
+};
+inline ByteOperand make_byte_operand(const metal::uint4* x, const metal::uint4* y, const metal::uint4* z, const metal::uint4*, unsigned) {
+  return {{x, y, z}};
+}
+inline int byte_dot(const metal::uint4& a, const metal::uint4& b) {
+  const auto byte = [](const metal::uint4& of, int i) { return static_cast<signed char>(of[i / 4] >> (8 * (i % 4))); };
+  int sum = 0;
+  for (int i = 0; i < 16; ++i) sum += byte(a, i) * byte(b, i);
+  return sum;
+}
+inline void byte_dots(metal::int4& upper, metal::int4& low, const metal::uint4& a, const metal::uint4& b, ByteOperand operand, unsigned i) {
+  const metal::uint4 x = operand.planes[0][i], y = operand.planes[1][i], z = operand.planes[2][i];
+  upper += metal::int4(byte_dot(a, x), byte_dot(a, y), byte_dot(b, x), byte_dot(b, y));
+  low += metal::int4(byte_dot(a, z), 0, byte_dot(b, z), 0);
+}
+
 }  // namespace lattice_msl::target
