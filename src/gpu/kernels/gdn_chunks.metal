@@ -186,7 +186,7 @@ struct Keys {
 
   /// s ← decay s + Vᵀ k in these columns, for V [N, 16].
   void advance(threadgroup float* s, threadgroup const float* fresh, float decay, uint blocks, uint simdgroup,
-               uint lane) const thread {
+               uint lane) thread {
 #pragma unroll
     for (uint n = 0; n < kOwnTiles; ++n) {
       const uint tile = n * kSimdgroups + simdgroup;
