@@ -134,7 +134,7 @@ void DraftArguments::add_to(CLI::App& command) {
             fail_usage("--draft takes none or lookup, not {}", printable(name));
           },
           "Guess tokens ahead and check several in one pass: lookup, by what followed the same words before, "
-          "which makes quoting and rewriting faster; none, the default. The text stays the same")
+          "for texts that quote or repeat; none, the default. The text stays the same")
       ->type_name("HOW");
   add_integer<std::int64_t>(command, "--draft-tokens", tokens, 1, kMaxCount,
                             "Guesses a pass, at most; without it, as many as suit the device");

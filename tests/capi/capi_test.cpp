@@ -287,8 +287,12 @@ TEST_F(CApi, GuessesAheadWithoutChangingTheTokens) {
   ASSERT_EQ(lattice_model_load(base().c_str(), &load, &on_cpu), LATTICE_OK) << lattice_last_error();
   ASSERT_EQ(lattice_session_create(on_cpu, 64, &drafting), LATTICE_OK) << lattice_last_error();
   const std::vector<int32_t> prompt(12, tokens[0]);
+  lattice_sampling repeating;  // penalties the other way round: what the text has already is the likeliest
+  ASSERT_EQ(lattice_sampling_init(&repeating, sizeof repeating), LATTICE_OK);
+  repeating.repetition_penalty = 0.01f;
   lattice_generate_options options;
   ASSERT_EQ(lattice_generate_options_init(&options, sizeof options), LATTICE_OK);
+  options.sampling = &repeating;
   options.ids_only = 1;
   options.ignore_eos = 1;
   options.max_tokens = 20;
