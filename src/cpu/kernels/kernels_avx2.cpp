@@ -7,6 +7,14 @@
 namespace lattice::cpu {
 namespace {
 
+/// GCC puts additions of vectors off until their sum is needed, and keeps all terms until then: in memory,
+/// since there are more than registers. A value that an assembler statement has seen is computed in its
+/// place.
+inline __m256i in_turn(__m256i sum) {
+  asm("" : "+x"(sum));
+  return sum;
+}
+
 /// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits.
 struct DotAvx2 {
   /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
@@ -22,7 +30,7 @@ struct DotAvx2 {
     template <int>
     static Sum add(Sum sum, const Codes& w, __m256i x) {
       const __m256i pairs = _mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(x, w.codes));
-      return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+      return in_turn(_mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
     }
     static __m256i total(Sum sum) { return sum; }
   };
@@ -43,9 +51,9 @@ struct DotAvx2 {
     template <int kIndex>
     static Sum add(const Sum& sum, Codes w, __m256i x) {
       const __m256i pairs = _mm256_maddubs_epi16(w, x);
-      const __m256i narrow = kIndex % kRun == 0 ? pairs : _mm256_add_epi16(sum.narrow, pairs);
+      const __m256i narrow = kIndex % kRun == 0 ? pairs : in_turn(_mm256_add_epi16(sum.narrow, pairs));
       if constexpr (kIndex % kRun != kRun - 1) return {narrow, sum.wide};
-      return {narrow, _mm256_add_epi32(sum.wide, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1)))};
+      return {narrow, in_turn(_mm256_add_epi32(sum.wide, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1))))};
     }
     static __m256i total(const Sum& sum) { return sum.wide; }
   };
