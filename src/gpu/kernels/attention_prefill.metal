@@ -31,7 +31,6 @@ constant constexpr uint kKeyStride = kSlab + 8;    // a simdgroup reads rows of 
 constant constexpr uint kValueStride = kSlab + 4;  // each without meeting itself in a bank
 constant constexpr uint kMaxLoads = kKeys * kSlab / 4 / 32;  // of 16 bytes, a thread and slab
 constant uint kSlabs = (kDim + kSlab - 1) / kSlab;
-constant uint kLoads = (kKeys * kSlab / 4 + kSimdgroups * 32 - 1) / (kSimdgroups * 32);
 
 namespace lattice_gpu {
 
@@ -44,7 +43,7 @@ struct Slab {
   void load(device const KvType* rows, uint first_key, uint count, uint slab, uint thread_index) thread {
     const uint width = min(kSlab, kDim - slab * kSlab) / 4;
 #pragma unroll
-    for (uint n = 0; n < kLoads; ++n) {
+    for (uint n = 0; n * kSimdgroups * 32 < kKeys * kSlab / 4; ++n) {
       const uint i = n * kSimdgroups * 32 + thread_index;
       const uint key = first_key + i / width;
       vectors[n] = float4(0);
@@ -58,7 +57,7 @@ struct Slab {
   void store(threadgroup float4* to, uint stride, uint slab, uint thread_index) const thread {
     const uint width = min(kSlab, kDim - slab * kSlab) / 4;
 #pragma unroll
-    for (uint n = 0; n < kLoads; ++n) {
+    for (uint n = 0; n * kSimdgroups * 32 < kKeys * kSlab / 4; ++n) {
       const uint i = n * kSimdgroups * 32 + thread_index;
       if (i < kKeys * width) to[i / width * (stride / 4) + i % width] = vectors[n];
     }

@@ -12,14 +12,12 @@
 //   scaled [v_heads, 4, rows, padded]: U, −W, e^{c_i} q_i and e^{c_N − c_i} k_i
 //   scores [v_heads, rows, N]: A
 //   decays [v_heads, rows / N]: e^{c_N}
-// in tiles but for `decays` (gdn_tiles.h), and `convolved` and `gates` as gdn_prefill.metal has them.
+// and `convolved` and `gates` as gdn_prefill.metal has them.
 
 #include <metal_simdgroup_matrix>
 #include <metal_stdlib>
 
-#include "gdn_tiles.h"
 #include "kernel_args.h"
-#include "matrix_tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -37,7 +35,7 @@ constant constexpr uint kStride = kChunk + 4;
 constant constexpr uint kSlice = 16;  // value channels of a threadgroup of gdn_scan
 constant constexpr uint kSliceTiles = kSlice / 8;
 constant constexpr uint kSliceStride = kSlice + 4;
-constant constexpr uint kStateStride = 256 + 8;
+constant constexpr uint kStateStride = 256 + 4;
 constant uint kOwnTiles = (kTiles + kSimdgroups - 1) / kSimdgroups;  // of the state's columns, a simdgroup's
 constant constexpr uint kMaxOwnTiles = kMaxTiles / kSimdgroups;
 
@@ -47,15 +45,6 @@ namespace lattice_gpu {
 /// where simdgroups are dealt out in turn.
 inline uint own_block(uint simdgroup) {
   return simdgroup < kBlocks / 2 ? simdgroup : kBlocks + kBlocks / 2 - 1 - simdgroup;
-}
-
-/// A tile of a matrix that lies in tiles.
-inline void load_tile(thread simdgroup_float8x8& matrix, device const float* from, uint block, uint tile, uint tiles,
-                      bool transposed) {
-  lattice_load_pairs(matrix, from + tile_at(block, tile, tiles), 8, transposed);
-}
-inline void store_tile(thread const simdgroup_float8x8& matrix, device float* to, uint block, uint tile, uint tiles) {
-  simdgroup_store(matrix, to + tile_at(block, tile, tiles), 8);
 }
 
 /// Blocks of a chunk that have tokens. What would be behind them is neither made nor read.
@@ -73,16 +62,16 @@ inline void multiply_rows(device const float* q, device const float* k, uint blo
 #pragma unroll
   for (uint j = 0; j < kBlocks; ++j) of_q[j] = of_k[j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
 #pragma unroll 4
-  for (uint d = 0; d < kTiles; ++d) {
+  for (uint d = 0; d < kPadded; d += 8) {
     simdgroup_float8x8 query;
     simdgroup_float8x8 key;
-    load_tile(query, q, block, d, kTiles, false);
-    load_tile(key, k, block, d, kTiles, false);
+    simdgroup_load(query, q + block * 8 * kPadded + d, kPadded);
+    simdgroup_load(key, k + block * 8 * kPadded + d, kPadded);
 #pragma unroll
     for (uint j = 0; j < kBlocks; ++j) {
       if (j > block) continue;
       simdgroup_float8x8 right;
-      load_tile(right, k, j, d, kTiles, true);
+      simdgroup_load(right, k + j * 8 * kPadded + d, kPadded, ulong2(0, 0), true);
       simdgroup_multiply_accumulate(of_q[j], query, right, of_q[j]);
       simdgroup_multiply_accumulate(of_k[j], key, right, of_k[j]);
     }
@@ -158,13 +147,13 @@ inline void multiply_triangle(threadgroup const float* m, device const float* x,
       for (uint j = 0; j < kTogether; ++j) {
         if (first + j >= kTiles) continue;
         simdgroup_float8x8 right;
-        load_tile(right, x, k, first + j, kTiles, false);
+        simdgroup_load(right, x + k * 8 * kPadded + (first + j) * 8, kPadded);
         simdgroup_multiply_accumulate(sums[j], left, right, sums[j]);
       }
     }
 #pragma unroll
     for (uint j = 0; j < kTogether; ++j) {
-      if (first + j < kTiles) store_tile(sums[j], out, block, first + j, kTiles);
+      if (first + j < kTiles) simdgroup_store(sums[j], out + block * 8 * kPadded + (first + j) * 8, kPadded);
     }
   }
 }
@@ -179,7 +168,7 @@ struct Keys {
       const uint tile = n * kSimdgroups + simdgroup;
 #pragma unroll
       for (uint j = 0; j < kBlocks; ++j) {
-        if (j < blocks && tile < kTiles) load_tile(tiles[n][j], k, j, tile, kTiles, false);
+        if (j < blocks && tile < kTiles) simdgroup_load(tiles[n][j], k + j * 8 * kPadded + tile * 8, kPadded);
       }
     }
   }
@@ -267,7 +256,7 @@ struct Keys {
     for (uint i = lane; i < 8 * kChunk; i += 32) {
       const uint row = block * 8 + i / kChunk;
       const uint col = i % kChunk;
-      a[tile_place(row, col, kChunk)] = col <= row ? m[row * kStride + col] * precise::exp(c[row] - c[col]) : 0.0f;
+      a[row * kChunk + col] = col <= row ? m[row * kStride + col] * precise::exp(c[row] - c[col]) : 0.0f;
     }
     simdgroup_barrier(mem_flags::mem_threadgroup);
     store_rows(of_k, block, m);
@@ -291,7 +280,7 @@ struct Keys {
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (!idle) multiply_triangle(m, k, block, w);
   for (uint i = thread_index; i < blocks * 8 * kPadded; i += kThreads) {
-    const uint row = i / (8 * kPadded) * 8 + i % 64 / 8;
+    const uint row = i / kPadded;
     q_scaled[i] = q[i] * precise::exp(c[row]);
     k_scaled[i] = k[i] * precise::exp(c[kChunk - 1] - c[row]);
   }
@@ -340,28 +329,28 @@ struct Keys {
     if (!idle) {
 #pragma unroll
       for (uint j = 0; j < kBlocks; ++j) {
-        if (j <= block) load_tile(weights[j], a, block, j, kBlocks, false);
+        if (j <= block) simdgroup_load(weights[j], a + block * 8 * kChunk + j * 8, kChunk);
       }
       simdgroup_float8x8 values[kSliceTiles];
 #pragma unroll
       for (uint h = 0; h < kSliceTiles; ++h) {
         outputs[h] = values[h] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
         const uint channel = first_channel + h * 8;
-        if (channel < kPadded) load_tile(values[h], u, block, channel / 8, kTiles, false);
+        if (channel < kPadded) simdgroup_load(values[h], u + block * 8 * kPadded + channel, kPadded);
       }
       simdgroup_float8x8 of_w[kMaxTiles];
       simdgroup_float8x8 of_q[kMaxTiles];
 #pragma unroll
       for (uint d = 0; d < kTiles; ++d) {
-        load_tile(of_w[d], w, block, d, kTiles, false);
-        load_tile(of_q[d], q, block, d, kTiles, false);
+        simdgroup_load(of_w[d], w + block * 8 * kPadded + d * 8, kPadded);
+        simdgroup_load(of_q[d], q + block * 8 * kPadded + d * 8, kPadded);
       }
 #pragma unroll
       for (uint d = 0; d < kTiles; ++d) {
 #pragma unroll
         for (uint h = 0; h < kSliceTiles; ++h) {
           simdgroup_float8x8 columns;
-          lattice_load_pairs(columns, s + h * 8 * kStateStride + d * 8, kStateStride, true);
+          simdgroup_load(columns, s + h * 8 * kStateStride + d * 8, kStateStride, ulong2(0, 0), true);
           simdgroup_multiply_accumulate(values[h], of_w[d], columns, values[h]);
           simdgroup_multiply_accumulate(outputs[h], of_q[d], columns, outputs[h]);
         }
@@ -387,7 +376,7 @@ struct Keys {
 #pragma unroll
       for (uint h = 0; h < kSliceTiles; ++h) {
         const uint channel = first_channel + h * 8;
-        if (channel < kPadded) store_tile(outputs[h], u, block, channel / 8, kTiles);
+        if (channel < kPadded) simdgroup_store(outputs[h], u + block * 8 * kPadded + channel, kPadded);
       }
     }
     keys.advance(s, fresh, decays[head * (args.rows / kChunk) + chunk], blocks, simdgroup, lane);

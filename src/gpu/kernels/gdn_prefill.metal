@@ -2,15 +2,13 @@
 //
 // In order: gdn_convolve; gdn_keep beside gdn_chunks; gdn_scan; gdn_gate. Between them stand, [rows] being the tokens that there
 // is room for and [padded] a head's dimensions padded with zeros to a multiple of 8:
-//   convolved [2 · k_heads + v_heads, rows, padded]: the heads of q (unit, over √d), of k (unit), and of v, in tiles of 8 tokens by
-//   8 dimensions (gdn_tiles.h)
+//   convolved [2 · k_heads + v_heads, rows, padded]: the heads of q (unit, over √d), of k (unit), and of v
 //   gates [2, v_heads, rows]: β and the log of the decay
 // Rows of the last chunk that no token has are zero, and so are their gates: they change nothing.
 
 #include <metal_stdlib>
 
 #include "activations.h"
-#include "gdn_tiles.h"
 #include "hints.h"
 #include "kernel_args.h"
 
@@ -89,11 +87,10 @@ inline float input_of(device const PromptSpan& span, device const float* project
     float factor = 1;
     if (head < 2 * k_heads) factor = precise::rsqrt(lattice_simd_sum(squares[t]) + kL2Epsilon);
     if (head < k_heads) factor *= precise::rsqrt(float(kDim));
-    device float* out = convolved + ulong(head) * args.rows * kPadded;
+    device float* out = convolved + (ulong(head) * args.rows + first + t) * kPadded;
 #pragma unroll
     for (uint i = 0; i < kLaneDims; ++i) {
-      const uint at = i * 32 + lane;
-      if (at < kPadded) out[tile_place(first + t, at, kPadded)] = values[t][i] * factor;
+      if (i * 32 + lane < kPadded) out[i * 32 + lane] = values[t][i] * factor;
     }
   }
 
@@ -129,24 +126,16 @@ inline float input_of(device const PromptSpan& span, device const float* project
                          device float* out [[buffer(4)]], constant GdnPrefillArgs& args [[buffer(5)]],
                          uint2 place [[threadgroup_position_in_grid]],
                          uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  const uint dim = kDim;
+  const uint dim = args.head_dim;
   const uint head = place.x * kSimdgroups + simdgroup;
   const uint token = place.y;
   if (head >= args.v_heads || token >= uint(span.tokens)) return;
-  device const float* heads = scaled + ulong(head) * 4 * args.rows * args.padded_dim;
-  float o[kMaxLaneDims];
+  device const float* o = scaled + (ulong(head) * 4 * args.rows + token) * args.padded_dim;
   device const float* z = projections + ulong(token) * args.stride + args.z_offset + head * dim;
   float squares = 0;
-#pragma unroll
-  for (uint n = 0; n < kLaneDims; ++n) {
-    const uint i = n * 32 + lane;
-    o[n] = i < dim ? heads[tile_place(token, i, kPadded)] : 0.0f;
-    squares += o[n] * o[n];
-  }
+  for (uint i = lane; i < dim; i += 32) squares += o[i] * o[i];
   const float factor = precise::rsqrt(simd_sum(squares) / float(dim) + args.epsilon);
-#pragma unroll
-  for (uint n = 0; n < kLaneDims; ++n) {
-    const uint i = n * 32 + lane;
-    if (i < dim) out[ulong(token) * args.out_stride + head * dim + i] = o[n] * factor * norm[i] * silu(z[i]);
+  for (uint i = lane; i < dim; i += 32) {
+    out[ulong(token) * args.out_stride + head * dim + i] = o[i] * factor * norm[i] * silu(z[i]);
   }
 }
