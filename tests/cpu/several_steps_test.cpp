@@ -98,8 +98,9 @@ void expect_steps_of_any_number(const Config& config, const Weights& weights, co
 class SeveralStepsIn : public testing::TestWithParam<DType> {};
 
 TEST_P(SeveralStepsIn, AreThatManyStepsBitForBit) {
-  const QuantisedModel model(GetParam());
-  const bool quantised = GetParam() == DType::kQ8_0 || GetParam() == DType::kQ4_0;
+  const FileFormat format{.type = GetParam()};
+  const QuantisedModel model(format);
+  const bool quantised = format.is_quantised();
   std::uint32_t seed = 1;
   for (const Isa isa : available_isas()) {
     if (isa == Isa::kScalar) continue;  // slow, and what it shares with the others is what is tested
@@ -118,7 +119,8 @@ TEST_P(SeveralStepsIn, AreThatManyStepsBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, SeveralStepsIn,
-                         testing::Values(DType::kQ8_0, DType::kQ4_0, DType::kBF16, DType::kF16, DType::kF32),
+                         testing::Values(DType::kQ8_0, DType::kQ4_0, DType::kQ4_K, DType::kQ6_K, DType::kBF16,
+                                         DType::kF16, DType::kF32),
                          [](const auto& of) { return std::string(dtype_name(of.param)); });
 
 /// Hybrids of every kind: V heads that share a K head, in either order; a first layer of full attention.
