@@ -59,7 +59,8 @@ struct CodeReader {
       // The bits above the lower four, brought to bit 4 of their byte.
       constexpr int kHigh = kBits - 4;
       constexpr int kFrom = kHigh == 1 ? 4 * kPart + kStep : 2 * kStep;
-      const Int above = shifted<4 - kFrom>(high[kHigh == 1 ? 0 : kPart]);
+      constexpr int kWord = (kHigh - 1) * kPart;  // each part has one of its own, where there are two
+      const Int above = shifted<4 - kFrom>(high[kWord]);
       return S::or_int(low, S::and_int(above, S::set1_int(kHigh == 1 ? 0x10101010 : 0x30303030)));
     }
   }
