@@ -50,18 +50,16 @@ TEST(MetalShippedModel, StreamsTheTextThatHuggingFaceHas) {
   machine().progress = Progress::kRandom;
   const auto backend = gpu::make_gpu_backend(gpu::make_metal_device(), model.config, model.weights);
   ASSERT_TRUE(backend->has_streams());
-  for (const std::size_t p : {std::size_t{0}, std::size_t{3}}) {
-    const golden::ShippedPrompt& prompt = expected.prompts[p];
-    const auto count = static_cast<std::int64_t>(prompt.continuation.size());
-    const auto state = backend->new_state(static_cast<std::int64_t>(prompt.ids.size()) + count);
-    std::vector<float> logits(static_cast<std::size_t>(model.config.vocab_size));
-    backend->forward(*state, prompt.ids, Backend::Logits::kLast, logits);
-    auto token = static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
-    ASSERT_EQ(token, prompt.continuation.front()) << "prompt " << p;
-    const auto stream = backend->stream(*state, token, draws(model.config, count - 1));
-    for (std::size_t i = 1; i < prompt.continuation.size(); ++i) {
-      ASSERT_EQ(stream->next(), prompt.continuation[i]) << "prompt " << p << ", step " << i;
-    }
+  const golden::ShippedPrompt& prompt = expected.prompts.front();
+  const auto count = static_cast<std::int64_t>(prompt.continuation.size());
+  const auto state = backend->new_state(static_cast<std::int64_t>(prompt.ids.size()) + count);
+  std::vector<float> logits(static_cast<std::size_t>(model.config.vocab_size));
+  backend->forward(*state, prompt.ids, Backend::Logits::kLast, logits);
+  const auto first = static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
+  ASSERT_EQ(first, prompt.continuation.front());
+  const auto stream = backend->stream(*state, first, draws(model.config, count - 1));
+  for (std::size_t i = 1; i < prompt.continuation.size(); ++i) {
+    ASSERT_EQ(stream->next(), prompt.continuation[i]) << "step " << i;
   }
   EXPECT_LE(machine().most_in_flight, 8);
 }
