@@ -96,12 +96,13 @@ void MetalCommands::barrier() {
 }
 
 void MetalCommands::encode(MTL::ComputeCommandEncoder& encoder) const {
-  const MetalKernel* last = nullptr;
+  const MTL::ComputePipelineState* current = nullptr;
   for (const Dispatch& dispatch : list_) {
+    const MetalKernel& kernel = *dispatch.kernel;
     if (dispatch.waits) encoder.memoryBarrier(MTL::BarrierScopeBuffers);
-    if (dispatch.kernel != last) encoder.setComputePipelineState(&dispatch.kernel->pipeline());
-    last = dispatch.kernel;
-    const std::vector<KernelParameter>& parameters = dispatch.kernel->signature().parameters;
+    if (&kernel.pipeline() != current) encoder.setComputePipelineState(&kernel.pipeline());
+    current = &kernel.pipeline();
+    const std::vector<KernelParameter>& parameters = kernel.signature().parameters;
     for (std::size_t i = 0; i < parameters.size(); ++i) bind(encoder, parameters[i], dispatch.arguments[i]);
     encoder.dispatchThreadgroups(metal_size(dispatch.grid.threadgroups()),
                                  metal_size(dispatch.grid.threadgroup));
