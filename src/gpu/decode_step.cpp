@@ -107,6 +107,7 @@ GemvShape choose_narrow(const DeviceMatrix& matrix) {
   }
   if (chunks <= 128) return bytes(16, 8, 16, 4);
   if (chunks <= 256) return bytes(16, 8, chunks == 256 ? 16 : 8, 8);
+  if (chunks <= 512) return bytes(16, 16, 16, 4);
   return chunks % 128 == 0 ? bytes(16, 8, 8, 4) : bytes(16, 16, 16, 1);
 }
 
@@ -121,6 +122,7 @@ GemvShape choose_wide(std::uint32_t cores, const DeviceMatrix& matrix) {
   }
   if (is_head(matrix, cores)) return bytes(16, 2, 4, 4);
   if (matrix.row_chunks <= 64) return bytes(32, 4, 4, 4);
+  if (matrix.row_chunks <= 128) return bytes(32, 4, 8, 2);
   return bytes(16, 2, 8, has_many_rows ? 2 : 4);
 }
 

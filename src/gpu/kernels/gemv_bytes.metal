@@ -45,7 +45,6 @@ constant constexpr uint kScaleCols = 32;
 // A simdgroup's chunks lie together where a row is but one round; otherwise those of all of a threadgroup's, step for step.
 constant uint kStepChunks = kTileChunks * (kRounds == LATTICE_ROUNDS_MANY ? kSplit : 1);
 constant uint kMemberChunks = kTileChunks * (kRounds == LATTICE_ROUNDS_MANY ? 1 : kUnroll);
-constant bool kEven = kRounds != LATTICE_ROUNDS_ANY;
 constant bool kRmsNorm = kNorm == LATTICE_NORM_RMS;
 constant uint kThreads = max(kSimdgroups, 1u) * 32;
 constant uint kTiles = kRows / kTileRows;
@@ -63,32 +62,24 @@ struct ByteTile {
   Chunk chunks[2 * kMaxTiles];
 };
 
-/// A lane's rows: of whole rounds from the chunk that it will load next, else from their beginning.
+/// A lane's rows.
 struct ByteRows {
   device const uint4* quants[2 * kMaxTiles];
   device const half* scales[2 * kMaxTiles];
 };
 
+/// Chunks `from` + `steps` of the rows, of which `steps` is known when this is compiled; beyond a row's end its last one, which
+/// meets zeros.
 template <typename Format>
-inline void advance(thread ByteRows& rows, uint chunks) {
-  if (!kEven) return;
+inline void load_bytes(thread const ByteRows& rows, uint from, uint steps, uint row_chunks, thread ByteTile& tile) {
+  constexpr uint kScaleChunks = kScaleCols / Format::kCols;
 #pragma unroll
   for (uint r = 0; r < 2 * kTiles; ++r) {
-    rows.quants[r] += chunks;
-    rows.scales[r] += chunks * Format::kCols / kScaleCols;
-  }
-}
-
-/// Chunks `next` + `steps` of the rows; beyond a row's end its last one, which meets zeros.
-template <typename Format>
-inline void load_bytes(thread const ByteRows& rows, uint next, uint steps, uint row_chunks, thread ByteTile& tile) {
-#pragma unroll
-  for (uint r = 0; r < 2 * kTiles; ++r) {
-    if (kEven) {
-      tile.chunks[r].bits = lattice_load_streamed(rows.quants[r] + steps);
-      tile.chunks[r].scale = rows.scales[r][steps * Format::kCols / kScaleCols];
+    if (kRounds == LATTICE_ROUNDS_ANY) {
+      tile.chunks[r] = Format::load(rows.quants[r], rows.scales[r], min(from + steps, row_chunks - 1));
     } else {
-      tile.chunks[r] = Format::load(rows.quants[r], rows.scales[r], min(next + steps, row_chunks - 1));
+      tile.chunks[r].bits = lattice_load_streamed(rows.quants[r] + from + steps);
+      tile.chunks[r].scale = (rows.scales[r] + from / kScaleChunks)[steps / kScaleChunks];
     }
   }
 }
@@ -229,7 +220,6 @@ template <typename Format>
   constexpr uint kVectors = Format::kCols / 4;
 
   ByteTile tiles[kMaxUnroll];
-  advance<Format>(rows, own_chunk);
 #pragma unroll
   for (uint u = 0; u < kUnroll; ++u) load_bytes<Format>(rows, own_chunk, u * kStepChunks, args.row_chunks, tiles[u]);
   const uint first_count = min(stage_chunks, args.row_chunks) * kVectors;
@@ -268,7 +258,6 @@ template <typename Format>
     }
     for (uint base = 0; base == 0 || (kRounds != LATTICE_ROUNDS_ONE && base < count); base += round_chunks) {
       const uint own = base + own_chunk;
-      advance<Format>(rows, round_chunks);
       const bool more = kRounds != LATTICE_ROUNDS_ONE && first + base + round_chunks < args.row_chunks;  // for all lanes alike
 #pragma unroll
       for (uint u = 0; u < kUnroll; ++u) {
