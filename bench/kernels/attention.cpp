@@ -53,12 +53,13 @@ class Layer {
         config_, *table.kernels, weights_, states_[next_]->layer(0), kv_, states_[next_]->capacity(),
         {q, k, k + config_.kv_dim(), row_, workspace_.angles.data()}, context_, tokens_, out_.data());
     if (tokens_ == 1) {
-      const std::int64_t parts = pass.parts();
+      const std::int64_t parts = pass.parts(0);
       share_out(config_.kv_heads * parts, [&](std::int64_t i, cpu::ThreadScratch& scratch) {
-        pass.part(i / parts, i % parts, scratch, workspace_.partial.data());
+        pass.part(i / parts, 0, i % parts, scratch, workspace_.partial.data());
       });
-      share_out(config_.attention_heads,
-                [&](std::int64_t head, cpu::ThreadScratch&) { pass.merge(head, workspace_.partial.data()); });
+      share_out(config_.attention_heads, [&](std::int64_t head, cpu::ThreadScratch&) {
+        pass.merge(head, 0, workspace_.partial.data());
+      });
       return;
     }
     share_out(tokens_, [&](std::int64_t token, cpu::ThreadScratch& scratch) { pass.append(token, scratch); });

@@ -46,15 +46,15 @@ class Layer {
     const float* qkv = projected_.data();
     const float* z = qkv + config_.conv_dim();
     const float* b = z + config_.linear_v_dim();
-    const cpu::LinearMixerPass pass(config_, *table.kernels, weights_, states_[next_]->layer(0),
-                                    {qkv, z, b, b + config_.linear_v_heads, row_}, kPosition, tokens_,
-                                    out_.data());
+    const cpu::LinearMixerPass pass(config_, *table.kernels, weights_, *states_[next_],
+                                    states_[next_]->layer(0), {qkv, z, b, b + config_.linear_v_heads, row_},
+                                    tokens_, out_.data());
     team().run([&](int thread) {
       const Share share = share_of(config_.linear_v_heads, thread, team().size());
       cpu::ThreadScratch& scratch = workspace_.threads[static_cast<std::size_t>(thread)];
       for (std::int64_t head = share.first; head < share.last; ++head) {
         if (tokens_ == 1) {
-          pass.step(head, scratch);
+          pass.steps(head, scratch);
         } else {
           pass.chunks(head, scratch);
         }
