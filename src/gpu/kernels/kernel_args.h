@@ -197,7 +197,7 @@ struct AttentionPrefillArgs {
 };
 
 #define LATTICE_MASK_BLOCK 32  // rows, and columns, that one bit of a mask stands for
-#define LATTICE_GDN_CHUNK 64  // tokens of a chunk of the delta rule
+#define LATTICE_GDN_CHUNK 64   // tokens of a chunk of the delta rule
 
 // Function constants.
 #define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8

@@ -1,14 +1,14 @@
-// Stands in for the compiler's header of this name where the AVX-512 kernels are compiled for a processor that
-// has no AVX-512 (tools/test_avx512.sh): the functions that they use, element by element, after Intel's
+// Stands in for the compiler's header of this name where the AVX-512 kernels are compiled for a processor
+// that has no AVX-512 (tools/test_avx512.sh): the functions that they use, element by element, after Intel's
 // descriptions. No rounding mode but the nearest is taken.
 #pragma once
-
-#include_next <immintrin.h>
 
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+
+#include_next <immintrin.h>
 
 namespace emulated {
 
@@ -59,8 +59,12 @@ inline std::int16_t saturated(int x) {
   return static_cast<std::int16_t>(x > 32767 ? 32767 : (x < -32768 ? -32768 : x));
 }
 
-inline __m512 setzero_ps() { return __m512{}; }
-inline __m512i setzero_si512() { return __m512i{}; }
+inline __m512 setzero_ps() {
+  return __m512{};
+}
+inline __m512i setzero_si512() {
+  return __m512i{};
+}
 inline __m512 set1_ps(float x) {
   return floats([x](float) { return x; }, __m512{});
 }
@@ -78,9 +82,15 @@ template <typename... Ints>
 __m512i setr_epi32(Ints... x) {
   return std::bit_cast<__m512i>(Lanes<std::int32_t, 16>{{x...}});
 }
-inline __m512 loadu_ps(const float* p) { return load<__m512>(p); }
-inline __m512i loadu_si512(const void* p) { return load<__m512i>(p); }
-inline void storeu_ps(float* p, __m512 x) { std::memcpy(p, &x, sizeof x); }
+inline __m512 loadu_ps(const float* p) {
+  return load<__m512>(p);
+}
+inline __m512i loadu_si512(const void* p) {
+  return load<__m512i>(p);
+}
+inline void storeu_ps(float* p, __m512 x) {
+  std::memcpy(p, &x, sizeof x);
+}
 inline __m512 permutex2var_ps(__m512 a, __m512i index, __m512 b) {
   const auto low = std::bit_cast<Lanes<float, 16>>(a);
   const auto high = std::bit_cast<Lanes<float, 16>>(b);
@@ -142,9 +152,15 @@ inline __m512i add_epi32(__m512i a, __m512i b) {
 inline __m512i sub_epi32(__m512i a, __m512i b) {
   return words([](std::uint32_t x, std::uint32_t y) { return x - y; }, a, b);
 }
-inline __m512i and_si512(__m512i a, __m512i b) { return a & b; }
-inline __m512i or_si512(__m512i a, __m512i b) { return a | b; }
-inline __m512i xor_si512(__m512i a, __m512i b) { return a ^ b; }
+inline __m512i and_si512(__m512i a, __m512i b) {
+  return a & b;
+}
+inline __m512i or_si512(__m512i a, __m512i b) {
+  return a | b;
+}
+inline __m512i xor_si512(__m512i a, __m512i b) {
+  return a ^ b;
+}
 inline __m512i slli_epi32(__m512i a, unsigned bits) {
   return words([bits](std::uint32_t x) { return x << bits; }, a);
 }
@@ -218,10 +234,13 @@ inline __m512i cvtepu8_epi32(__m128i a) {
 inline __m512i cvtepu16_epi32(__m256i a) {
   return map<__m512i, std::int32_t, std::uint16_t, 16>([](std::uint16_t x) { return x; }, a);
 }
-inline __m512 castsi512_ps(__m512i a) { return std::bit_cast<__m512>(a); }
+inline __m512 castsi512_ps(__m512i a) {
+  return std::bit_cast<__m512>(a);
+}
 inline __m512 cvtph_ps(__m256i a) {
   const auto halves = std::bit_cast<Lanes<__m128i, 2>>(a);
-  return std::bit_cast<__m512>(Lanes<__m256, 2>{{_mm256_cvtph_ps(halves.of[0]), _mm256_cvtph_ps(halves.of[1])}});
+  return std::bit_cast<__m512>(
+      Lanes<__m256, 2>{{_mm256_cvtph_ps(halves.of[0]), _mm256_cvtph_ps(halves.of[1])}});
 }
 inline __m256i cvtps_ph(__m512 a, int) {
   const auto halves = std::bit_cast<Lanes<__m256, 2>>(a);

@@ -1,5 +1,5 @@
-// In the place of src/cpu/isa.cpp where the AVX-512 kernels are compiled against tests/cpu/emulated/immintrin.h:
-// this processor "has" those, and nothing else.
+// In the place of src/cpu/isa.cpp where the AVX-512 kernels are compiled against
+// tests/cpu/emulated/immintrin.h: this processor "has" those, and nothing else.
 
 #include "cpu/isa.h"
 
