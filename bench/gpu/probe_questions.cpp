@@ -206,26 +206,31 @@ void ask_gdn(Probe& probe) {
       states.push_back(floats(std::size_t{heads} * dim * dim, 27 + i));
     }
     const double moved = 2.0 * heads * dim * dim * sizeof(float);
-    for (const std::uint32_t simdgroups : {2u, 4u, 8u, 16u}) {
+    constexpr std::uint32_t kMostParts = 4;
+    const auto squares = floats(std::size_t{heads} * kMostParts, 47);
+    for (const auto& [parts, simdgroups] :
+         {std::pair(1u, 4u), std::pair(1u, 8u), std::pair(1u, 16u), std::pair(2u, 4u), std::pair(2u, 8u),
+          std::pair(kMostParts, 2u), std::pair(kMostParts, 4u), std::pair(kMostParts, 8u)}) {
       const FunctionConstant constants[] = {
           {LATTICE_FC_SIMDGROUPS, simdgroups},
           {LATTICE_FC_VECTORS, dim / 4},
           {LATTICE_FC_TAPS, 4},
           {LATTICE_FC_K_HEADS, static_cast<std::uint32_t>(config.linear_k_heads)},
-          {LATTICE_FC_V_HEADS, heads}};
+          {LATTICE_FC_V_HEADS, heads},
+          {LATTICE_FC_HEAD_PARTS, parts}};
       const Kernel& kernel = probe.device->kernel("gdn_step", constants);
       auto commands = probe.device->new_commands();
       for (std::size_t i = 0; i < states.size(); ++i) {
-        commands->dispatch(
-            kernel,
-            {*step_buffer, *projections, *taps, *rate, *bias, *norm, *rings[i], *states[i], *out, args},
-            {heads}, simdgroups * 32);
+        commands->dispatch(kernel,
+                           {*step_buffer, *projections, *taps, *rate, *bias, *norm, *rings[i], *states[i],
+                            *out, *squares, args},
+                           {heads * parts}, simdgroups * 32);
         commands->barrier();
       }
       const Timing timing = probe.time(*commands);
       const double count = static_cast<double>(states.size());
-      say("{} ({} heads), {} simdgroups: {}, {:.0f} GB/s of state", name, heads, simdgroups,
-          micros(timing, count), moved / (timing.median / count) * 1e-9);
+      say("{} ({} heads), {} parts of {} simdgroups: {}, {:.0f} GB/s of state", name, heads, parts,
+          simdgroups, micros(timing, count), moved / (timing.median / count) * 1e-9);
     }
   }
 }
@@ -351,16 +356,14 @@ double prepare(Device& device) {
     matrix.row_chunks = cols / chunk_cols(matrix.format);
     matrix.row_blocks = cols / 32;
     const GemvShape shape = choose_gemv_shape(device.cores(), matrix);
-    (void)device.kernel("gemv_q8_0", gemv_constants(shape, norm, epilogue, exceeds_stage(shape, matrix)));
+    (void)device.kernel(gemv_kernel(shape, matrix.format), gemv_constants(shape, matrix, norm, epilogue));
   }
   const FunctionConstant attention[] = {
       {LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_GROUP, 4}, {LATTICE_FC_LANE_DIMS, 8}};
   for (const char* name : {"attention_decode_f16", "attention_merge"}) (void)device.kernel(name, attention);
-  const FunctionConstant gdn[] = {{LATTICE_FC_SIMDGROUPS, 8},
-                                  {LATTICE_FC_VECTORS, 32},
-                                  {LATTICE_FC_TAPS, 4},
-                                  {LATTICE_FC_K_HEADS, 16},
-                                  {LATTICE_FC_V_HEADS, 16}};
+  const FunctionConstant gdn[] = {{LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_VECTORS, 32},
+                                  {LATTICE_FC_TAPS, 4},       {LATTICE_FC_K_HEADS, 16},
+                                  {LATTICE_FC_V_HEADS, 16},   {LATTICE_FC_HEAD_PARTS, 4}};
   (void)device.kernel("gdn_step", gdn);
   (void)device.kernel("embed_q8_0", {});
   (void)device.kernel("sample_greedy", {});
@@ -392,8 +395,8 @@ const std::vector<Question>& questions() {
        "choose_gemv_shape() of src/gpu/decode_step.cpp; max_total_threads_per_threadgroup of "
        "kernels/gemv.metal",
        ask_gemv},
-      {"gdn", "How many simdgroups a head does the delta rule's step want?",
-       "mixer_simdgroups() of src/gpu/decode_step.cpp", ask_gdn},
+      {"gdn", "How many threadgroups and simdgroups a head does the delta rule's step want?",
+       "mixer_shape() of src/gpu/decode_step.cpp", ask_gdn},
       {"attention", "Into how many parts should keys be cut, and from how many on?",
        "KeySharing::of() of src/gpu/decode_step.cpp", ask_attention},
       {"gemm", "What does a prompt's product reach, in which tiles?",
