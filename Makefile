@@ -41,7 +41,7 @@ test: deps ## run every test: release, sanitizers, and the fuzzers for FUZZ_SECO
 	@$(MAKE) --no-print-directory test-asan test-tsan fuzz test-release
 
 test-release: deps ## run every test on the release build
-	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=ON -DLATTICE_WERROR=ON
+	@$(CMAKE) -S . -B build -DCMAKE_BUILD_TYPE=Release -DLATTICE_BUILD_TESTS=ON -DLATTICE_WERROR=ON -DLATTICE_BUILD_BENCHMARKS=ON
 	@cmake --build build -j $(JOBS)
 	@$(CTEST) --test-dir build
 
