@@ -195,13 +195,12 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const Devic
                                        {LATTICE_FC_UNROLL, shape.unroll},
                                        {LATTICE_FC_EPILOGUE, epilogue},
                                        {LATTICE_FC_LONG, exceeds_stage(shape, matrix) ? 1u : 0u}};
-  if (heads.dim != 0) {
-    out.push_back({LATTICE_FC_NORM, LATTICE_NORM_HEADS});
-    out.push_back({LATTICE_FC_VECTORS, heads.dim / 4});
-    out.push_back({LATTICE_FC_HEAD_PARTS, heads.parts});
-  } else {
-    out.push_back({LATTICE_FC_NORM, norm ? std::uint32_t{LATTICE_NORM_RMS} : LATTICE_NORM_NONE});
-  }
+  out.push_back({LATTICE_FC_NORM, heads.dim != 0 ? std::uint32_t{LATTICE_NORM_HEADS}
+                                  : norm         ? LATTICE_NORM_RMS
+                                                 : LATTICE_NORM_NONE});
+  // Without LATTICE_NORM_HEADS nobody looks at these, but Metal wants a value for every constant.
+  out.push_back({LATTICE_FC_VECTORS, heads.dim / 4});
+  out.push_back({LATTICE_FC_HEAD_PARTS, heads.parts});
   if (shape.bytes) {
     const std::uint32_t round = round_chunks(shape);
     const std::uint32_t chunks =

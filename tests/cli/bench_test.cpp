@@ -76,7 +76,7 @@ TEST(Bench, ListsNamesWithoutMeasuring) {
 
 TEST(Bench, WrongUsageIsOneSentenceAndStatusTwo) {
   for (const Strings& wrong :
-       {Strings{"--shape", "7b"}, Strings{"--shape", "0.8b", "--type", "q4_k"}, Strings{"--type", "bf16"},
+       {Strings{"--shape", "7b"}, Strings{"--shape", "0.8b", "--type", "q3_k"}, Strings{"--type", "bf16"},
         Strings{"--contexts", "0,x"}, Strings{"--contexts", ""}, Strings{"--contexts", "-1"},
         Strings{"--repeats", "0"}, Strings{"--steps", "many"}, Strings{"--device", "typewriter"},
         Strings{"--filter", "("}, Strings{"--filter", "nothing"}}) {

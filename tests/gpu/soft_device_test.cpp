@@ -64,8 +64,8 @@ TEST(SoftDevice, RefusesArgumentsThatDoNotFitTheKernel) {
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, 1}};
   const lattice_gpu::GemvArgs gemv{};
   expect_usage({"gemv_f32", "512"}, [&] {
-    commands->dispatch(device.kernel("gemv_f32", constants), {*table, *table, *table, *table, *table, gemv},
-                       {1}, 544);
+    commands->dispatch(device.kernel("gemv_f32", constants),
+                       {*table, *table, *table, *table, *table, *table, gemv}, {1}, 544);
   });
 }
 

@@ -465,17 +465,18 @@ TEST_F(StandIn, SeesFunctionConstantsOfTheWrongTypeOrMissing) {
   };
   const std::uint32_t one = 1;
   for (const std::uint32_t index :
-       {LATTICE_FC_ROWS, LATTICE_FC_SPLIT, LATTICE_FC_SIMDGROUPS, LATTICE_FC_UNROLL, LATTICE_FC_EPILOGUE}) {
+       {LATTICE_FC_ROWS, LATTICE_FC_SPLIT, LATTICE_FC_SIMDGROUPS, LATTICE_FC_UNROLL, LATTICE_FC_NORM,
+        LATTICE_FC_EPILOGUE, LATTICE_FC_VECTORS, LATTICE_FC_HEAD_PARTS}) {
     values->setConstantValue(&one, MTL::DataTypeUInt, index);
   }
   EXPECT_NE(make().find("function gemv_f32 needs a value for constant"), std::string::npos) << make();
-  for (const std::uint32_t index : {LATTICE_FC_NORM, LATTICE_FC_AHEAD, LATTICE_FC_LONG}) {
+  for (const std::uint32_t index : {LATTICE_FC_AHEAD, LATTICE_FC_LONG}) {
     values->setConstantValue(&one, MTL::DataTypeBool, index);
   }
   EXPECT_EQ(make(), "");
-  values->setConstantValue(&one, MTL::DataTypeUInt, LATTICE_FC_NORM);
+  values->setConstantValue(&one, MTL::DataTypeUInt, LATTICE_FC_AHEAD);
   EXPECT_NE(make().find("is of another type"), std::string::npos) << make();
-  values->setConstantValue(&one, MTL::DataTypeFloat, LATTICE_FC_NORM);
+  values->setConstantValue(&one, MTL::DataTypeFloat, LATTICE_FC_AHEAD);
   expect_violation("is given as type");
 }
 
