@@ -7,7 +7,7 @@
 namespace lattice::gpu::cuda {
 namespace {
 
-constexpr int kOldestVersion = 11'040;  // the first whose graphs take kernel nodes as they are used here
+constexpr int kOldestVersion = 12'030;  // the first whose graphs have edges of kinds
 
 // CUresult, where a person needs to be told more than the driver's own words say.
 constexpr Result kNoDevice = 100;
@@ -63,7 +63,7 @@ const char* load_functions(const SharedLibrary& library, Driver& driver) {
   load(driver.graph_instantiate, "cuGraphInstantiateWithFlags");
   load(driver.graph_exec_destroy, "cuGraphExecDestroy");
   load(driver.graph_launch, "cuGraphLaunch");
-  library.load(driver.graph_add_edges, "cuGraphAddDependencies_v2");
+  load(driver.graph_add_edges, "cuGraphAddDependencies_v2");
   return missing;
 }
 

@@ -111,7 +111,6 @@ struct Driver {
   Result (*graph_instantiate)(GraphExec*, Graph, unsigned long long flags);
   Result (*graph_exec_destroy)(GraphExec);
   Result (*graph_launch)(GraphExec, Stream);
-  /// Null in drivers before CUDA 12.3: then no edge is programmatic.
   Result (*graph_add_edges)(Graph, const GraphNode* from, const GraphNode* to, const GraphEdge*, std::size_t);
 
   int driver_version = 0;  // 1000 · major + 10 · minor
