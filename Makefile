@@ -75,8 +75,8 @@ bench-quick: deps bench-build ## time a few kernels and the shipped model: wheth
 	@build-bench/bench_kernels --quick
 	@build-bench/lattice bench --prefill 64 --contexts 0,512 --repeats 2 --quiet
 
-bench-gpu: deps bench-build ## time a GPU's kernels one by one (DEVICE=cuda)
-	@build-bench/gpu_profile --device $(if $(filter cpu,$(DEVICE)),cuda,$(DEVICE))
+bench-gpu: deps bench-build ## time a GPU's kernels one by one (DEVICE=cuda, metal or soft)
+	@build-bench/gpu_profile $(if $(filter cpu,$(DEVICE)),,--device $(DEVICE))
 
 bench-all: deps bench-build ## measure kernels and models, and leave the JSON in build-bench/results
 	@tools/bench_all.sh build-bench $(DEVICE)

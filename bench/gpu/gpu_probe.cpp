@@ -12,26 +12,12 @@
 
 #include <fmt/format.h>
 
-#include "gpu/cuda/cuda_device.h"
-#if LATTICE_HAS_METAL
-#include "gpu/metal/metal_device.h"
-#endif
-#include "gpu/soft/soft_device.h"
 #include "probe.h"
 #include "support/fail.h"
 #include "support/printable.h"
 
 namespace lattice::gpu {
 namespace {
-
-std::unique_ptr<Device> open(std::string_view name) {
-  if (name == "soft") return std::make_unique<SoftDevice>(0);
-  if (name == "cuda") return std::make_unique<CudaDevice>();
-#if LATTICE_HAS_METAL
-  if (name == "metal") return make_metal_device();
-#endif
-  fail_usage("{} is no GPU that this program was built for: metal on a Mac, cuda, soft", printable(name));
-}
 
 int run(std::span<const std::string_view> words) {
   if (words.empty() || words[0] == "--help") {
@@ -41,11 +27,7 @@ int run(std::span<const std::string_view> words) {
     }
     return words.empty() ? 2 : 0;
   }
-#if LATTICE_HAS_METAL
-  std::string_view device = "metal";
-#else
-  std::string_view device = "cuda";
-#endif
+  std::string_view device = default_device();
   Probe probe;
   for (const std::string_view word : words.subspan(1)) {
     if (word == "quick") {
@@ -57,7 +39,7 @@ int run(std::span<const std::string_view> words) {
   const bool known = words[0] == "all" ||
                      std::ranges::any_of(questions(), [&](const Question& q) { return q.name == words[0]; });
   if (!known) fail_usage("{} is no question; --help lists them", printable(words[0]));
-  probe.open = [device] { return open(device); };
+  probe.open = [device] { return open_device(device); };
   probe.device = probe.open();
   fmt::print("device: {}\n", probe.device->description());
   for (const Question& question : questions()) {
@@ -74,14 +56,7 @@ int run(std::span<const std::string_view> words) {
 }  // namespace lattice::gpu
 
 int main(int count, char** arguments) {
-  try {
-    const std::vector<std::string_view> words(arguments + 1, arguments + count);
-    return lattice::gpu::run(words);
-  } catch (const lattice::Error& error) {
-    std::fprintf(stderr, "gpu_probe: %s\n", error.what());
-    return error.kind() == lattice::Error::Kind::kUsage ? 2 : 1;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gpu_probe: %s\n", error.what());
-    return 1;
-  }
+  return lattice::gpu::run_tool("gpu_probe", [&] {
+    return lattice::gpu::run(std::vector<std::string_view>(arguments + 1, arguments + count));
+  });
 }

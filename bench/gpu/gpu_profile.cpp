@@ -9,11 +9,7 @@
 // layers' in turn, so that weights come from memory as they do in the step. What the groups take together and
 // what the whole step takes differ by how far dispatches of different kernels overlap.
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <exception>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,24 +18,20 @@
 
 #include "bench/random_model.h"
 #include "bench/shapes.h"
-#include "bench/statistics.h"
 #include "formats/checkpoint.h"
-#include "gpu/cuda/cuda_device.h"
 #include "gpu/decode_step.h"
 #include "gpu/gpu_backend.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/prefill_step.h"
-#include "gpu/soft/soft_device.h"
 #include "grouping_device.h"
 #include "support/fail.h"
+#include "tool.h"
 
 namespace lattice::gpu {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct Options {
-  std::string device = "cuda";
+  std::string device{default_device()};
   std::string model;  // where there is none, random weights of `shape` and `type`
   std::string shape = "0.8b";
   std::string type = "q8_0";
@@ -47,28 +39,6 @@ struct Options {
   std::int64_t prompt = 512;
   int repeats = 7;
 };
-
-std::unique_ptr<Device> open_device(const std::string& name) {
-  if (name == "cuda") return std::make_unique<CudaDevice>();
-  return std::make_unique<SoftDevice>();
-}
-
-/// Seconds of one replay. A sample is as many of them as take some milliseconds, queued and waited for
-/// together.
-bench::Samples time_replays(Device& device, const Commands& commands, int repeats) {
-  constexpr double kSampleSeconds = 0.005;
-  bench::Samples out;
-  int replays = 1;
-  for (int i = 0; i <= repeats; ++i) {
-    const auto start = Clock::now();
-    for (int r = 0; r < replays; ++r) device.submit(commands);
-    device.wait();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / replays;
-    if (i > 0) out.values.push_back(seconds);  // the first warms up
-    replays = std::clamp(static_cast<int>(kSampleSeconds / seconds), 1, 1000);
-  }
-  return out;
-}
 
 std::string grid_text(const KernelGroup& group) {
   std::string text = fmt::format("{}", group.threadgroups.x);
@@ -200,8 +170,7 @@ class StandaloneKernels {
     const FunctionConstant constants[] = {{LATTICE_FC_ROWS, kSimdRows}, {LATTICE_FC_SIMDGROUPS, kSimdgroups}};
     const lattice_gpu::MaskedGemvArgs args{head.rows, head.row_chunks, head.row_blocks, words};
     const std::uint32_t group_rows = kSimdRows * kSimdgroups;
-    const double bytes =
-        static_cast<double>(head.quants->bytes() + (head.scales ? head.scales->bytes() : 0)) / 2;
+    const double bytes = static_cast<double>(matrix_bytes(head)) / 2;
     return group(device_.kernel("gemv_masked_" + kernel_suffix(head.format), constants),
                  {*head.quants, head.scales ? *head.scales : *subject_.work.none, mask, *subject_.work.hidden,
                   *subject_.work.logits, args},
@@ -237,15 +206,7 @@ class StandaloneKernels {
   }
 
   Buffer& random_rows(std::uint32_t cols) {
-    std::vector<float> values(std::size_t{kRows} * cols);
-    std::uint32_t bits = 1;
-    for (float& value : values) {
-      bits = bits * 1664525u + 1013904223u;  // Numerical Recipes' generator
-      value = static_cast<float>(bits >> 8) / (1 << 20) - 8;
-    }
-    Buffer& out = keep(device_.allocate(values.size() * sizeof(float)));
-    out.upload<float>(values);
-    return out;
+    return keep(random_buffer(device_, std::size_t{kRows} * cols * sizeof(float), 1));
   }
   Buffer& keep(std::unique_ptr<Buffer> buffer) {
     buffers_.push_back(std::move(buffer));
@@ -284,8 +245,7 @@ int run(int count, char** arguments) {
   Options options;
   CLI::App app("Times a GPU device's kernels one by one, on random weights in a released model's shape.",
                "gpu_profile");
-  app.add_option("--device", options.device, "Where to run")
-      ->check(CLI::IsMember({"cuda", "soft"}))
+  app.add_option("--device", options.device, "Where to run: metal (on a Mac), cuda or soft")
       ->capture_default_str();
   app.add_option("--model", options.model, "A checkpoint, in the place of random weights")
       ->check(CLI::ExistingPath);
@@ -315,10 +275,5 @@ int run(int count, char** arguments) {
 }  // namespace lattice::gpu
 
 int main(int count, char** arguments) {
-  try {
-    return lattice::gpu::run(count, arguments);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gpu_profile: %s\n", error.what());
-    return 1;
-  }
+  return lattice::gpu::run_tool("gpu_profile", [&] { return lattice::gpu::run(count, arguments); });
 }

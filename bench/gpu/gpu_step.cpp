@@ -29,6 +29,7 @@
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
 #include "support/cache_folder.h"
+#include "tool.h"
 
 namespace lattice::gpu {
 namespace {
@@ -89,11 +90,6 @@ bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uin
   const std::uint32_t round = lanes * shape.unroll;
   if (shape.bytes && matrix.row_chunks % round != 0 && matrix.row_chunks > 2 * round) return false;
   return !shape.ahead || matrix.row_chunks > lanes * shape.unroll;
-}
-
-std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} bytes {}", shape.rows, shape.split,
-                     shape.simdgroups, shape.unroll, shape.ahead, shape.bytes);
 }
 
 /// A model of random weights on the device, and the shapes that its step is recorded with.
@@ -315,10 +311,5 @@ int run(int count, char** arguments) {
 }  // namespace lattice::gpu
 
 int main(int count, char** arguments) {
-  try {
-    return lattice::gpu::run(count, arguments);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gpu_step: %s\n", error.what());
-    return 1;
-  }
+  return lattice::gpu::run_tool("gpu_step", [&] { return lattice::gpu::run(count, arguments); });
 }

@@ -1,11 +1,8 @@
 #include "probe.h"
 
-#include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "quant/dtype.h"
-#include "support/random.h"
 
 namespace lattice::gpu {
 namespace {
@@ -18,35 +15,12 @@ double seconds_since(Clock::time_point start) {
 
 }  // namespace
 
-Timing Probe::time(const Commands& commands) {
+bench::Samples Probe::time(const Commands& commands) {
   constexpr int kRuns = 9;
-  constexpr double kRunSeconds = 0.01;
-  const auto run = [&](int replays) {
-    const auto start = Clock::now();
-    for (int i = 0; i < replays; ++i) device->submit(commands);
-    device->wait();
-    return seconds_since(start) / replays;
-  };
-  double once = run(1);
   const auto start = Clock::now();
-  while (!warm_ && !quick && seconds_since(start) < 1.0) once = run(4);
+  while (!warm_ && !quick && seconds_since(start) < 1.0) (void)time_replays(*device, commands, 1);
   warm_ = true;
-  const int replays = quick ? 1 : std::clamp(static_cast<int>(kRunSeconds / once), 1, 100);
-  std::vector<double> seconds;
-  for (int i = 0; i < (quick ? 1 : kRuns); ++i) seconds.push_back(run(replays));
-  std::ranges::sort(seconds);
-  return {seconds[seconds.size() / 2], seconds.front(), seconds.back()};
-}
-
-std::unique_ptr<Buffer> Probe::random(std::size_t bytes, std::uint64_t seed) {
-  std::vector<std::uint16_t> words((bytes + 1) / 2);
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    // As half, bfloat or the upper half of a float: below 2 in magnitude.
-    words[i] = static_cast<std::uint16_t>(random_bits(seed, i) & 0xbbffu);
-  }
-  auto out = device->allocate(bytes);
-  out->upload(0, std::as_bytes(std::span(words)).first(bytes));
-  return out;
+  return time_replays(*device, commands, quick ? 1 : kRuns);
 }
 
 DeviceMatrix Probe::matrix(DType format, std::uint32_t rows, std::uint32_t cols, std::uint64_t seed) {
@@ -61,10 +35,6 @@ DeviceMatrix Probe::matrix(DType format, std::uint32_t rows, std::uint32_t cols,
     out.scales = random(std::size_t{2} * rows * out.row_blocks, seed + 1);
   }
   return out;
-}
-
-std::size_t matrix_bytes(const DeviceMatrix& matrix) noexcept {
-  return matrix.quants->bytes() + (matrix.scales == nullptr ? 0 : matrix.scales->bytes());
 }
 
 }  // namespace lattice::gpu

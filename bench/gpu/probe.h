@@ -7,19 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "gpu/decode_step.h"
-#include "gpu/device.h"
+#include "tool.h"
 
 // What the questions of gpu_probe share.
 
 namespace lattice::gpu {
-
-/// Seconds: the median of some runs, with the fastest and the slowest.
-struct Timing {
-  double median = 0;
-  double fastest = 0;
-  double slowest = 0;
-};
 
 /// The device that is asked, and how much is asked of it.
 struct Probe {
@@ -27,11 +19,12 @@ struct Probe {
   std::unique_ptr<Device> device;
   bool quick = false;  ///< sizes that a device in software gets through: whether it works, and no figures
 
-  /// One replay of `commands`, several queued behind one another so that the host does not show. The clock of
-  /// a GPU that was idle rises for about a second, so the first call keeps it busy for so long.
-  [[nodiscard]] Timing time(const Commands& commands);
-  /// Memory of random bits, none of which make a float that is infinite or no number.
-  [[nodiscard]] std::unique_ptr<Buffer> random(std::size_t bytes, std::uint64_t seed);
+  /// time_replays(). The clock of a GPU that was idle rises for about a second, so the first call keeps it
+  /// busy for so long.
+  [[nodiscard]] bench::Samples time(const Commands& commands);
+  [[nodiscard]] std::unique_ptr<Buffer> random(std::size_t bytes, std::uint64_t seed) const {
+    return random_buffer(*device, bytes, seed);
+  }
   /// A matrix of random weights.
   [[nodiscard]] DeviceMatrix matrix(DType format, std::uint32_t rows, std::uint32_t cols, std::uint64_t seed);
   /// Cores to share work out to; at least 1.
@@ -40,9 +33,6 @@ struct Probe {
  private:
   bool warm_ = false;
 };
-
-/// Bytes that a product with a matrix reads.
-[[nodiscard]] std::size_t matrix_bytes(const DeviceMatrix& matrix) noexcept;
 
 /// A question: what it is called, what it asks, which knob its answer sets, and the program that prints the
 /// answer.

@@ -38,14 +38,9 @@ void say(fmt::format_string<T...> text, T&&... values) {
   std::fflush(stdout);
 }
 
-std::string micros(const Timing& timing, double count = 1) {
-  return fmt::format("{:.2f} µs [{:.2f}, {:.2f}]", timing.median / count * kMicro,
-                     timing.fastest / count * kMicro, timing.slowest / count * kMicro);
-}
-
-std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {}", shape.rows, shape.split,
-                     shape.simdgroups, shape.unroll, shape.ahead);
+std::string micros(const bench::Samples& seconds, double count = 1) {
+  return fmt::format("{:.2f} µs [{:.2f}, {:.2f}]", seconds.median() / count * kMicro,
+                     seconds.min() / count * kMicro, seconds.max() / count * kMicro);
 }
 
 /// Sixteen bytes, over and over: dispatches that do nothing but be dispatched.
@@ -66,8 +61,8 @@ std::unique_ptr<Commands> tiny_copies(Probe& probe, const Buffer& memory, std::u
 void ask_dispatch(Probe& probe) {
   const std::uint32_t count = probe.quick ? 8 : 512;
   const auto memory = probe.random((count + 1) * 256, 1);
-  const Timing chain = probe.time(*tiny_copies(probe, *memory, count, true));
-  const Timing together = probe.time(*tiny_copies(probe, *memory, count, false));
+  const bench::Samples chain = probe.time(*tiny_copies(probe, *memory, count, true));
+  const bench::Samples together = probe.time(*tiny_copies(probe, *memory, count, false));
   say("a dispatch that waits for the one before: {}", micros(chain, count));
   say("a dispatch that does not: {}", micros(together, count));
   const auto one = tiny_copies(probe, *memory, 1, true);
@@ -122,9 +117,9 @@ void ask_bandwidth(Probe& probe) {
       const auto y = probe.device->allocate(rows * sizeof(float));
       std::size_t bytes = 0;
       for (const DeviceMatrix& matrix : matrices) bytes += matrix_bytes(matrix);
-      const Timing timing = probe.time(
+      const bench::Samples timing = probe.time(
           *gemv_chain(probe, matrices, *x, *y, choose_gemv_shape(probe.device->cores(), matrices[0])));
-      line += fmt::format("  {} MiB: {:.0f}", mebibytes, static_cast<double>(bytes) / timing.median * 1e-9);
+      line += fmt::format("  {} MiB: {:.0f}", mebibytes, static_cast<double>(bytes) / timing.median() * 1e-9);
     }
     say("{}", line);
   }
@@ -162,10 +157,10 @@ void ask_gemv(Probe& probe) {
       const GemvShape chosen = choose_gemv_shape(probe.device->cores(), matrices[0]);
       const double count = static_cast<double>(matrices.size());
       const double bytes = static_cast<double>(matrix_bytes(matrices[0]));
-      const double before = probe.time(*gemv_chain(probe, matrices, *x, *y, chosen)).median / count;
+      const double before = probe.time(*gemv_chain(probe, matrices, *x, *y, chosen)).median() / count;
       std::vector<std::pair<double, GemvShape>> tried;
       for (const GemvShape& shape : gemv_candidates(format, probe.quick)) {
-        tried.emplace_back(probe.time(*gemv_chain(probe, matrices, *x, *y, shape)).median / count, shape);
+        tried.emplace_back(probe.time(*gemv_chain(probe, matrices, *x, *y, shape)).median() / count, shape);
       }
       std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
       say("{} {} ({} × {}): as chosen {:.1f} µs, {:.0f} GB/s with {}", dtype_name(format), name, rows, cols,
@@ -227,10 +222,10 @@ void ask_gdn(Probe& probe) {
                            {heads * parts}, simdgroups * 32);
         commands->barrier();
       }
-      const Timing timing = probe.time(*commands);
+      const bench::Samples timing = probe.time(*commands);
       const double count = static_cast<double>(states.size());
       say("{} ({} heads), {} parts of {} simdgroups: {}, {:.0f} GB/s of state", name, heads, parts,
-          simdgroups, micros(timing, count), moved / (timing.median / count) * 1e-9);
+          simdgroups, micros(timing, count), moved / (timing.median() / count) * 1e-9);
     }
   }
 }
@@ -281,7 +276,7 @@ void ask_attention(Probe& probe) {
         commands->barrier();
       }
       line +=
-          fmt::format("  {}: {:.1f}", parts, probe.time(*commands).median / (probe.quick ? 1 : 8) * kMicro);
+          fmt::format("  {}: {:.1f}", parts, probe.time(*commands).median() / (probe.quick ? 1 : 8) * kMicro);
     }
     say("{}   (now {})", line, KeySharing::of(probe.device->cores(), kv_heads).parts(context - 1));
   }
@@ -304,11 +299,11 @@ void ask_gemm(Probe& probe) {
       record_gemm(*probe.device, *commands,
                   {.matrix = matrix, .x = *x, .x_stride = kCols, .y = *y, .y_stride = rows}, shape, tokens,
                   *span_buffer, *x);
-      const Timing timing = probe.time(*commands);
+      const bench::Samples timing = probe.time(*commands);
       const double flop = 2.0 * tokens * rows * kCols;
       say("{} {} × {}, {} tokens, tile {} × {} by {} × {} simdgroups: {}, {:.2f} TFLOP/s", dtype_name(format),
           rows, kCols, tokens, shape.tile_tokens, shape.tile_rows, shape.simd_tokens, shape.simd_rows,
-          micros(timing), flop / timing.median * 1e-12);
+          micros(timing), flop / timing.median() * 1e-12);
     }
   }
 }
