@@ -101,6 +101,22 @@ struct BlockScales {
   }
 };
 
+/// What a super-block of K-quants keeps of a lane's rows: kHalfFloats binary16 numbers a row, kGroupRows
+/// apart, then two bytes a row for each of its blocks, likewise.
+struct SuperBlock {
+  const std::uint16_t* floats;
+  const std::byte* own;  // of one block
+
+  template <std::int64_t kHalfFloats>
+  static SuperBlock find(const PackedRows& weights, std::int64_t group, std::int64_t block,
+                         std::int64_t lane) {
+    constexpr std::int64_t kFloatBytes = kHalfFloats * 2 * kGroupRows;
+    constexpr std::int64_t kBytes = kFloatBytes + kSuperBlocks * 2 * kGroupRows;
+    const std::byte* at = weights.scales + (group * weights.blocks + block) / kSuperBlocks * kBytes;
+    return {u16s(at) + lane, at + kFloatBytes + block % kSuperBlocks * 2 * kGroupRows + lane};
+  }
+};
+
 /// Q4_K, Q5_K. Products of binary16 and 6-bit whole numbers are exact in float.
 struct SuperScales {
   static constexpr int kHalves = 1;
@@ -108,14 +124,11 @@ struct SuperScales {
   template <typename S>
   static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
-    constexpr std::int64_t kBytes = 4 * kGroupRows + kSuperBlocks * 2 * kGroupRows;
-    const std::int64_t super = (group * weights.blocks + block) / kSuperBlocks;
-    const std::byte* at = weights.scales + super * kBytes;
-    const std::byte* own = at + 4 * kGroupRows + block % kSuperBlocks * 2 * kGroupRows + lane;
-    const auto d = S::load_f16(u16s(at) + lane);
-    const auto e = S::load_f16(u16s(at) + kGroupRows + lane);
-    out.scale[0] = S::mul(d, S::to_float(S::load_u8(own)));
-    out.bias = S::mul(S::sub(S::zero(), e), S::to_float(S::load_u8(own + kGroupRows)));
+    const auto super = SuperBlock::find<2>(weights, group, block, lane);
+    const auto d = S::load_f16(super.floats);
+    const auto e = S::load_f16(super.floats + kGroupRows);
+    out.scale[0] = S::mul(d, S::to_float(S::load_u8(super.own)));
+    out.bias = S::mul(S::sub(S::zero(), e), S::to_float(S::load_u8(super.own + kGroupRows)));
   }
 };
 
@@ -126,13 +139,10 @@ struct HalfScales {
   template <typename S>
   static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
                    ScaleRegisters<S, 2>& out) {
-    constexpr std::int64_t kBytes = 2 * kGroupRows + kSuperBlocks * 2 * kGroupRows;
-    const std::int64_t super = (group * weights.blocks + block) / kSuperBlocks;
-    const std::byte* at = weights.scales + super * kBytes;
-    const std::byte* own = at + 2 * kGroupRows + block % kSuperBlocks * 2 * kGroupRows + lane;
-    const auto d = S::load_f16(u16s(at) + lane);
+    const auto super = SuperBlock::find<1>(weights, group, block, lane);
+    const auto d = S::load_f16(super.floats);
     for (int half = 0; half < 2; ++half)
-      out.scale[half] = S::mul(d, S::to_float(S::load_i8(own + half * kGroupRows)));
+      out.scale[half] = S::mul(d, S::to_float(S::load_i8(super.own + half * kGroupRows)));
   }
 };
 
