@@ -5,8 +5,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "msl/soft/host_compiler.h"
-
 namespace lattice::gpu::metal {
 namespace {
 
@@ -18,10 +16,6 @@ Owned<NS::URL> file_url(const fs::path& path) {
 }
 
 }  // namespace
-
-fs::path BinaryArchive::default_folder() {
-  return msl::default_cache_directory().parent_path() / "metal";
-}
 
 BinaryArchive::BinaryArchive(MTL::Device& device, const std::optional<fs::path>& folder,
                              const std::string& name)

@@ -20,9 +20,6 @@ class BinaryArchive {
   BinaryArchive(const BinaryArchive&) = delete;
   BinaryArchive& operator=(const BinaryArchive&) = delete;
 
-  /// $LATTICE_CACHE_DIR/metal, or else lattice/metal in the user's cache directory.
-  [[nodiscard]] static std::filesystem::path default_folder();
-
   /// The pipeline, from the archive or else compiled and added to it. Null with `error` set where it cannot
   /// be made.
   [[nodiscard]] Owned<MTL::ComputePipelineState> pipeline(MTL::ComputePipelineDescriptor& descriptor,

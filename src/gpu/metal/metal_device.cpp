@@ -13,6 +13,7 @@
 #include "gpu/metal/metal_commands.h"
 #include "gpu/metal/pipeline_compiler.h"
 #include "gpu/metal/queue.h"
+#include "support/cache_folder.h"
 #include "support/fail.h"
 
 namespace lattice::gpu {
@@ -25,7 +26,7 @@ class MetalDevice final : public Device {
       : device_(std::move(device)),
         name_(std::move(name)),
         cores_(gpu_cores()),
-        compiler_(*device_, BinaryArchive::default_folder()),
+        compiler_(*device_, cache_folder("metal")),
         queue_(*device_) {}
 
   [[nodiscard]] std::string description() const override { return fmt::format("metal ({})", name_); }

@@ -15,6 +15,7 @@
 #include "gpu/metal/stand_in/machine.h"
 #include "gpu/metal/stand_in/objc.h"
 #include "lattice/error.hpp"
+#include "support/cache_folder.h"
 #include "support/mapped_file.h"
 
 namespace lattice::gpu {
@@ -173,7 +174,7 @@ TEST(MetalDevice, RefusesWhatDoesNotFitTheKernelOrThePipeline) {
 }
 
 TEST(MetalDevice, KeepsPipelinesOnDisk) {
-  const fs::path folder = metal::BinaryArchive::default_folder();
+  const fs::path folder = cache_folder("metal").value();
   fs::remove_all(folder);
   const auto pipelines_compiled = [] {
     const int before = machine().pipelines_compiled;
