@@ -78,8 +78,7 @@ std::int64_t Session::Impl::sync(std::span<const Token> wanted, const ProgressCa
   const bool snapshot_leads = snapshot && leads(*snapshot, snapshot->has_logits);
   if (snapshot_leads && (!now_leads || snapshot->tokens.size() > now.tokens.size())) {
     stream.reset();
-    ahead_.tokens.clear();
-    ahead_.taken = 0;
+    ahead_.forget();
     now = model.impl().with_backend([&](Backend&) { return snapshot->clone(); });
   } else if (!now_leads) {
     forget();
@@ -131,8 +130,7 @@ void Session::Impl::show_row(std::size_t row) {
 
 void Session::Impl::drop_guesses() {
   if (ahead_.tokens.empty()) return;
-  ahead_.tokens.clear();
-  ahead_.taken = 0;
+  ahead_.forget();
   model.impl().with_backend(
       [&](Backend&) { now.state->rewind(static_cast<std::int64_t>(now.tokens.size())); });
 }
@@ -171,8 +169,7 @@ void Session::Impl::settle(bool with_logits) {
 
 void Session::Impl::forget() {
   stream.reset();
-  ahead_.tokens.clear();
-  ahead_.taken = 0;
+  ahead_.forget();
   model.impl().with_backend([&](Backend&) { now.state->reset(); });
   now.tokens.clear();
   now.has_logits = false;

@@ -68,6 +68,11 @@ struct Session::Impl {
     std::vector<Token> tokens;
     std::size_t taken = 0;    // of the tokens, that have become part of now.tokens
     std::vector<float> rows;  // [1 + tokens.size(), vocab_size]
+
+    void forget() noexcept {
+      tokens.clear();
+      taken = 0;
+    }
   };
 
   void show_row(std::size_t row);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gpu/device_matrix.h"
+#include "gpu/grid.h"
 #include "model/weights.h"
 #include "support/progress.h"
 
@@ -57,6 +58,11 @@ struct GpuWeights {
 [[nodiscard]] constexpr std::size_t padded_floats(std::int64_t count) noexcept {
   constexpr std::int64_t kLongestChunk = 32;
   return static_cast<std::size_t>((count + kLongestChunk - 1) / kLongestChunk * kLongestChunk);
+}
+
+/// The same as the floats from one of a prompt's rows to the next.
+[[nodiscard]] inline std::uint32_t row_stride(std::int64_t cols) {
+  return narrow(static_cast<std::int64_t>(padded_floats(cols)));
 }
 
 /// A buffer of floats that holds `values`, and zeros up to padded_floats().

@@ -32,10 +32,6 @@ std::size_t unpacked_elements(std::span<const DeviceMatrix* const> matrices, boo
   return out;
 }
 
-std::uint32_t stride_of(std::int64_t cols) {
-  return narrow(static_cast<std::int64_t>(padded_floats(cols)));
-}
-
 }  // namespace
 
 bool library_takes(const DeviceMatrix& matrix, bool exact) noexcept {
@@ -70,10 +66,10 @@ PackedRows::PackedRows(Device& device, std::uint32_t rows, std::uint32_t row_ele
 
 PackedWorkspace::PackedWorkspace(Device& device, const Config& config, const GpuWeights& weights,
                                  std::uint32_t rows, bool exact)
-    : normed(device, rows, stride_of(config.hidden_size)),
-      mixed(device, rows, stride_of(std::max(config.linear_v_dim(), config.q_dim()))),
-      activated(device, rows, stride_of(config.intermediate_size)),
-      gate_up_stride(stride_of(2 * config.intermediate_size)),
+    : normed(device, rows, row_stride(config.hidden_size)),
+      mixed(device, rows, row_stride(std::max(config.linear_v_dim(), config.q_dim()))),
+      activated(device, rows, row_stride(config.intermediate_size)),
+      gate_up_stride(row_stride(2 * config.intermediate_size)),
       gate_up(device.allocate(std::size_t{rows} * gate_up_stride * sizeof(float))),
       sums(device.allocate(std::size_t{rows} * normed.stride * sizeof(float))),
       scales(device.allocate(std::size_t{rows} * sizeof(float))) {

@@ -31,10 +31,6 @@ constexpr std::uint32_t kProductRows = 2048;
 
 static_assert(kGemmRows % LATTICE_GDN_CHUNK == 0 && kGemmRows % kAttentionTokens == 0);
 
-std::uint32_t stride_of(std::int64_t cols) {
-  return static_cast<std::uint32_t>(padded_floats(cols));
-}
-
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t rows, std::int64_t cols) {
   return device.allocate(static_cast<std::size_t>(rows * cols) * sizeof(float));
 }
@@ -78,10 +74,10 @@ void record_gemm(Device& device, Commands& commands, const Gemm& gemm, const Gem
 PrefillWorkspace::PrefillWorkspace(Device& device, const Config& config, const GpuWeights& weights,
                                    bool exact)
     : rows(most_prefill_rows(device)),
-      hidden_stride(stride_of(config.hidden_size)),
-      projections_stride(stride_of(std::max(linear_projections(config), full_projections(config)))),
-      mixed_stride(stride_of(std::max(config.linear_v_dim(), config.q_dim()))),
-      activated_stride(stride_of(config.intermediate_size)),
+      hidden_stride(row_stride(config.hidden_size)),
+      projections_stride(row_stride(std::max(linear_projections(config), full_projections(config)))),
+      mixed_stride(row_stride(std::max(config.linear_v_dim(), config.q_dim()))),
+      activated_stride(row_stride(config.intermediate_size)),
       padded_dim((narrow(config.linear_head_dim) + 7) / 8 * 8),
       span(device.allocate(sizeof(PromptSpan))),
       tokens(device.allocate(rows * sizeof(std::int32_t))),
