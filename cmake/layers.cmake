@@ -21,6 +21,16 @@ function(lattice_layer name)
   target_link_libraries(lattice_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES} PRIVATE lattice_warnings)
 endfunction()
 
+# lattice_python_test(<name> <module> [<variable>=<value> ...])
+# A module of Python's unittest in the current folder, which finds tools/ and the variables given. Such tests look at how things
+# are written, compared and reported, where a sanitizer sees nothing new.
+function(lattice_python_test name module)
+  find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)  # here, since the program builds without Python
+  add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} -m unittest ${module} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS not_under_asan
+    ENVIRONMENT "PYTHONPATH=${PROJECT_SOURCE_DIR}/tools;PYTHONDONTWRITEBYTECODE=1;${ARGN}")
+endfunction()
+
 # lattice_test(<layer> SOURCES <files relative to tests/layer...> [LIBRARIES ...] [THREADED <GoogleTest filter>]
 #              [ADDRESS <GoogleTest filter>])
 # One test program a layer, called test_<layer>; its cases are registered with CTest one by one. THREADED: the program
