@@ -19,7 +19,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kBenchExamples =
     R"(Medians of repeats, with the machine's own bandwidth, arithmetic and phase cost measured beside them, and the
 share of that bandwidth that decoding used (MBU). What a token's time is made of: its bytes at the measured
 bandwidth; its phases, each of which waits for the one before; the host; and the rest. Contexts are made up of
@@ -106,7 +106,7 @@ void run_bench(const BenchArguments& arguments) {
 void add_bench(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("bench", "Measure prefill and decoding, and what the machine allows");
-  command->footer(kExamples);
+  command->footer(kBenchExamples);
   auto arguments = std::make_shared<BenchArguments>();
   bench::Options& options = arguments->options;
   add_text(*command, "MODEL", arguments->model_path, "",

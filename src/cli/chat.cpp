@@ -24,7 +24,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples = R"(In the conversation:
+constexpr const char* kChatExamples = R"(In the conversation:
   /help              list these commands
   /reset             forget what was said; the system prompt stays
   /system TEXT       set the system prompt; without TEXT, remove it
@@ -147,7 +147,8 @@ bool Chat::obey(std::string_view command) {
   const std::string rest(command.substr(begin));
   if (name == "/exit") return false;
   if (name == "/help") {
-    print_text(std::string(kExamples).substr(0, std::string_view(kExamples).find("\n\nExamples:")) + "\n");
+    print_text(std::string(kChatExamples).substr(0, std::string_view(kChatExamples).find("\n\nExamples:")) +
+               "\n");
   } else if (name == "/reset") {
     conversation_->clear();
     session_.reset();
@@ -236,7 +237,7 @@ void Chat::note(std::string_view line) const {
 
 void add_chat(CLI::App& program) {
   CLI::App* command = program.add_subcommand("chat", "Talk with a model; with a base model, write in turns");
-  command->footer(kExamples);
+  command->footer(kChatExamples);
   auto arguments = std::make_shared<ChatArguments>();
   add_text(*command, "MODEL", arguments->model_path, "",
            "A model's directory or .gguf file; without it, the model that comes with Lattice");

@@ -19,7 +19,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kDevicesExamples =
     R"(The first device is the one that --device auto takes. LATTICE_ISA=NAME in the environment forces a lower
 instruction set than the best. Memory's bandwidth sets the pace of decoding, so it is measured, not looked up.
 
@@ -76,7 +76,7 @@ void show_devices(bool json) {
 
 void add_devices(CLI::App& program) {
   CLI::App* command = program.add_subcommand("devices", "List what this machine can compute on");
-  command->footer(kExamples);
+  command->footer(kDevicesExamples);
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "Print JSON");
   command->callback([json] { show_devices(*json); });

@@ -23,7 +23,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kInspectExamples =
     R"(The weights are not loaded. A token's bytes are the weights that it reads, the recurrent state that it reads
 and writes, and the keys and values before it (here in f32; --kv f16 halves those). The prediction is this
 machine's memory bandwidth, measured now, divided by those bytes: no engine can be faster.
@@ -271,7 +271,7 @@ void show(const InspectArguments& arguments) {
 void add_inspect(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("inspect", "Show what a model is made of, and how fast it can be here");
-  command->footer(kExamples);
+  command->footer(kInspectExamples);
   auto arguments = std::make_shared<InspectArguments>();
   add_text(*command, "MODEL", arguments->model_path, "",
            "A model's directory or .gguf file; without it, the model that comes with Lattice");

@@ -23,7 +23,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kLogitsExamples =
     R"(For comparing engines: give both the same ids. No tokenizer is needed, but where the model has one, the
 table shows the tokens' text.
 
@@ -110,7 +110,7 @@ void show_logits(LogitsArguments& arguments) {
 
 void add_logits(CLI::App& program) {
   CLI::App* command = program.add_subcommand("logits", "Show what the model expects after given token ids");
-  command->footer(kExamples);
+  command->footer(kLogitsExamples);
   auto arguments = std::make_shared<LogitsArguments>();
   add_text(*command, "MODEL", arguments->model_path, "",
            "A model's directory or .gguf file; without it, the model that comes with Lattice");

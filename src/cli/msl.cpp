@@ -21,7 +21,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kMslExamples =
     R"(Metal kernels on any machine that has a C++ compiler: no Mac and no GPU. `run` executes the file as a program of
 this machine, with all your rights: run only kernels that you trust.
 
@@ -337,7 +337,7 @@ void add_run_kernel(CLI::App& group) {
 
 void add_msl(CLI::App& program) {
   CLI::App* command = program.add_subcommand("msl", "Check, reflect and run Metal kernels on this machine");
-  command->footer(kExamples);
+  command->footer(kMslExamples);
   command->require_subcommand(1);
   add_check(*command);
   add_reflect(*command);

@@ -18,7 +18,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kPerplexityExamples =
     R"(Perplexity is exp of the mean of -log p(token | tokens before it): lower is better, and only figures of the
 same text and tokenizer compare. Ids need no tokenizer.
 
@@ -63,7 +63,7 @@ void show_perplexity(PerplexityArguments& arguments) {
 
 void add_perplexity(CLI::App& program) {
   CLI::App* command = program.add_subcommand("perplexity", "Measure how well a model predicts a text");
-  command->footer(kExamples);
+  command->footer(kPerplexityExamples);
   auto arguments = std::make_shared<PerplexityArguments>();
   add_text(*command, "MODEL", arguments->model_path, "",
            "A model's directory or .gguf file; without it, the model that comes with Lattice");

@@ -20,7 +20,7 @@ namespace {
 enum ExitStatus { kDone = 0, kFailed = 1, kWrongUsage = 2 };
 
 constexpr std::string_view kAbout = "Lattice runs language models of the Qwen3.5 family on your own machine.";
-constexpr std::string_view kExamples = R"(Examples:
+constexpr std::string_view kProgramExamples = R"(Examples:
   lattice run "Once upon a time"            write a story with the model that comes with Lattice
   lattice run MODEL "Why is the sky blue?"  ask a model of your own: a directory or a .gguf file
   lattice chat MODEL                        talk with it
@@ -74,7 +74,7 @@ int parse_and_run(int argc, const char* const* argv) {
   program.formatter(std::make_shared<HelpFormatter>());
   program.set_help_flag("-h,--help", "Show this help");
   program.set_version_flag("--version", "lattice " LATTICE_VERSION, "Show the version");
-  program.footer(std::string(kExamples));
+  program.footer(std::string(kProgramExamples));
   program.require_subcommand(1);
   add_commands(program);
   try {

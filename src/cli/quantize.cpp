@@ -19,7 +19,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kQuantizeExamples =
     R"(Reads a model of any format and writes a GGUF file, which llama.cpp and its kin read as well. q8_0 is
 half of bf16 and as good; q4_0 is a quarter, and costs some quality: `lattice perplexity` measures how much.
 
@@ -71,7 +71,7 @@ void quantize(QuantizeArguments& arguments) {
 void add_quantize(CLI::App& program) {
   CLI::App* command =
       program.add_subcommand("quantize", "Make a model smaller, and so faster, as a GGUF file");
-  command->footer(kExamples);
+  command->footer(kQuantizeExamples);
   auto arguments = std::make_shared<QuantizeArguments>();
   add_text(*command, "MODEL", arguments->model_path, "", "A model's directory or .gguf file")->required();
   add_text(*command, "OUT", arguments->out, "", "The .gguf file to write")->required();

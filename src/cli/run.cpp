@@ -22,7 +22,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kRunExamples =
     R"(A model without a chat template (a base model, such as the one that comes with Lattice) goes on from
 PROMPT, which is printed before its text. A chat model answers PROMPT as a user's question, unless --raw.
 The last line, on standard error, says how fast it went; MBU is the share of this machine's measured
@@ -203,7 +203,7 @@ void run(RunArguments& arguments) {
 
 void add_run(CLI::App& program) {
   CLI::App* command = program.add_subcommand("run", "Write one text: go on from a prompt, or answer it");
-  command->footer(kExamples);
+  command->footer(kRunExamples);
   auto arguments = std::make_shared<RunArguments>();
   arguments->what.add_to(*command, "PROMPT", "The prompt; without it, or for -, standard input");
   arguments->end.add_to(*command);

@@ -20,7 +20,7 @@
 namespace lattice::cli {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kTokenizeExamples =
     R"(Special tokens that the text spells out ("<|endoftext|>") become their ids, unless --plain. Bytes that are
 not UTF-8 count as U+FFFD. The weights are not read.
 
@@ -86,7 +86,7 @@ void tokenize(TokenizeArguments& arguments) {
 
 void add_tokenize(CLI::App& program) {
   CLI::App* command = program.add_subcommand("tokenize", "Turn text into token ids, or ids into text");
-  command->footer(kExamples);
+  command->footer(kTokenizeExamples);
   auto arguments = std::make_shared<TokenizeArguments>();
   arguments->what.add_to(*command, "TEXT", "The text; without it, or for -, standard input");
   CLI::Option* decode =

@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // as in huggingface/safetensors
+constexpr std::uint64_t kMaxJsonBytes = 100'000'000;  // as in huggingface/safetensors
 constexpr std::size_t kMaxDims = 16;
 
 /// What a message is about.
@@ -105,11 +105,11 @@ void check_covered(std::string_view file, std::span<const std::byte> data,
 std::vector<Tensor> read_safetensors(std::string_view file, std::span<const std::byte> bytes) {
   ByteReader reader(file, bytes);
   const auto header_bytes = reader.read<std::uint64_t>("the header length");
-  if (header_bytes > kMaxHeaderBytes || header_bytes > reader.remaining()) {
+  if (header_bytes > kMaxJsonBytes || header_bytes > reader.remaining()) {
     fail(
         "{}: not a safetensors file, or a damaged one: a header of {} bytes cannot be in {} bytes (or is "
         "above {})",
-        file, header_bytes, bytes.size(), kMaxHeaderBytes);
+        file, header_bytes, bytes.size(), kMaxJsonBytes);
   }
   const std::span<const std::byte> header_span = reader.read_bytes(header_bytes, "the header");
   const std::string_view text(reinterpret_cast<const char*>(header_span.data()), header_span.size());

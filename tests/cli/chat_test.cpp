@@ -77,7 +77,7 @@ TEST(Chat, OnATerminalHasEditingHistoryAndFigures) {
   terminal.expect("> ");
   terminal.type("Once upom\x7fn a time\n");
   terminal.expect(", there");
-  terminal.expect("tok/s");
+  terminal.expect("first after");
   terminal.expect("> ");
 #if LATTICE_HAS_LIBEDIT
   terminal.type("\x1b[A\n");  // the arrow up
@@ -102,7 +102,7 @@ TEST(Chat, StopsTheReplyAtCtrlCAndGoesOn) {
   terminal.expect("dog\r\n");
   for (int pieces = 0; pieces < 3; ++pieces) terminal.expect_more();
   terminal.type(kCtrlC);
-  terminal.expect("tok/s");
+  terminal.expect("first after");
   terminal.expect("> ");
   terminal.type("/reset\n");
   terminal.expect("begins anew");
@@ -125,7 +125,7 @@ TEST(Chat, ShowsThinkingDimAndWithoutItsTagOnTerminals) {
   Terminal terminal(arguments);
   terminal.expect("> ");
   terminal.type("Hello\n");
-  const std::string shown = terminal.expect("tok/s");
+  const std::string shown = terminal.expect("first after");
   // Once around the figures, and before that around what the model thinks.
   EXPECT_NE(shown.find("\x1b[2m"), shown.rfind("\x1b[2m")) << shown;
   EXPECT_EQ(shown.find("<think>"), std::string::npos);

@@ -13,6 +13,9 @@
 
 namespace lattice {
 
+inline constexpr auto kInput = Error::Kind::kInput;
+inline constexpr auto kUsage = Error::Kind::kUsage;
+
 /// A checkpoint directory that can be spoilt: links to the files of `original`, all but those that the test
 /// writes itself.
 class CheckpointCopy {

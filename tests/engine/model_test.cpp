@@ -14,9 +14,6 @@
 namespace lattice {
 namespace {
 
-constexpr auto kInput = Error::Kind::kInput;
-constexpr auto kUsage = Error::Kind::kUsage;
-
 std::filesystem::path base() {
   return golden::find_case("base").model;
 }

@@ -12,8 +12,6 @@
 namespace lattice {
 namespace {
 
-constexpr auto kInput = Error::Kind::kInput;
-
 Sampling from(const char* json) {
   return sampling_defaults(MemoryCheckpoint("/models/m", CheckpointKind::kSafetensors,
                                             nlohmann::json::object(), nlohmann::json::parse(json), {}));

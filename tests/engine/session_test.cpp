@@ -19,7 +19,6 @@ namespace lattice {
 namespace {
 
 using golden::Ids;
-constexpr auto kUsage = Error::Kind::kUsage;
 constexpr double kTolerance = 2e-3;  // as for every backend
 
 Token likeliest(std::span<const float> logits) {

@@ -57,7 +57,7 @@ class FileBuilder {
   ByteWriter out_;
 };
 
-std::string read_error(std::string_view contents) {
+std::string gguf_error(std::string_view contents) {
   const ExactBytes bytes(contents);
   return error_of([&] { (void)read_gguf("bad.gguf", bytes.span()); });
 }
@@ -65,13 +65,13 @@ std::string read_error(std::string_view contents) {
 constexpr std::uint32_t kU8 = 0, kU32 = 4, kBool = 7, kString = 8, kArray = 9, kU64 = 10;
 constexpr std::uint32_t kF32 = 0, kQ8_0 = 8;
 
-struct Case {
+struct GgufCase {
   const char* name;
   FileBuilder file;
   std::string_view field;  // what the message must name, besides the file
 };
 
-std::vector<Case> hostile_headers() {
+std::vector<GgufCase> hostile_gguf_headers() {
   return {
       {"WrongMagic", FileBuilder().header(0, 0, 3, "GGML"), "not a GGUF file"},
       {"Version1", FileBuilder().header(0, 0, 1), "version 1"},
@@ -85,7 +85,7 @@ std::vector<Case> hostile_headers() {
   };
 }
 
-std::vector<Case> hostile_metadata() {
+std::vector<GgufCase> hostile_metadata() {
   const auto one = [] { return FileBuilder().header(0, 1); };
   return {
       {"KeyOf4GiB", one().number(std::uint64_t{1} << 32).data(64), "a metadata key needs 4294967296 bytes"},
@@ -128,7 +128,7 @@ std::vector<Case> hostile_metadata() {
   };
 }
 
-std::vector<Case> hostile_tensors() {
+std::vector<GgufCase> hostile_gguf_tensors() {
   const auto one = [] { return FileBuilder().header(1, 0); };
   const auto two = [] { return FileBuilder().header(2, 0); };
   return {
@@ -162,29 +162,29 @@ std::vector<Case> hostile_tensors() {
   };
 }
 
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
-  for (const auto& group : {hostile_headers(), hostile_metadata(), hostile_tensors()}) {
+std::vector<GgufCase> all_gguf_cases() {
+  std::vector<GgufCase> cases;
+  for (const auto& group : {hostile_gguf_headers(), hostile_metadata(), hostile_gguf_tensors()}) {
     cases.insert(cases.end(), group.begin(), group.end());
   }
   return cases;
 }
 
-class HostileGguf : public testing::TestWithParam<Case> {};
+class HostileGguf : public testing::TestWithParam<GgufCase> {};
 
 TEST_P(HostileGguf, IsAnErrorThatNamesFileAndField) {
-  const std::string message = read_error(GetParam().file.text());
+  const std::string message = gguf_error(GetParam().file.text());
   EXPECT_TRUE(message.starts_with("bad.gguf: ")) << message;
   EXPECT_NE(message.find(GetParam().field), std::string::npos) << message;
   EXPECT_LT(message.size(), 400u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, HostileGguf, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(All, HostileGguf, testing::ValuesIn(all_gguf_cases()),
                          [](const auto& test) { return test.param.name; });
 
 TEST(HostileGgufFile, TheBuilderBuildsGoodFiles) {
-  EXPECT_EQ(read_error(FileBuilder().header(0, 0).text()), "");
-  EXPECT_EQ(read_error(FileBuilder()
+  EXPECT_EQ(gguf_error(FileBuilder().header(0, 0).text()), "");
+  EXPECT_EQ(gguf_error(FileBuilder()
                            .header(3, 1)
                            .key("k", kU32)
                            .number(1u)
@@ -220,7 +220,7 @@ TEST(HostileGgufFile, ArraysCannotTakeManyTimesTheFilesSize) {
     file.key(key, kArray).number(std::uint32_t{1}).number(kCount);
     for (std::size_t i = 0; i < kCount / 8; ++i) file.number(std::uint64_t{0});
   }
-  EXPECT_NE(read_error(file.text()).find("metadata key \"b\" brings the metadata to more than"),
+  EXPECT_NE(gguf_error(file.text()).find("metadata key \"b\" brings the metadata to more than"),
             std::string::npos);
 }
 
@@ -229,7 +229,7 @@ TEST(HostileGgufFile, TruncationAtAnyByteIsAnErrorOrAValidFile) {
     const std::string whole = file_contents(fixture(name));
     std::size_t good = 0;
     for (std::size_t size = 0; size < whole.size(); ++size) {
-      const std::string message = read_error(std::string_view(whole).substr(0, size));
+      const std::string message = gguf_error(std::string_view(whole).substr(0, size));
       if (message.empty()) {
         ++good;
       } else {
@@ -246,7 +246,7 @@ TEST(HostileGgufFile, AnyOneChangedByteIsAnErrorOrReadable) {
     for (const unsigned char value : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
       std::string changed = whole;
       changed[i] = static_cast<char>(value);
-      const std::string message = read_error(changed);
+      const std::string message = gguf_error(changed);
       ASSERT_TRUE(message.empty() || message.starts_with("bad.gguf: ")) << message;
     }
   }

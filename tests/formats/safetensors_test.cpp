@@ -20,12 +20,12 @@ std::string file_of(std::string_view header, std::size_t data_bytes) {
   return {reinterpret_cast<const char*>(out.bytes().data()), out.bytes().size()};
 }
 
-std::string read_error(std::string_view contents) {
+std::string safetensors_error(std::string_view contents) {
   const ExactBytes bytes(contents);
   return error_of([&] { (void)read_safetensors("bad.safetensors", bytes.span()); });
 }
 
-struct Case {
+struct SafetensorsCase {
   const char* name;
   std::string contents;
   std::string_view field;  // what the message must name, besides the file
@@ -38,7 +38,7 @@ std::string with_length(std::uint64_t length) {
   return {reinterpret_cast<const char*>(out.bytes().data()), out.bytes().size()};
 }
 
-std::vector<Case> hostile_headers() {
+std::vector<SafetensorsCase> hostile_safetensors_headers() {
   return {
       {"Empty", "", "the header length needs 8 bytes"},
       {"LengthCutOff", "\1\2\3", "the header length needs 8 bytes"},
@@ -54,7 +54,7 @@ std::vector<Case> hostile_headers() {
   };
 }
 
-std::vector<Case> hostile_tensors() {
+std::vector<SafetensorsCase> hostile_safetensors_tensors() {
   const auto one = [](std::string_view entry) { return file_of("{\"t\":" + std::string(entry) + "}", 16); };
   return {
       {"NameEmpty", file_of(R"({"":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1),
@@ -120,33 +120,33 @@ std::vector<Case> hostile_tensors() {
   };
 }
 
-std::vector<Case> all_cases() {
-  std::vector<Case> cases = hostile_headers();
-  for (Case& c : hostile_tensors()) cases.push_back(std::move(c));
+std::vector<SafetensorsCase> all_safetensors_cases() {
+  std::vector<SafetensorsCase> cases = hostile_safetensors_headers();
+  for (SafetensorsCase& c : hostile_safetensors_tensors()) cases.push_back(std::move(c));
   return cases;
 }
 
-class HostileSafetensors : public testing::TestWithParam<Case> {};
+class HostileSafetensors : public testing::TestWithParam<SafetensorsCase> {};
 
 TEST_P(HostileSafetensors, IsAnErrorThatNamesFileAndField) {
-  const std::string message = read_error(GetParam().contents);
+  const std::string message = safetensors_error(GetParam().contents);
   EXPECT_TRUE(message.starts_with("bad.safetensors: ")) << message;
   EXPECT_NE(message.find(GetParam().field), std::string::npos) << message;
   EXPECT_LT(message.size(), 400u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, HostileSafetensors, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(All, HostileSafetensors, testing::ValuesIn(all_safetensors_cases()),
                          [](const auto& test) { return test.param.name + std::to_string(test.index); });
 
 TEST(Safetensors, ReadsFilesWithoutTensorsAndEmptyTensorsAnywhere) {
-  EXPECT_EQ(read_error(file_of("{}", 0)), "");
-  EXPECT_EQ(read_error(file_of(R"({"__metadata__":{"format":"pt"}}   )", 0)), "");
-  EXPECT_EQ(
-      read_error(file_of(R"({"__metadata__":null,"e":{"dtype":"F32","shape":[0,3],"data_offsets":[2,2]},)"
-                         R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
-                         R"("b":{"dtype":"F4","shape":[2,2],"data_offsets":[2,4]}})",
-                         4)),
-      "");
+  EXPECT_EQ(safetensors_error(file_of("{}", 0)), "");
+  EXPECT_EQ(safetensors_error(file_of(R"({"__metadata__":{"format":"pt"}}   )", 0)), "");
+  EXPECT_EQ(safetensors_error(
+                file_of(R"({"__metadata__":null,"e":{"dtype":"F32","shape":[0,3],"data_offsets":[2,2]},)"
+                        R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                        R"("b":{"dtype":"F4","shape":[2,2],"data_offsets":[2,4]}})",
+                        4)),
+            "");
 }
 
 TEST(Safetensors, OrdersTensorsByTheirData) {
@@ -162,9 +162,9 @@ TEST(Safetensors, OrdersTensorsByTheirData) {
 TEST(Safetensors, TruncationAtAnyByteIsAnError) {
   for (const char* name : {"hugging_face/model.safetensors", "mlx/model.safetensors"}) {
     const std::string whole = file_contents(fixture(name));
-    ASSERT_EQ(read_error(whole), "");
+    ASSERT_EQ(safetensors_error(whole), "");
     for (std::size_t size = 0; size < whole.size(); ++size) {
-      const std::string message = read_error(std::string_view(whole).substr(0, size));
+      const std::string message = safetensors_error(std::string_view(whole).substr(0, size));
       ASSERT_TRUE(message.starts_with("bad.safetensors: ")) << size << message;
     }
   }
@@ -176,7 +176,7 @@ TEST(Safetensors, AnyOneChangedByteIsAnErrorOrReadable) {
     for (const unsigned char value : {0x00, 0x20, 0x22, 0x39, 0x7d, 0x80, 0xff}) {
       std::string changed = whole;
       changed[i] = static_cast<char>(value);
-      const std::string message = read_error(changed);
+      const std::string message = safetensors_error(changed);
       ASSERT_TRUE(message.empty() || message.starts_with("bad.safetensors: ")) << message;
     }
   }

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "generate/shipped_model.h"
 #include "lattice/error.hpp"
 #include "model/golden.h"
 
@@ -15,17 +16,6 @@ namespace lattice {
 namespace {
 
 using golden::Ids;
-
-Model load_shipped(int threads = 0) {
-  LoadOptions options;
-  options.threads = threads;
-  return Model::load(golden::shipped_model_path(), options);
-}
-
-const Model& shipped_model() {
-  static const Model model = load_shipped();
-  return model;
-}
 
 const Ids& once_upon_a_time() {
   static const Ids ids = shipped_model().encode("Once upon a time");

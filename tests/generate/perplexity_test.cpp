@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "generate/shipped_model.h"
 #include "lattice/error.hpp"
 #include "lattice/session.hpp"
 #include "model/golden.h"
@@ -14,11 +15,6 @@ namespace lattice {
 namespace {
 
 using golden::Ids;
-
-const Model& shipped_model() {
-  static const Model model = Model::load(golden::shipped_model_path());
-  return model;
-}
 
 /// The bound that the project sets itself, 0.1 % of the perplexity, is 1e-3 of the mean −log p.
 void expect_near(const Perplexity& measured, double mean_nll) {

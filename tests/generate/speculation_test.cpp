@@ -14,7 +14,7 @@ namespace {
 
 using golden::Ids;
 
-const Model& shipped_model() {
+const Model& model_on_one_thread() {
   static const Model model = [] {
     LoadOptions options;
     options.device = "cpu";
@@ -33,7 +33,7 @@ std::vector<Ids> prompts() {
         "One day, a little girl named Lily found a needle in her room. One day, a little girl named Tim "
         "found "
         "a"}) {
-    out.push_back(shipped_model().encode(text));
+    out.push_back(model_on_one_thread().encode(text));
   }
   out.push_back({out[0].front()});
   out.push_back(Ids(40, out[0].front()));
@@ -87,7 +87,7 @@ struct Tally {
 /// The same generation with guesses and without; and what follows it.
 void expect_the_same(const Ids& prompt, const GenerateOptions& options, std::int64_t context, Tally& tally,
                      std::int64_t cancel_after = -1) {
-  const Model& model = shipped_model();
+  const Model& model = model_on_one_thread();
   Session plain(model, context);
   const Outcome expected = run(plain, prompt, options, cancel_after);
   EXPECT_EQ(expected.generation.drafted_tokens, 0);
@@ -183,7 +183,7 @@ TEST(Speculation, EndsWithTheText) {
 TEST(Speculation, DoesNotMindACallbackThatUsesItsSession) {
   const Ids prompt = prompts()[2];
   const auto tokens_of = [&](Draft draft) {
-    Session session(shipped_model(), 512);
+    Session session(model_on_one_thread(), 512);
     GenerateOptions options;
     options.max_tokens = 30;
     options.ignore_eos = true;
@@ -205,7 +205,7 @@ TEST(Speculation, ComesBackToASnapshotTakenBeforeIt) {
   GenerateOptions options;
   options.max_tokens = 12;
   options.draft = Draft::kLookup;
-  Session session(shipped_model(), 512);
+  Session session(model_on_one_thread(), 512);
   session.feed(prompt);
   session.take_snapshot();
   const Generation first = generate(session, prompt, options);
@@ -230,9 +230,9 @@ TEST(Speculation, IsRefusedWhereItCannotBe) {
   GenerateOptions options;
   options.draft = Draft::kLookup;
   options.draft_tokens = -1;
-  EXPECT_NE(refusal(shipped_model(), options).find("draft_tokens is -1"), std::string::npos);
+  EXPECT_NE(refusal(model_on_one_thread(), options).find("draft_tokens is -1"), std::string::npos);
   options.draft_tokens = 8;
-  EXPECT_NE(refusal(shipped_model(), options).find("at most 7"), std::string::npos);
+  EXPECT_NE(refusal(model_on_one_thread(), options).find("at most 7"), std::string::npos);
   options.draft_tokens = 0;
   LoadOptions load;
   load.device = "reference";

@@ -9,7 +9,7 @@ namespace {
 using lattice_gpu::AttentionPrefillArgs;
 using lattice_gpu::PromptSpan;
 
-struct Shape {
+struct PromptAttention {
   std::uint32_t heads;
   std::uint32_t kv_heads;
   std::uint32_t head_dim;
@@ -22,7 +22,7 @@ struct Shape {
 /// has them.
 class Run {
  public:
-  Run(SoftDevice& device, const Shape& shape, std::uint32_t capacity)
+  Run(SoftDevice& device, const PromptAttention& shape, std::uint32_t capacity)
       : device_(device),
         shape_(shape),
         dim_(shape.head_dim),
@@ -139,7 +139,7 @@ class Run {
 
   SoftDevice& device_;
   Random random_;
-  Shape shape_;
+  PromptAttention shape_;
   std::size_t dim_;
   std::size_t capacity_;
   std::vector<float> q_norm_, k_norm_, keys_, values_;
@@ -147,7 +147,7 @@ class Run {
   std::unique_ptr<Buffer> q_weight_, k_weight_, key_cache_, value_cache_, low_, high_;
 };
 
-void run_pieces(SoftDevice& device, const Shape& shape, const std::vector<std::size_t>& pieces) {
+void run_pieces(SoftDevice& device, const PromptAttention& shape, const std::vector<std::size_t>& pieces) {
   std::size_t total = 0;
   for (const std::size_t tokens : pieces) total += tokens;
   Run run(device, shape, static_cast<std::uint32_t>(total) + 1);

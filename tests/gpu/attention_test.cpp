@@ -9,7 +9,7 @@ namespace {
 using lattice_gpu::AttentionArgs;
 using lattice_gpu::StepState;
 
-struct Shape {
+struct AttentionStep {
   std::uint32_t heads;
   std::uint32_t kv_heads;
   std::uint32_t head_dim;
@@ -20,7 +20,7 @@ struct Shape {
   std::int32_t position;
 };
 
-void run_attention(SoftDevice& device, const Shape& shape) {
+void run_attention(SoftDevice& device, const AttentionStep& shape) {
   Random random;
   SCOPED_TRACE(testing::Message() << shape.heads << '/' << shape.kv_heads << " heads of " << shape.head_dim
                                   << ", " << shape.parts << " parts, position " << shape.position << ", half "

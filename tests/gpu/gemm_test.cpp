@@ -8,7 +8,7 @@ namespace {
 
 using lattice_gpu::PromptSpan;
 
-struct Shape {
+struct GemmProduct {
   DType type;
   std::int64_t rows;
   std::int64_t cols;
@@ -25,7 +25,7 @@ double product(const std::vector<float>& row, std::span<const float> x) {
   return sum;
 }
 
-void run_gemm(SoftDevice& device, const Shape& shape) {
+void run_gemm(SoftDevice& device, const GemmProduct& shape) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols << ", "
                                   << shape.tokens << " tokens from " << shape.first << ", epilogue "

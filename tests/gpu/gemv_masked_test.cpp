@@ -11,7 +11,7 @@ namespace {
 
 using lattice_gpu::MaskedGemvArgs;
 
-struct Shape {
+struct MaskedProduct {
   DType type;
   std::int64_t rows;
   std::int64_t cols;
@@ -21,7 +21,7 @@ struct Shape {
 };
 
 /// [⌈rows / 32⌉, ⌈cols / 1024⌉], with what lies past the columns left out.
-std::vector<std::uint32_t> random_mask(const Shape& shape, Random& random) {
+std::vector<std::uint32_t> random_mask(const MaskedProduct& shape, Random& random) {
   std::vector<std::uint32_t> mask;
   for (std::int64_t row = 0; row < shape.rows; row += LATTICE_MASK_BLOCK) {
     for (std::int64_t word = 0; word < shape.cols; word += std::int64_t{32} * LATTICE_MASK_BLOCK) {
@@ -42,7 +42,7 @@ bool is_there(const std::vector<std::uint32_t>& mask, std::int64_t words, std::i
   return (mask[word] >> (block % 32) & 1) != 0;
 }
 
-void run_masked(SoftDevice& device, const Shape& shape) {
+void run_masked(SoftDevice& device, const MaskedProduct& shape) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols << ", "
                                   << shape.percent << " %, rows " << shape.simdgroup_rows << ", simdgroups "

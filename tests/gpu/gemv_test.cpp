@@ -13,7 +13,7 @@ namespace {
 
 constexpr float kEpsilon = 1e-5f;
 
-struct Shape {
+struct RowProduct {
   DType type;
   std::int64_t rows;
   std::int64_t cols;
@@ -24,7 +24,7 @@ struct Shape {
 };
 
 /// Q4_0 takes its offset off a sum of floats, which costs two bits or so.
-double tolerance_of(const Shape& shape) {
+double tolerance_of(const RowProduct& shape) {
   return shape.type == DType::kQ4_0 && !shape.gemv.bytes ? 4e-5 : 1e-5;
 }
 
@@ -41,7 +41,7 @@ double head_factor(const HeadNorm& heads, const std::vector<float>& shares, std:
   return 1 / std::sqrt(std::accumulate(first, first + heads.parts, 0.0) / heads.dim + double{kEpsilon});
 }
 
-void run_gemv(Device& device, const Shape& shape, double tolerance) {
+void run_gemv(Device& device, const RowProduct& shape, double tolerance) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols
                                   << ", rows " << shape.gemv.rows << ", split " << shape.gemv.split
@@ -102,7 +102,7 @@ void run_gemv(Device& device, const Shape& shape, double tolerance) {
   expect_near(download(*y_buffer), expected, tolerance);
 }
 
-void run_gemv(Device& device, const Shape& shape) {
+void run_gemv(Device& device, const RowProduct& shape) {
   run_gemv(device, shape, tolerance_of(shape));
 }
 

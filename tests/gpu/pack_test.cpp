@@ -19,7 +19,7 @@ namespace {
 using lattice_gpu::PackArgs;
 using lattice_gpu::PromptSpan;
 
-constexpr std::uint32_t kRows = 6;  // that are recorded; fewer tokens are fed
+constexpr std::uint32_t kPackedRows = 6;  // that are recorded; fewer tokens are fed
 constexpr std::uint16_t kUntouched = 0x5555;
 
 /// Of a packed number: what rounding to the parts loses, as a share of it. And what half loses of numbers
@@ -49,13 +49,13 @@ double value_of(std::uint16_t bits, const Packing& packing) {
   return packing.bfloat ? bf16_to_f32(bits) : f16_to_f32(bits);
 }
 
-/// Expects packed rows [parts, kRows, stride] to hold `expected` [tokens, cols], times their row's factor,
-/// and nothing to have been written behind the rows' ends and tokens.
+/// Expects packed rows [parts, kPackedRows, stride] to hold `expected` [tokens, cols], times their row's
+/// factor, and nothing to have been written behind the rows' ends and tokens.
 void expect_packed(const std::vector<std::uint16_t>& bits, const Packing& packing, std::uint32_t stride,
                    std::uint32_t cols, const std::vector<double>& expected,
                    const std::function<double(std::size_t token)>& undo, double own_error) {
   const std::size_t tokens = expected.size() / cols;
-  for (std::size_t t = 0; t < kRows; ++t) {
+  for (std::size_t t = 0; t < kPackedRows; ++t) {
     double largest = 0;
     for (std::size_t i = 0; t < tokens && i < cols; ++i) {
       largest = std::max(largest, std::abs(expected[t * cols + i]));
@@ -63,12 +63,12 @@ void expect_packed(const std::vector<std::uint16_t>& bits, const Packing& packin
     for (std::size_t i = 0; i < stride; ++i) {
       if (t >= tokens || i >= (cols + 3) / 4 * 4) {
         for (std::size_t p = 0; p < 2; ++p)
-          ASSERT_EQ(bits[(p * kRows + t) * stride + i], kUntouched) << t << ' ' << i;
+          ASSERT_EQ(bits[(p * kPackedRows + t) * stride + i], kUntouched) << t << ' ' << i;
         continue;
       }
       double sum = 0;
       for (std::size_t p = 0; p < packing.parts; ++p) {
-        sum += value_of(bits[(p * kRows + t) * stride + i], packing);
+        sum += value_of(bits[(p * kPackedRows + t) * stride + i], packing);
       }
       const double wanted = i < cols ? expected[t * cols + i] : 0.0;
       const double allowed =
@@ -99,8 +99,8 @@ void run_pack(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
   const auto in_cols = swiglu ? 2 * cols : cols;
   const auto in_stride = static_cast<std::uint32_t>(padded_floats(in_cols));
   const auto stride = static_cast<std::uint32_t>(padded_floats(cols)) + 32;
-  std::vector<float> x = swiglu ? random.floats(std::size_t{kRows} * in_stride, 9.0f)
-                                : wide_rows(random, kRows, in_stride, in_cols);
+  std::vector<float> x = swiglu ? random.floats(std::size_t{kPackedRows} * in_stride, 9.0f)
+                                : wide_rows(random, kPackedRows, in_stride, in_cols);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % in_stride < in_cols ? x[i] : 0.0f;
   std::vector<double> expected;
   for (std::size_t t = 0; t < tokens; ++t) {
@@ -112,24 +112,25 @@ void run_pack(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
 
   const auto span = upload(device, std::vector<PromptSpan>{{3, static_cast<std::int32_t>(tokens)}});
   const auto in = upload(device, x);
-  const auto packed = upload(device, std::vector<std::uint16_t>(std::size_t{2} * kRows * stride, kUntouched));
-  const auto scales = upload(device, std::vector<float>(kRows, 7.0f));
-  const PackArgs args{cols, in_stride, 0, stride, kRows * stride, 0, 0};
+  const auto packed =
+      upload(device, std::vector<std::uint16_t>(std::size_t{2} * kPackedRows * stride, kUntouched));
+  const auto scales = upload(device, std::vector<float>(kPackedRows, 7.0f));
+  const PackArgs args{cols, in_stride, 0, stride, kPackedRows * stride, 0, 0};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel(swiglu ? "swiglu_packed" : "pack_rows", constants_of(packing, simdgroups)),
-                     {*span, *in, *packed, *scales, args}, {kRows}, simdgroups * 32);
+                     {*span, *in, *packed, *scales, args}, {kPackedRows}, simdgroups * 32);
   device.submit(*commands);
   const std::vector<float> undo = download(*scales);
   const double own_error = swiglu ? 1e-6 : 0;  // of the exponential
   expect_packed(
       bits_of(*packed), packing, stride, cols, expected, [&](std::size_t t) { return undo[t]; }, own_error);
-  for (std::size_t t = tokens; t < kRows; ++t) EXPECT_EQ(undo[t], 7.0f);
+  for (std::size_t t = tokens; t < kPackedRows; ++t) EXPECT_EQ(undo[t], 7.0f);
 }
 
 TEST(Pack, KeepsRowsOfEverySize) {
   for (const Packing& packing : kPackings) {
     for (const std::uint32_t cols : {1u, 4u, 31u, 256u, 1000u, 4100u}) {
-      run_pack(fast_device(), packing, cols, kRows, false);
+      run_pack(fast_device(), packing, cols, kPackedRows, false);
       run_pack(fast_device(), packing, cols, 3, true);
     }
     run_pack(fast_device(), packing, 700, 1, false, 8);
@@ -167,11 +168,11 @@ void run_norm(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
   const auto stride = static_cast<std::uint32_t>(padded_floats(cols));
   const std::uint32_t sums_stride = stride + 4;
   const std::uint32_t out_stride = stride + 32;
-  std::vector<float> x = random.floats(std::size_t{kRows} * stride, 3.0f);
-  std::vector<float> sums = random.floats(std::size_t{kRows} * sums_stride, 3.0f);
+  std::vector<float> x = random.floats(std::size_t{kPackedRows} * stride, 3.0f);
+  std::vector<float> sums = random.floats(std::size_t{kPackedRows} * sums_stride, 3.0f);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % stride < cols ? x[i] : 0.0f;
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = i % sums_stride < cols ? sums[i] : 0.0f;
-  const std::vector<float> scales = random.floats(kRows, 2.0f);
+  const std::vector<float> scales = random.floats(kPackedRows, 2.0f);
   const std::vector<float> weight = random.floats(cols);
   std::vector<double> stream(x.begin(), x.end());
   std::vector<double> expected;
@@ -190,16 +191,16 @@ void run_norm(SoftDevice& device, const Packing& packing, std::uint32_t cols, st
   const auto in = upload(device, x), sums_buffer = upload(device, sums),
              scales_buffer = upload(device, scales), weights = upload_vector(device, weight);
   const auto packed =
-      upload(device, std::vector<std::uint16_t>(std::size_t{2} * kRows * out_stride, kUntouched));
+      upload(device, std::vector<std::uint16_t>(std::size_t{2} * kPackedRows * out_stride, kUntouched));
   const auto floats = upload(device, std::vector<float>(x.size(), 7.0f));
   std::vector<FunctionConstant> constants = constants_of(packing, simdgroups);
   constants.push_back({LATTICE_FC_ADD, add ? 1u : 0u});
   constants.push_back({LATTICE_FC_FLOATS, with_floats ? 1u : 0u});
-  const PackArgs args{cols, stride, sums_stride, out_stride, kRows * out_stride, kEpsilon, kFactor};
+  const PackArgs args{cols, stride, sums_stride, out_stride, kPackedRows * out_stride, kEpsilon, kFactor};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("norm_packed", constants),
-                     {*span, *in, *sums_buffer, *scales_buffer, *weights, *packed, *floats, args}, {kRows},
-                     simdgroups * 32);
+                     {*span, *in, *sums_buffer, *scales_buffer, *weights, *packed, *floats, args},
+                     {kPackedRows}, simdgroups * 32);
   device.submit(*commands);
   constexpr double kOwnError = 1e-6;  // of the norm in float32
   expect_packed(
@@ -219,7 +220,7 @@ TEST(PackedNorm, AddsNormsAndPacks) {
   for (const Packing& packing : kPackings) {
     for (const std::uint32_t cols : {1u, 5u, 32u, 129u, 1000u, 4100u}) {
       run_norm(fast_device(), packing, cols, 5, true, false);
-      run_norm(fast_device(), packing, cols, kRows, false, true);
+      run_norm(fast_device(), packing, cols, kPackedRows, false, true);
     }
     run_norm(fast_device(), packing, 300, 2, true, true, 8);
   }
@@ -228,14 +229,15 @@ TEST(PackedNorm, AddsNormsAndPacks) {
 void run_add(SoftDevice& device) {
   Random random;
   SCOPED_TRACE(testing::Message() << "seed " << random.seed());
-  const std::vector<float> x = random.floats(kRows * 8), sums = random.floats(kRows * 9),
-                           scales = random.floats(kRows);
+  const std::vector<float> x = random.floats(kPackedRows * 8), sums = random.floats(kPackedRows * 9),
+                           scales = random.floats(kPackedRows);
   const auto span = upload(device, std::vector<PromptSpan>{{0, 4}});
   const auto in = upload(device, x), added = upload(device, sums), factors = upload(device, scales);
   const PackArgs args{7, 8, 9, 0, 0, 0, 0};
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, 1}};
   const auto commands = device.new_commands();
-  commands->dispatch(device.kernel("add_rows", constants), {*span, *in, *added, *factors, args}, {kRows}, 32);
+  commands->dispatch(device.kernel("add_rows", constants), {*span, *in, *added, *factors, args},
+                     {kPackedRows}, 32);
   device.submit(*commands);
   std::vector<double> expected(x.begin(), x.end());
   for (std::size_t t = 0; t < 4; ++t) {

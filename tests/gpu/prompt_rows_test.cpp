@@ -9,14 +9,14 @@ namespace {
 using lattice_gpu::PromptSpan;
 using lattice_gpu::RowsArgs;
 
-constexpr std::uint32_t kRows = 8;  // that are recorded; fewer tokens are fed
+constexpr std::uint32_t kPromptRows = 8;  // that are recorded; fewer tokens are fed
 
 void run_norm(SoftDevice& device, std::uint32_t cols, std::int32_t tokens) {
   Random random;
   SCOPED_TRACE(testing::Message() << tokens << " rows of " << cols << ", seed " << random.seed());
   constexpr float kEpsilon = 1e-5f;
   const auto stride = static_cast<std::uint32_t>(padded_floats(cols));
-  std::vector<float> x = random.floats(std::size_t{kRows} * stride, 3.0f);
+  std::vector<float> x = random.floats(std::size_t{kPromptRows} * stride, 3.0f);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % stride < cols ? x[i] : 0.0f;
   const auto weight = random.floats(cols);
   const auto span = upload(device, std::vector<PromptSpan>{{0, tokens}});
@@ -26,13 +26,13 @@ void run_norm(SoftDevice& device, std::uint32_t cols, std::int32_t tokens) {
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, 2}};
   const RowsArgs args{cols, stride, stride, kEpsilon};
   const auto commands = device.new_commands();
-  commands->dispatch(device.kernel("rms_norm", constants), {*span, *in, *weights, *out, args}, {kRows / 2},
-                     64);
+  commands->dispatch(device.kernel("rms_norm", constants), {*span, *in, *weights, *out, args},
+                     {kPromptRows / 2}, 64);
   commands->dispatch(device.kernel("last_row", {}), {*span, *in, *last, args}, {(cols + 31) / 32}, 32);
   device.submit(*commands);
 
   std::vector<double> expected;
-  for (std::uint32_t t = 0; t < kRows; ++t) {
+  for (std::uint32_t t = 0; t < kPromptRows; ++t) {
     double squares = 0;
     for (std::uint32_t i = 0; i < cols; ++i) squares += double{x[t * stride + i]} * x[t * stride + i];
     const double factor = 1 / std::sqrt(squares / cols + kEpsilon);
@@ -62,7 +62,7 @@ void run_embed(SoftDevice& device, DType type, std::int64_t cols, const std::vec
   const auto stride = static_cast<std::uint32_t>(cols) + 3;
   const auto span = upload(device, std::vector<PromptSpan>{{0, static_cast<std::int32_t>(tokens.size())}});
   const auto ids = upload(device, tokens);
-  const auto hidden = upload(device, std::vector<float>(std::size_t{kRows} * stride, 7.0f));
+  const auto hidden = upload(device, std::vector<float>(std::size_t{kPromptRows} * stride, 7.0f));
   const auto none = device.allocate(16);
   const lattice_gpu::EmbedPromptArgs args{{matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.rows},
                                           stride};
@@ -70,9 +70,9 @@ void run_embed(SoftDevice& device, DType type, std::int64_t cols, const std::vec
   commands->dispatch(
       device.kernel("embed_prompt_" + kernel_suffix(type), {}),
       {*span, *ids, *matrix.quants, matrix.scales != nullptr ? *matrix.scales : *none, *hidden, args},
-      {(matrix.row_chunks + 31) / 32, kRows}, 32);
+      {(matrix.row_chunks + 31) / 32, kPromptRows}, 32);
   device.submit(*commands);
-  std::vector<double> expected(std::size_t{kRows} * stride, 7.0);
+  std::vector<double> expected(std::size_t{kPromptRows} * stride, 7.0);
   for (std::size_t t = 0; t < tokens.size(); ++t) {
     const bool inside = tokens[t] >= 0 && tokens[t] < kVocab;
     const std::vector<float> row = stored.row(inside ? tokens[t] : 0);

@@ -14,7 +14,7 @@ using lattice_gpu::LayerNormArgs;
 using lattice_gpu::RowsArgs;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kUntouched = 7.0f;
+constexpr float kUntouchedValue = 7.0f;
 
 struct Rows {
   std::uint32_t count;
@@ -51,7 +51,7 @@ struct Softmax {
 
 Softmax run_softmax(SoftDevice& device, const Rows& in, std::uint32_t simdgroups) {
   const auto x = upload(device, in.values),
-             y = upload(device, std::vector<float>(in.values.size(), kUntouched)),
+             y = upload(device, std::vector<float>(in.values.size(), kUntouchedValue)),
              sums = device.allocate(in.count * sizeof(float));
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups}};
   const RowsArgs args{in.cols, in.stride, in.stride, 0};
@@ -69,7 +69,7 @@ void check_softmax(SoftDevice& device, const Rows& in, std::uint32_t simdgroups)
     const ExpSum sum(in.row(r));
     logarithms.push_back(sum.logarithm());
     for (const float value : in.row(r)) probabilities.push_back(sum.probability(value));
-    probabilities.insert(probabilities.end(), in.stride - in.cols, kUntouched);
+    probabilities.insert(probabilities.end(), in.stride - in.cols, kUntouchedValue);
   }
   expect_near(out.logarithms, logarithms, 1e-6);
   ASSERT_EQ(out.probabilities.size(), probabilities.size());
@@ -119,7 +119,7 @@ void run_layer_norm(SoftDevice& device, std::uint32_t cols, std::uint32_t simdgr
   for (float& value : in.values) value += offset;
   const auto weight = random.floats(cols), bias = random.floats(cols);
   const auto x = upload(device, in.values), w = upload(device, weight), b = upload(device, bias),
-             y = upload(device, std::vector<float>(in.values.size(), kUntouched));
+             y = upload(device, std::vector<float>(in.values.size(), kUntouchedValue));
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups}};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("layer_norm", constants),
@@ -143,7 +143,7 @@ void run_layer_norm(SoftDevice& device, std::uint32_t cols, std::uint32_t simdgr
       ASSERT_NEAR(actual[r * in.stride + i], (row[i] - mean) * factor * weight[i] + bias[i], tolerance)
           << "row " << r << ", element " << i;
     }
-    for (std::uint32_t i = cols; i < in.stride; ++i) ASSERT_EQ(actual[r * in.stride + i], kUntouched);
+    for (std::uint32_t i = cols; i < in.stride; ++i) ASSERT_EQ(actual[r * in.stride + i], kUntouchedValue);
   }
 }
 

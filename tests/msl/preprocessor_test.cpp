@@ -19,7 +19,7 @@ std::string expand(const std::string& text, const PreprocessorOptions& options =
   return out;
 }
 
-void expect_refused(const std::string& text, const std::string& what) {
+void expect_preprocessor_refuses(const std::string& text, const std::string& what) {
   try {
     (void)expand(text);
     ADD_FAILURE() << "not refused: " << text.substr(0, 100);
@@ -66,16 +66,16 @@ TEST(Preprocessor, KeepsUnrollingAndDropsOtherPragmas) {
 }
 
 TEST(Preprocessor, RefusesWhatIsNotWellFormed) {
-  expect_refused("\n#if 1\n", "test.metal:2: this conditional has no #endif");
-  expect_refused("#endif", "#endif without #if");
-  expect_refused("#error \"too \" old", "#error");
-  expect_refused("#include \"missing.h\"", "missing.h");
-  expect_refused("#define F(x) x\nF(1", "lacks )");
-  expect_refused("#define F(x) x\nF(1, 2)", "takes 1 arguments and is given 2");
-  expect_refused("/* open", "does not end");
-  expect_refused("\"open", "does not end");
-  expect_refused("#if (1", "lacks )");
-  expect_refused("a \x01 b", "unexpected character");
+  expect_preprocessor_refuses("\n#if 1\n", "test.metal:2: this conditional has no #endif");
+  expect_preprocessor_refuses("#endif", "#endif without #if");
+  expect_preprocessor_refuses("#error \"too \" old", "#error");
+  expect_preprocessor_refuses("#include \"missing.h\"", "missing.h");
+  expect_preprocessor_refuses("#define F(x) x\nF(1", "lacks )");
+  expect_preprocessor_refuses("#define F(x) x\nF(1, 2)", "takes 1 arguments and is given 2");
+  expect_preprocessor_refuses("/* open", "does not end");
+  expect_preprocessor_refuses("\"open", "does not end");
+  expect_preprocessor_refuses("#if (1", "lacks )");
+  expect_preprocessor_refuses("a \x01 b", "unexpected character");
 }
 
 TEST(Preprocessor, SurvivesWhatIsMadeToExhaustIt) {
@@ -83,11 +83,11 @@ TEST(Preprocessor, SurvivesWhatIsMadeToExhaustIt) {
   for (int i = 1; i < 40; ++i)
     bomb +=
         "#define A" + std::to_string(i) + " A" + std::to_string(i - 1) + " A" + std::to_string(i - 1) + "\n";
-  expect_refused(bomb + "A39", "tokens");
-  expect_refused("#if " + std::string(100000, '(') + "1", "nested too deeply");
+  expect_preprocessor_refuses(bomb + "A39", "tokens");
+  expect_preprocessor_refuses("#if " + std::string(100000, '(') + "1", "nested too deeply");
   std::string nested = "#define F(x) x\n";
   for (int i = 0; i < 1000; ++i) nested += "F(";
-  expect_refused(nested + std::string(1000, ')'), "nested too deeply");
+  expect_preprocessor_refuses(nested + std::string(1000, ')'), "nested too deeply");
 }
 
 }  // namespace
