@@ -17,7 +17,7 @@ namespace lattice {
 class MatrixStream {
  public:
   /// `file` names the source in messages.
-  MatrixStream(std::string file, int threads) : file_(std::move(file)), pool_(threads) {}
+  MatrixStream(std::string file, int threads) : pool_(threads), file_(std::move(file)) {}
 
   /// Called with the bytes that come next.
   using Sink = std::function<void(std::span<const std::byte>)>;
@@ -28,9 +28,9 @@ class MatrixStream {
   void convert(const std::string& name, const PlannedMatrix& matrix, DType type, const Sink& sink);
 
  private:
-  std::string file_;
   ThreadPool pool_;
   std::vector<std::byte> batch_;
+  std::string file_;
 };
 
 }  // namespace lattice
