@@ -9,7 +9,9 @@
 // layers' in turn, so that weights come from memory as they do in the step. What the groups take together and
 // what the whole step takes differ by how far dispatches of different kernels overlap.
 
+#include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,13 +49,15 @@ std::string grid_text(const KernelGroup& group) {
   return group.threads == 0 ? text : fmt::format("{} of {}", text, group.threads);
 }
 
-/// Prints a table of groups, and below it the time of `whole` where there is one.
-void report(Device& device, const std::vector<KernelGroup>& groups, const Commands* whole, int repeats) {
+/// Prints a table of groups, and below it the time of `whole` where there is one. `prepare` comes before each
+/// sample of either.
+void report(Device& device, const std::vector<KernelGroup>& groups, const Commands* whole, int repeats,
+            const std::function<void()>& prepare) {
   fmt::print("  {:<24} {:>18} {:>6} {:>11} {:>8} {:>11} {:>9}\n", "kernel", "threadgroups", "count",
              "us each", "spread", "us together", "GB/s");
   double together = 0;
   for (const KernelGroup& group : groups) {
-    const bench::Samples samples = time_replays(device, *group.commands, repeats);
+    const bench::Samples samples = time_replays(device, *group.commands, repeats, prepare);
     const double seconds = samples.median();
     const auto count = static_cast<double>(group.commands->dispatches());
     together += seconds;
@@ -64,7 +68,7 @@ void report(Device& device, const std::vector<KernelGroup>& groups, const Comman
     std::fflush(stdout);
   }
   if (whole == nullptr) return;
-  const bench::Samples samples = time_replays(device, *whole, repeats);
+  const bench::Samples samples = time_replays(device, *whole, repeats, prepare);
   fmt::print("  {:<24} {:>18} {:>6} {:>11} {:>8} {:>11.1f}\n", "the groups together", "", "", "", "",
              together * 1e6);
   fmt::print("  {:<24} {:>18} {:>6} {:>11} {:>7.1f}% {:>11.1f}\n\n", "the whole", "", whole->dispatches(), "",
@@ -98,13 +102,20 @@ struct Subject {
         weights(MatrixPacker{device, pool, false}, config, source.weights(), nullptr),
         work(device, config),
         prefill(device, config, weights, /*exact=*/false),
-        state(device, config, options.context + options.prompt, KvFormat::kF32) {
+        state(device, config, options.context + std::max<std::int64_t>(options.prompt, kMostReplays),
+              KvFormat::kF32),
+        position(static_cast<std::int32_t>(options.context)) {
     state.make_up(options.context, 1);
-    const auto position = static_cast<std::int32_t>(options.context);
-    const lattice_gpu::StepState step{1, position};
-    state.step_state().upload(std::span(&step, 1));
+    rewind(device);
     const lattice_gpu::PromptSpan span{position, static_cast<std::int32_t>(options.prompt)};
     prefill.span->upload(std::span(&span, 1));
+  }
+
+  /// A step that draws its token goes on from there: this takes it back to the context that was asked for.
+  void rewind(Device& device) {
+    const lattice_gpu::StepState step{1, position};
+    state.step_state().upload(std::span(&step, 1));
+    device.wait();
   }
 
   Config config;
@@ -112,6 +123,7 @@ struct Subject {
   Workspace work;
   PrefillWorkspace prefill;
   GpuState state;
+  std::int32_t position;
 };
 
 void report_decode(Device& device, Subject& subject, const Options& options) {
@@ -124,7 +136,7 @@ void report_decode(Device& device, Subject& subject, const Options& options) {
   };
   const auto whole = record(device);
   (void)record(grouping);
-  report(device, grouping.take_groups(), whole.get(), options.repeats);
+  report(device, grouping.take_groups(), whole.get(), options.repeats, [&] { subject.rewind(device); });
 }
 
 void report_prompt(Device& device, Subject& subject, const Options& options) {
@@ -137,7 +149,7 @@ void report_prompt(Device& device, Subject& subject, const Options& options) {
   };
   const auto whole = record(device);
   (void)record(grouping);
-  report(device, grouping.take_groups(), whole.get(), options.repeats);
+  report(device, grouping.take_groups(), whole.get(), options.repeats, nullptr);
 }
 
 /// Kernels that no Qwen3.5 text model calls: a masked product, and functions of an array's rows.
@@ -238,7 +250,7 @@ void profile(const Options& options) {
   report_prompt(*device, subject, options);
   fmt::print("By themselves\n");
   StandaloneKernels others(*device, subject);
-  report(*device, others.groups(), nullptr, options.repeats);
+  report(*device, others.groups(), nullptr, options.repeats, nullptr);
 }
 
 int run(int count, char** arguments) {

@@ -4,9 +4,11 @@
 //   gpu_step SHAPE TYPE [CONTEXT] [tune|json]
 //
 // Steps of random weights are queued and waited for together: microseconds a token, median and range of
-// several such runs, and the share of the device's copy bandwidth that they used (MBU). With `tune`, tries
-// shapes for one kind of matrix after the other, biggest first, and prints what was best: choose_gemv_shape()
-// is made from such tables. With `json`, prints the median for bench_compare (docs/benchmarks.md).
+// several such runs, and the share of the device's copy bandwidth that they used (MBU). A second line has the
+// same with the draw of a token, and what a token takes where the host reads every one of them. With `tune`,
+// tries shapes for one kind of matrix after the other, biggest first, and prints what was best:
+// choose_gemv_shape() is made from such tables. With `json`, prints the median for bench_compare
+// (docs/benchmarks.md).
 
 #include <algorithm>
 #include <chrono>
@@ -28,6 +30,8 @@
 #include "gpu/kernel_table.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
+#include "gpu/sampling_step.h"
+#include "gpu/token_stream.h"
 #include "support/cache_folder.h"
 #include "tool.h"
 
@@ -41,19 +45,23 @@ MatrixKind kind_of(const DeviceMatrix& matrix) {
   return {matrix.rows, matrix.cols, matrix.format};
 }
 
-/// Shapes worth a try, with 4 to 16 chunks of 16 bytes in flight a lane.
-std::vector<GemvShape> byte_candidates(DType format) {
+/// Shapes whose rounds fill a row, or one of which hardly exceeds it.
+std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
   std::vector<GemvShape> out;
+  constexpr std::uint32_t kMostChunks = 16;  // of 16 bytes, in flight a lane
+  constexpr std::uint32_t kMostSimdgroups = 16;
   for (const std::uint32_t rows : {16u, 32u}) {
-    for (const auto& [split, simdgroups] :
-         {std::pair(1u, 4u), std::pair(1u, 8u), std::pair(2u, 4u), std::pair(2u, 8u), std::pair(4u, 4u),
-          std::pair(4u, 8u), std::pair(8u, 8u), std::pair(4u, 16u), std::pair(8u, 16u),
-          std::pair(16u, 16u)}) {
-      for (const std::uint32_t unroll : {1u, 2u, 4u, 8u}) {
-        const std::uint32_t chunks = rows / 8 * unroll;
-        const GemvShape shape{
-            .rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
-        if (chunks <= 16 && fits_stage(shape, format)) out.push_back(shape);
+    for (const std::uint32_t split : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 10u, 12u, 14u, 16u}) {
+      for (std::uint32_t unroll = 1; unroll <= 8 && rows / 8 * unroll <= kMostChunks; ++unroll) {
+        const std::uint32_t round = 4 * split * unroll;
+        const bool is_one = round >= matrix.row_chunks && 7 * round <= 8 * matrix.row_chunks;
+        if (matrix.row_chunks % round != 0 && !is_one) continue;
+        for (std::uint32_t simdgroups = split; simdgroups <= kMostSimdgroups; simdgroups += split) {
+          if (split == 1 && simdgroups % 4 != 0) continue;
+          const GemvShape shape{
+              .rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
+          if (simdgroups >= 4 && fits_stage(shape, matrix.format)) out.push_back(shape);
+        }
       }
     }
   }
@@ -76,8 +84,8 @@ std::vector<GemvShape> float_candidates(DType format) {
   }
   return out;
 }
-std::vector<GemvShape> candidates(DType format) {
-  return has_byte_gemv(format) ? byte_candidates(format) : float_candidates(format);
+std::vector<GemvShape> candidates(const DeviceMatrix& matrix) {
+  return has_byte_gemv(matrix.format) ? byte_candidates(matrix) : float_candidates(matrix.format);
 }
 
 /// Whether a shape leaves neither lanes nor cores idle, nor looks ahead where nothing is.
@@ -87,8 +95,13 @@ bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uin
   const std::uint32_t groups = matrix.rows * shape.split / (shape.rows * shape.simdgroups);
   if (lanes > matrix.row_chunks || lanes * shape.unroll >= 2 * matrix.row_chunks) return false;
   if (groups * shape.simdgroups < kFewestSimdgroups * cores && matrix.rows >= cores) return false;
-  const std::uint32_t round = lanes * shape.unroll;
-  if (shape.bytes && matrix.row_chunks % round != 0 && matrix.row_chunks > 2 * round) return false;
+  if (shape.bytes) {
+    constexpr std::uint32_t kFewestBytes = 12 << 10;  // in flight a core
+    constexpr std::uint32_t kMostGroups = 12;         // a core
+    const std::uint64_t lane_bytes = std::uint64_t{16} * shape.rows / 8 * shape.unroll;
+    if (groups * shape.simdgroups * lane_bytes * 32 < std::uint64_t{kFewestBytes} * cores) return false;
+    return groups <= kMostGroups * cores || matrix.rows / cores >= 1024;
+  }
   return !shape.ahead || matrix.row_chunks > lanes * shape.unroll;
 }
 
@@ -107,28 +120,36 @@ class Subject {
                                               nullptr);
         }()),
         work_(device, config_),
-        state_(device, config_, context + 1, KvFormat::kF32) {
-    state_.make_up(context, 1);
-    const lattice_gpu::StepState step{1, static_cast<std::int32_t>(context)};
-    state_.step_state().upload(std::span(&step, 1));
+        state_(device, config_, context + kMostSteps, KvFormat::kF32) {
+    state_.make_up(context_, 1);
   }
 
   /// Seconds for a step in each of a few runs, ascending; one more comes first and warms up.
-  std::vector<double> times(int runs = 15) {
-    const StepRecorder recorder(device_, config_, *weights_, work_, KvFormat::kF32,
-                                [this](const DeviceMatrix& matrix) { return shape_of(matrix); });
-    const auto step = recorder.step(state_, work_.sharing.parts(context_));
-    std::vector<double> out;
-    int steps = 1;
-    for (int run = 0; run <= runs; ++run) {
-      const auto start = Clock::now();
-      for (int i = 0; i < steps; ++i) device_.submit(*step);
-      device_.wait();
-      const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
-      if (run > 0) out.push_back(seconds);
-      steps = std::clamp(static_cast<int>(0.006 / seconds), 3, 100);
-    }
+  std::vector<double> times(int runs = kRuns) {
+    const auto step = recorder().step(state_, parts());
     dispatches_ = step->dispatches();
+    return times_of(*step, runs);
+  }
+  /// The same with a greedy draw, each step going on from the token and the position of the one before.
+  std::vector<double> drawing_times() {
+    upload_sampling(state_.draw_memory(), draw_options());
+    return times_of(*recorder().drawing_step(state_, parts(), /*is_greedy=*/true), kRuns);
+  }
+  /// The same of a stream whose every token the host reads.
+  std::vector<double> stream_times() {
+    const StepRecorder steps = recorder();
+    const auto head = steps.head();
+    std::vector<double> out;
+    for (int run = 0; run <= kStreamRuns; ++run) {
+      state_.make_up(context_, 1);
+      GpuTokenStream stream(device_, config_, steps, work_, *head, state_, kFirstToken, draw_options());
+      (void)stream.next();  // until here a step may be recorded
+      const auto start = Clock::now();
+      for (int i = 1; i < kMostSteps; ++i) (void)stream.next();
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / (kMostSteps - 1);
+      if (run > 0) out.push_back(seconds);
+      device_.wait();
+    }
     std::ranges::sort(out);
     return out;
   }
@@ -158,8 +179,18 @@ class Subject {
     return out;
   }
 
+  /// Twice: the best shape for one kind depends on what the others leave of the device, as dispatches
+  /// overlap.
   void tune() {
     double best = times().front();
+    for (const char* pass : {"first", "second"}) {
+      fmt::print(" the {} time:\n", pass);
+      tune_once(best);
+    }
+  }
+
+ private:
+  void tune_once(double& best) {
     for (const MatrixKind& kind : kinds()) {
       GemvShape kept = shape_of(kind);
       std::vector<std::pair<double, GemvShape>> tried;
@@ -174,7 +205,7 @@ class Subject {
           kept = shape;
         }
       };
-      for (const GemvShape& shape : candidates(std::get<2>(kind))) attempt(shape);
+      for (const GemvShape& shape : candidates(matrix)) attempt(shape);
       chosen_[kind] = kept;
       std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
       fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6,
@@ -186,7 +217,44 @@ class Subject {
     }
   }
 
- private:
+  static constexpr int kRuns = 15;
+  static constexpr int kStreamRuns = 7;
+  static constexpr int kMostSteps = 100;  // of a run
+  static constexpr std::int32_t kFirstToken = 1;
+
+  [[nodiscard]] std::uint32_t parts() const { return work_.sharing.parts(context_); }
+  [[nodiscard]] StepRecorder recorder() const {
+    return {device_, config_,        *weights_,
+            work_,   KvFormat::kF32, [this](const DeviceMatrix& matrix) { return shape_of(matrix); }};
+  }
+  [[nodiscard]] DrawOptions draw_options() const {
+    DrawOptions options;
+    options.n_ids = config_.vocab_size;
+    options.most = kMostSteps;
+    return options;
+  }
+  /// Lets the next step be one behind context_ again.
+  void rewind() {
+    const lattice_gpu::StepState step{kFirstToken, static_cast<std::int32_t>(context_)};
+    state_.step_state().upload(std::span(&step, 1));
+    device_.wait();
+  }
+  std::vector<double> times_of(const Commands& commands, int runs) {
+    std::vector<double> out;
+    int steps = 1;
+    for (int run = 0; run <= runs; ++run) {
+      rewind();
+      const auto start = Clock::now();
+      for (int i = 0; i < steps; ++i) device_.submit(commands);
+      device_.wait();
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
+      if (run > 0) out.push_back(seconds);
+      steps = std::clamp(static_cast<int>(0.006 / seconds), 3, kMostSteps);
+    }
+    std::ranges::sort(out);
+    return out;
+  }
+
   static void count(const DeviceMatrix& matrix, std::map<MatrixKind, double>& bytes) {
     bytes[kind_of(matrix)] += 16.0 * matrix.rows * matrix.row_chunks;
   }
@@ -251,7 +319,7 @@ void compile_ahead(const Config& config, DType format, cuda::Capability capabili
     const cuda::KernelCompiler compiler(capability, driver_version, cuda::CubinCache(cache_folder("cuda")));
     int n = 0;
     for (const StepMatrix& of : step_matrices(config, format)) {
-      for (const GemvShape& shape : candidates(format)) {
+      for (const GemvShape& shape : candidates(of.matrix)) {
         if (!is_worth_a_try(shape, of.matrix, 132) || n++ % processes != p) continue;
         const std::vector<FunctionConstant> constants =
             gemv_constants(shape, of.matrix, of.norm, of.epilogue, of.heads);
@@ -263,6 +331,11 @@ void compile_ahead(const Config& config, DType format, cuda::Capability capabili
   }
   while (wait(nullptr) > 0) {
   }
+}
+
+void print_times(const char* what, const std::vector<double>& times) {
+  fmt::print("  {}: {:.1f} us ({:.1f} to {:.1f}), {:.0f} tok/s\n", what, times[times.size() / 2] * 1e6,
+             times.front() * 1e6, times.back() * 1e6, 1 / times[times.size() / 2]);
 }
 
 int run(int count, char** arguments) {
@@ -303,6 +376,9 @@ int run(int count, char** arguments) {
   if (tune) {
     subject.tune();
     report("tuned");
+  } else if (!json) {
+    print_times("with the draw", subject.drawing_times());
+    print_times("as a stream", subject.stream_times());
   }
   return 0;
 }

@@ -255,7 +255,8 @@ void ask_attention(Probe& probe) {
   const FunctionConstant constants[] = {
       {LATTICE_FC_SIMDGROUPS, kSimdgroups},
       {LATTICE_FC_GROUP, heads / kv_heads},
-      {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)}};
+      {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)},
+      {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)}};
   const auto step_buffer = probe.device->allocate(sizeof(StepState));
   for (std::int64_t context = 128; context <= most; context *= 2) {
     const StepState step{1, static_cast<std::int32_t>(context - 1)};
@@ -354,7 +355,7 @@ double prepare(Device& device) {
     (void)device.kernel(gemv_kernel(shape, matrix.format), gemv_constants(shape, matrix, norm, epilogue));
   }
   const FunctionConstant attention[] = {
-      {LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_GROUP, 4}, {LATTICE_FC_LANE_DIMS, 8}};
+      {LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_GROUP, 4}, {LATTICE_FC_LANE_DIMS, 8}, {LATTICE_FC_ROTARY, 64}};
   for (const char* name : {"attention_decode_f16", "attention_merge"}) (void)device.kernel(name, attention);
   const FunctionConstant gdn[] = {{LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_VECTORS, 32},
                                   {LATTICE_FC_TAPS, 4},       {LATTICE_FC_K_HEADS, 16},

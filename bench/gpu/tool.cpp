@@ -37,18 +37,20 @@ std::string_view default_device() noexcept {
 #endif
 }
 
-bench::Samples time_replays(Device& device, const Commands& commands, int runs) {
+bench::Samples time_replays(Device& device, const Commands& commands, int runs,
+                            const std::function<void()>& prepare) {
   using Clock = std::chrono::steady_clock;
   constexpr double kSampleSeconds = 0.01;
   bench::Samples out;
   int replays = 1;
   for (int i = 0; i <= runs; ++i) {
+    if (prepare) prepare();
     const auto start = Clock::now();
     for (int r = 0; r < replays; ++r) device.submit(commands);
     device.wait();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / replays;
     if (i > 0) out.values.push_back(seconds);
-    replays = std::clamp(static_cast<int>(kSampleSeconds / seconds), 1, 1000);
+    replays = std::clamp(static_cast<int>(kSampleSeconds / seconds), 1, kMostReplays);
   }
   return out;
 }

@@ -21,9 +21,11 @@ namespace lattice::gpu {
 [[nodiscard]] std::string_view default_device() noexcept;
 
 /// Seconds of one replay of `commands` in each of `runs` samples; one more comes first and warms up. A sample
-/// is as many replays as take some milliseconds, queued and waited for together, so that the host does not
-/// show.
-[[nodiscard]] bench::Samples time_replays(Device& device, const Commands& commands, int runs);
+/// is as many replays as take some milliseconds, kMostReplays at most, queued and waited for together, so
+/// that the host does not show. `prepare`, where there is one, is called before each sample.
+[[nodiscard]] bench::Samples time_replays(Device& device, const Commands& commands, int runs,
+                                          const std::function<void()>& prepare = nullptr);
+inline constexpr int kMostReplays = 1000;
 
 /// Memory of random bits, none of which make a float that is infinite or no number.
 [[nodiscard]] std::unique_ptr<Buffer> random_buffer(Device& device, std::size_t bytes, std::uint64_t seed);

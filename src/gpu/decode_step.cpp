@@ -33,106 +33,6 @@ std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
 }
 
-/// Lanes of a simdgroup that meet chunks of one row.
-std::uint32_t row_lanes(const GemvShape& shape) {
-  constexpr std::uint32_t kByteTile = 4;
-  return shape.bytes ? kByteTile : kSimdWidth;
-}
-
-/// Chunks of a row that a threadgroup meets before it looks for more.
-std::uint32_t round_chunks(const GemvShape& shape) {
-  return shape.split * shape.unroll * row_lanes(shape);
-}
-
-/// Chunks of a row whose input is staged together.
-std::uint32_t stage_chunks(const GemvShape& shape, DType format) {
-  const std::uint32_t most = LATTICE_STAGE_COLS / chunk_cols(format);
-  return most - most % round_chunks(shape);
-}
-
-std::uint32_t threadgroups(const GemvShape& shape, const DeviceMatrix& matrix) {
-  return ceil_div(matrix.rows * shape.split, shape.rows * shape.simdgroups);
-}
-
-/// Chunks of a row that a lane meets.
-std::uint32_t lane_chunks(const GemvShape& shape, const DeviceMatrix& matrix) {
-  return ceil_div(matrix.row_chunks, shape.split * kSimdWidth);
-}
-
-bool occupies(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
-  return threadgroups(shape, matrix) * 10 >= cores * 9;
-}
-
-/// An output head: very many rows.
-bool is_head(const DeviceMatrix& matrix, std::uint32_t cores) {
-  constexpr std::uint32_t kManyRows = 1024;  // a core
-  return matrix.rows / cores >= kManyRows;
-}
-
-/// Rows split until every core has some.
-void split_rows(GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
-  while (shape.split < shape.simdgroups && !occupies(shape, matrix, cores) &&
-         2 * shape.split * kSimdWidth <= matrix.row_chunks &&
-         2 * shape.split * kSimdWidth * chunk_cols(matrix.format) <= LATTICE_STAGE_COLS) {
-    shape.split *= 2;
-  }
-}
-
-/// As many loads a lane as its chunks allow, and no more than `most`.
-void unroll(GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t most) {
-  while (shape.unroll < most && shape.unroll < lane_chunks(shape, matrix)) shape.unroll *= 2;
-  while (shape.unroll > 1 && !fits_stage(shape, matrix.format)) shape.unroll /= 2;
-}
-
-/// Enough loads a lane, and rows split until every core has some.
-GemvShape choose_unscaled(std::uint32_t cores, const DeviceMatrix& matrix) {
-  GemvShape shape{.rows = 4, .split = 1, .simdgroups = 8, .unroll = 1};
-  split_rows(shape, matrix, cores);
-  unroll(shape, matrix, matrix.cols > LATTICE_STAGE_COLS ? 2 : 4);
-  return shape;
-}
-
-GemvShape bytes(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups, std::uint32_t unroll) {
-  return {.rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
-}
-
-// What follows was read off searches on an H200 (docs/optimizations.md); chunks are of 16 bytes.
-
-/// Of a matrix with no more rows than columns: its columns are shared out, a row in one round where it goes.
-GemvShape choose_narrow(const DeviceMatrix& matrix) {
-  const std::uint32_t chunks = matrix.row_chunks;
-  if (matrix.format == DType::kQ4_0) {
-    if (chunks <= 128) return bytes(32, 16, 16, chunks <= 64 ? 1 : 2);
-    return chunks % 128 == 0 ? bytes(16, 8, 8, 4) : bytes(16, 16, 16, 2);
-  }
-  if (chunks <= 128) return bytes(16, 8, 16, 4);
-  if (chunks <= 256) return bytes(16, 8, chunks == 256 ? 16 : 8, 8);
-  if (chunks <= 512) return bytes(16, 16, 16, 4);
-  return chunks % 128 == 0 ? bytes(16, 8, 8, 4) : bytes(16, 16, 16, 1);
-}
-
-/// Of one with more: short rows in one round, long ones in rounds that they are multiples of.
-GemvShape choose_wide(std::uint32_t cores, const DeviceMatrix& matrix) {
-  constexpr std::uint32_t kManyRows = 140;  // a core
-  const bool has_many_rows = matrix.rows / cores >= kManyRows;
-  if (matrix.format == DType::kQ4_0) {
-    if (is_head(matrix, cores)) return bytes(32, 2, 4, 2);
-    if (matrix.row_chunks <= 32) return bytes(32, 4, 16, 2);
-    return bytes(32, 4, 8, has_many_rows || matrix.row_chunks % 32 != 0 ? 1 : 2);
-  }
-  if (is_head(matrix, cores)) return bytes(16, 2, 4, 4);
-  if (matrix.row_chunks <= 64) return bytes(32, 4, 4, 4);
-  if (matrix.row_chunks <= 128) return bytes(32, 4, 8, 2);
-  return bytes(16, 2, 8, has_many_rows ? 2 : 4);
-}
-
-GemvShape choose_bytes(std::uint32_t cores, const DeviceMatrix& matrix) {
-  GemvShape shape = matrix.rows <= matrix.cols ? choose_narrow(matrix) : choose_wide(cores, matrix);
-  while (shape.unroll > 1 && round_chunks(shape) >= 2 * matrix.row_chunks) shape.unroll /= 2;
-  while (shape.split > 1 && round_chunks(shape) >= 2 * matrix.row_chunks) shape.split /= 2;
-  return shape;
-}
-
 }  // namespace
 
 Workspace::Workspace(Device& device, const Config& config)
@@ -158,29 +58,17 @@ HeadNorm HeadNorm::of(std::uint32_t cores, const Config& config) noexcept {
 
 KeySharing KeySharing::of(std::uint32_t cores, std::int64_t kv_heads) noexcept {
   if (cores == 0) return {};
-  constexpr std::int64_t kKeys = 128;
+  constexpr std::int64_t kKeys = 32;
   const std::uint32_t heads = std::max(1u, narrow(kv_heads));
   return {std::bit_floor(std::max(1u, 2 * cores / heads)), kKeys};
 }
 
 std::uint32_t KeySharing::parts(std::int64_t position) const noexcept {
-  const std::int64_t wanted = position / keys + 1;
+  constexpr std::int64_t kFewParts = 16;  // to merge more takes longer than twice as many keys each
+  if (position < 2 * keys) return 1;
+  const std::int64_t wanted = std::max(std::min(position / keys + 1, kFewParts), position / (2 * keys) + 1);
   // Powers of two, so that few different steps are recorded as a sequence grows.
   return std::min(most_parts, std::bit_ceil(narrow(std::min<std::int64_t>(wanted, most_parts))));
-}
-
-bool fits_stage(const GemvShape& shape, DType format) noexcept {
-  return round_chunks(shape) * chunk_cols(format) <= LATTICE_STAGE_COLS;
-}
-
-bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept {
-  return matrix.row_chunks > stage_chunks(shape, matrix.format);
-}
-
-GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
-  if (cores == 0) return {};
-  if (has_byte_gemv(matrix.format)) return choose_bytes(cores, matrix);
-  return choose_unscaled(cores, matrix);
 }
 
 std::string gemv_kernel(const GemvShape& shape, DType format) {
@@ -234,7 +122,7 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
                      gemv.head_squares != nullptr ? *gemv.head_squares : none,
                      {gemv.y, gemv.y_first * sizeof(float)},
                      args},
-                    {threadgroups(shape, matrix)}, shape.simdgroups * kSimdWidth);
+                    {gemv_threadgroups(shape, matrix)}, shape.simdgroups * kSimdWidth);
 }
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
@@ -365,7 +253,8 @@ void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuS
   const std::uint32_t simdgroups = mixer_shape(device_.cores()).attention_simdgroups;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
-                                        {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth}};
+                                        {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth},
+                                        {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)}};
   commands.dispatch(
       device_.kernel(kv_ == KvFormat::kF16 ? "attention_decode_f16" : "attention_decode_f32", constants),
       {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,

@@ -1,43 +1,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
 #include "gpu/device.h"
+#include "gpu/gemv_shape.h"
 #include "gpu/gpu_state.h"
 #include "gpu/gpu_weights.h"
 #include "gpu/sampling_step.h"
 
 namespace lattice::gpu {
-
-/// Which GEMV multiplies a matrix, and its function constants.
-struct GemvShape {
-  std::uint32_t rows = 8;   ///< of a simdgroup: 1, 2, 4 or 8 (SwiGLU wants an even number); of bytes 16 or 32
-  std::uint32_t split = 1;  ///< simdgroups that share a row's columns
-  std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`, at most 16
-  std::uint32_t unroll = 1;  ///< chunks of a row that a lane loads together: 1, 2 or 4; of bytes 8 as well
-  bool ahead = false;        ///< load the next weights before multiplying the present ones; of floats only
-  bool bytes = false;        ///< products of integers (gemv_bytes.metal), for has_byte_gemv() formats
-};
-
-/// Whether a format's weights are multiplied as bytes where `GemvShape::bytes` says so.
-[[nodiscard]] constexpr bool has_byte_gemv(DType format) noexcept {
-  return format == DType::kQ8_0 || format == DType::kQ4_0;
-}
-
-/// Whether the input that so many chunks meet fits the GEMV's stage.
-[[nodiscard]] bool fits_stage(const GemvShape& shape, DType format) noexcept;
-/// Whether a matrix's rows need more than one stage.
-[[nodiscard]] bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept;
-
-/// What suits a matrix on a device of so many cores: see docs/optimizations.md for how it was found. 0 cores
-/// (Device::cores()): what suits a processor where every thread and every simdgroup operation costs the same.
-[[nodiscard]] GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix);
-
-/// In the place of choose_gemv_shape(), to find what it should return.
-using GemvChooser = std::function<GemvShape(const DeviceMatrix& matrix)>;
 
 /// How gdn_step leaves its output: heads of `dim` values, each less the factor of its norm, which follows
 /// from what the `parts` threadgroups of a head leave (kernels/head_norm.h). dim 0: the input is no such
@@ -78,7 +51,7 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
 /// How the threadgroups of a step's attention share out the keys of a KV head.
 struct KeySharing {
   std::uint32_t most_parts = 32;  ///< a power of two; beyond it, parts grow
-  std::int64_t keys = 256;        ///< of a part: fewer are not worth the merge
+  std::int64_t keys = 128;        ///< of a part where there are few parts; otherwise twice as many
 
   /// What a device of so many cores (Device::cores()) wants for a model of so many KV heads.
   [[nodiscard]] static KeySharing of(std::uint32_t cores, std::int64_t kv_heads) noexcept;

@@ -19,7 +19,6 @@ lattice_gpu::AttentionArgs attention_args(const Config& config, std::int64_t cap
   return {.heads = narrow(config.attention_heads),
           .kv_heads = narrow(config.kv_heads),
           .head_dim = narrow(config.head_dim),
-          .rotary_dim = narrow(config.rotary_dim),
           .capacity = narrow(capacity),
           .k_offset = narrow(2 * config.q_dim()),
           .v_offset = narrow(2 * config.q_dim() + config.kv_dim()),

@@ -355,7 +355,8 @@ void PrefillRecorder::mix(Piece& piece, const GpuLayer& layer, const GpuFullMixe
                                   .out_stride = work_.mixed_stride};
   const std::string suffix = kv_ == KvFormat::kF16 ? "_f16" : "_f32";
   const FunctionConstant of_rows[] = {{LATTICE_FC_SIMDGROUPS, kRowSimdgroups},
-                                      {LATTICE_FC_LANE_DIMS, args.heads.head_dim / kSimdWidth}};
+                                      {LATTICE_FC_LANE_DIMS, args.heads.head_dim / kSimdWidth},
+                                      {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)}};
   piece.commands.dispatch(device_.kernel("attention_prepare" + suffix, of_rows),
                           {*work_.span, *work_.projections, *mixer.q_norm, *mixer.k_norm, *decode_.low_angles,
                            *decode_.high_angles, *memory.keys, *memory.values, args},
@@ -363,7 +364,8 @@ void PrefillRecorder::mix(Piece& piece, const GpuLayer& layer, const GpuFullMixe
                           kRowSimdgroups * kSimdWidth);
   piece.commands.barrier();
   const FunctionConstant of_tiles[] = {{LATTICE_FC_SIMDGROUPS, kAttentionSimdgroups},
-                                       {LATTICE_FC_LANE_DIMS, args.heads.head_dim / kSimdWidth}};
+                                       {LATTICE_FC_LANE_DIMS, args.heads.head_dim / kSimdWidth},
+                                       {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)}};
   piece.commands.dispatch(device_.kernel("attention_prefill" + suffix, of_tiles),
                           {*work_.span, *work_.projections, *memory.keys, *memory.values, *work_.mixed, args},
                           {args.heads.heads, ceil_div(piece.rows, kAttentionTokens)},

@@ -56,7 +56,6 @@ class Run {
     const AttentionPrefillArgs args{{.heads = shape_.heads,
                                      .kv_heads = shape_.kv_heads,
                                      .head_dim = shape_.head_dim,
-                                     .rotary_dim = shape_.rotary_dim,
                                      .capacity = static_cast<std::uint32_t>(capacity_),
                                      .k_offset = static_cast<std::uint32_t>(k_offset()),
                                      .v_offset = static_cast<std::uint32_t>(v_offset()),
@@ -70,7 +69,8 @@ class Run {
     const auto in = upload(device_, projections);
     const auto out = upload(device_, std::vector<float>(rows * out_stride(), 7.0f));
     const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape_.simdgroups},
-                                          {LATTICE_FC_LANE_DIMS, shape_.head_dim / 32}};
+                                          {LATTICE_FC_LANE_DIMS, shape_.head_dim / 32},
+                                          {LATTICE_FC_ROTARY, shape_.rotary_dim}};
     const std::string suffix = shape_.half ? "_f16" : "_f32";
     const auto commands = device_.new_commands();
     commands->dispatch(device_.kernel("attention_prepare" + suffix, constants),

@@ -42,7 +42,6 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
   const AttentionArgs args{.heads = shape.heads,
                            .kv_heads = shape.kv_heads,
                            .head_dim = shape.head_dim,
-                           .rotary_dim = shape.rotary_dim,
                            .capacity = static_cast<std::uint32_t>(capacity),
                            .k_offset = static_cast<std::uint32_t>(k_offset),
                            .v_offset = static_cast<std::uint32_t>(v_offset),
@@ -59,7 +58,8 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
   const auto partial = device.allocate(shape.heads * shape.parts * (dim + 2) * sizeof(float));
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
                                         {LATTICE_FC_GROUP, static_cast<std::uint32_t>(group)},
-                                        {LATTICE_FC_LANE_DIMS, shape.head_dim / 32}};
+                                        {LATTICE_FC_LANE_DIMS, shape.head_dim / 32},
+                                        {LATTICE_FC_ROTARY, shape.rotary_dim}};
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel(shape.half ? "attention_decode_f16" : "attention_decode_f32", constants),

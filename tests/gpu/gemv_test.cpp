@@ -157,6 +157,9 @@ void run_byte_gemvs(Device& device) {
       run_gemv(device, {type, 21, 64, byte_shape(rows, 2, 2, 2), false, LATTICE_EPILOGUE_ADD});
       run_gemv(device, {type, 70, 64, byte_shape(rows, 1, 2, 8), true, LATTICE_EPILOGUE_SWIGLU});
       run_gemv(device, {type, 1, 32, byte_shape(rows, 4, 4, 1), true, LATTICE_EPILOGUE_STORE});
+      run_gemv(device, {type, 41, 3584, byte_shape(rows, 7, 7, 4), true, LATTICE_EPILOGUE_STORE}, 1e-4);
+      run_gemv(device, {type, 36, 960, byte_shape(rows, 5, 10, 3), true, LATTICE_EPILOGUE_STORE});
+      run_gemv(device, {type, 35, 9216, byte_shape(rows, 12, 12, 2), false, LATTICE_EPILOGUE_ADD}, 1e-4);
     }
     for (const std::int64_t cols : {4096, 4128, 9216}) {
       run_gemv(device, {type, 9, cols, byte_shape(16, 2, 4, 4), true, LATTICE_EPILOGUE_STORE}, 1e-4);
@@ -189,7 +192,7 @@ TEST(Gemv, HoldsOnCuda) {
   CudaDevice device;
   for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {  // each shape is compiled: fewer than above
     for (const GemvShape& shape : {byte_shape(16, 1, 1, 1), byte_shape(16, 8, 8, 2), byte_shape(32, 2, 8, 2),
-                                   byte_shape(32, 4, 4, 4)}) {
+                                   byte_shape(32, 4, 4, 4), byte_shape(16, 3, 6, 3)}) {
       run_gemv(device, {type, 41, 608, shape, true, LATTICE_EPILOGUE_STORE});
       run_gemv(device, {type, 32, 1024, shape, true, LATTICE_EPILOGUE_ADD});
       run_gemv(device, {type, 70, 64, shape, true, LATTICE_EPILOGUE_SWIGLU});
@@ -246,8 +249,9 @@ TEST(Gemv, RefusesShapesThatDoNotFitTheStage) {
 /// Every shape that is chosen fits, and leaves no core without work where there is work for all.
 TEST(Gemv, ChoosesShapesThatFit) {
   for (const DType type : kFormats) {
-    for (const std::uint32_t rows : {1u, 16u, 1024u, 8224u, 248320u}) {
-      for (const std::uint32_t cols : {32u, 1024u, 3584u, 17408u}) {
+    for (const std::uint32_t rows : {1u, 16u, 1024u, 2560u, 8224u, 24576u, 248320u}) {
+      for (const std::uint32_t cols :
+           {32u, 96u, 1024u, 2048u, 2560u, 3584u, 4096u, 6144u, 9216u, 12288u, 17408u}) {
         DeviceMatrix matrix;
         matrix.format = type;
         matrix.rows = rows;

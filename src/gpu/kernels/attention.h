@@ -17,6 +17,12 @@ constant constexpr uint kLowPositions = 256;
 constant constexpr uint kMaxHeadDim = 256;
 constant constexpr uint kMaxLaneDims = kMaxHeadDim / 32;
 
+/// Dimensions of a head, of function constants, so that loops over them have a known length.
+struct HeadDims {
+  uint lane;    // that a lane holds: head_dim / 32
+  uint rotary;  // rotary_dim
+};
+
 /// (cos, sin) of pair `i` at `position`. low [256, pairs], high [⌈capacity / 256⌉, pairs].
 inline float2 rotation(device const float2* low, device const float2* high, uint pairs, uint position,
                        uint i) {
@@ -27,49 +33,46 @@ inline float2 rotation(device const float2* low, device const float2* high, uint
 
 /// RMSNorm with `weight` (1 + w) and rotary embedding of one head, by one simdgroup: in [head_dim] → out
 /// [head_dim], at most 256. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on
-/// pass.
+/// pass. A lane writes out[lane + 32 n] alone.
 inline void norm_and_rotate(device const float* in, device const float* weight, device const float2* low,
-                            device const float2* high, constant AttentionArgs& args, uint position, uint lane,
+                            device const float2* high, HeadDims dims, float epsilon, uint position, uint lane,
                             threadgroup float* out) {
-  float x[kMaxLaneDims];  // asked for together with what is multiplied with it
-  float y[kMaxLaneDims];
+  constexpr uint kNone = 0;
+  const uint pairs = dims.rotary / 2;
+  float x[kMaxLaneDims];  // all that is loaded is asked for before any of it is used
+  float y[kMaxLaneDims];  // of the other of a pair
+  float2 angles[kMaxLaneDims];
   float squares = 0;
-  const uint pairs = args.rotary_dim / 2;
 #pragma unroll
-  for (uint n = 0; n < kMaxLaneDims; ++n) {
+  for (uint n = 0; n < dims.lane; ++n) {
     const uint i = lane + 32 * n;
-    x[n] = 0;
-    y[n] = 0;
-    if (i >= args.head_dim) continue;
     const float value = in[i];
     x[n] = value * weight[i];
     squares += value * value;
-    if (i < args.rotary_dim) {
-      const uint other = i < pairs ? i + pairs : i - pairs;
-      y[n] = in[other] * weight[other];
-    }
+    if (32 * n >= dims.rotary) continue;
+    const bool rotates = i < dims.rotary;
+    const bool is_first = i < pairs;
+    const uint other = !rotates ? kNone : is_first ? i + pairs : i - pairs;
+    y[n] = in[other] * weight[other];
+    angles[n] = rotation(low, high, pairs, position, !rotates ? kNone : is_first ? i : other);
+    if (is_first) angles[n].y = -angles[n].y;
   }
-  const float factor = precise::rsqrt(lattice_simd_sum(squares) / float(args.head_dim) + args.epsilon);
+  const float factor = precise::rsqrt(lattice_simd_sum(squares) / float(dims.lane * 32) + epsilon);
 #pragma unroll
-  for (uint n = 0; n < kMaxLaneDims; ++n) {
+  for (uint n = 0; n < dims.lane; ++n) {
     const uint i = lane + 32 * n;
-    if (i >= args.head_dim) continue;
-    if (i >= args.rotary_dim) {
-      out[i] = x[n] * factor;
-    } else {
-      const float2 angle = rotation(low, high, pairs, position, i % pairs);
-      out[i] = (i < pairs ? x[n] * angle.x - y[n] * angle.y : x[n] * angle.x + y[n] * angle.y) * factor;
-    }
+    const bool rotates = 32 * n < dims.rotary && i < dims.rotary;
+    out[i] = (rotates ? x[n] * angles[n].x + y[n] * angles[n].y : x[n]) * factor;
   }
 }
 
 /// Asks for what norm_and_rotate() reads beside its input.
 inline void prefetch_head_vectors(device const float* q_weight, device const float* k_weight,
-                                  device const float2* low, device const float2* high,
-                                  constant AttentionArgs& args, uint position) {
-  lattice_prefetch(q_weight, args.head_dim * 4);
-  lattice_prefetch(k_weight, args.head_dim * 4);
-  const uint pairs = args.rotary_dim / 2;
+                                  device const float2* low, device const float2* high, HeadDims dims,
+                                  uint position) {
+  lattice_prefetch(q_weight, dims.lane * 32 * 4);
+  lattice_prefetch(k_weight, dims.lane * 32 * 4);
+  const uint pairs = dims.rotary / 2;
   if (pairs % 2 != 0) return;  // rows of the tables do not begin at multiples of 16 bytes
   lattice_prefetch(low + (position % kLowPositions) * pairs, pairs * 8);
   lattice_prefetch(high + (position / kLowPositions) * pairs, pairs * 8);

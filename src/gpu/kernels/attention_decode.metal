@@ -2,8 +2,9 @@
 // the keys, with K and V read once for all query heads of their group.
 //
 // A threadgroup owns a KV head and one of `parts` ranges of keys; its simdgroups take blocks of keys in turn, whose loads are all
-// issued before the first is used, a lane holding head_dim / 32 dimensions. The last part appends the token's own key and value.
-// With one part the result is final; with more, attention_merge joins what the parts leave.
+// issued before the first is used, those of the first block before the token's own query is there; a lane holds head_dim / 32
+// dimensions. The last part appends the token's own key and value. With one part the result is final; with more, attention_merge
+// joins what the parts leave.
 
 #include <metal_stdlib>
 
@@ -18,12 +19,14 @@ using namespace lattice_gpu;
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kGroup [[function_constant(LATTICE_FC_GROUP)]];         // constants, so that
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];  // what they bound stays in registers
+constant uint kRotaryDim [[function_constant(LATTICE_FC_ROTARY)]];
 
 constant constexpr uint kMaxSimdgroups = 8;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
 constant constexpr uint kKeyBlock = 32;  // parts begin at multiples of it
 constant uint kKeys = kGroup > 4 ? 2 : 4;  // that a simdgroup takes together: what registers hold
 constant constexpr uint kMaxKeys = 4;
+constant uint kThreadDims = (kLaneDims + kSimdgroups - 1) / max(kSimdgroups, 1u);  // of a head's output that a thread adds up
 
 namespace lattice_gpu {
 
@@ -66,6 +69,89 @@ inline void load_dims(device const T* row, uint lane, thread float* out) {
   }
 }
 
+/// A simdgroup's keys and values, a lane's dimensions of them.
+struct KeyBlock {
+  float k[kMaxKeys][kMaxLaneDims];
+  float v[kMaxKeys][kMaxLaneDims];
+};
+
+/// Rows of the cache from `first` on, and zeros where they reach `last`.
+template <typename T>
+inline void load_block(device const T* keys, device const T* values, uint first, uint last, uint lane,
+                       thread KeyBlock& block) {
+  const uint dim = kLaneDims * 32;
+#pragma unroll
+  for (uint n = 0; n < kKeys; ++n) {
+#pragma unroll
+    for (uint i = 0; i < kLaneDims; ++i) {
+      block.k[n][i] = 0;
+      block.v[n][i] = 0;
+    }
+    if (first + n >= last) continue;
+    load_dims(keys + ulong(first + n) * dim, lane, block.k[n]);
+    load_dims(values + ulong(first + n) * dim, lane, block.v[n]);
+  }
+}
+
+/// The token's own row, in its place in a block of keys from `first` on.
+inline void take_own(threadgroup const float* key, threadgroup const float* value, uint first, uint position, uint lane,
+                     thread KeyBlock& block) {
+#pragma unroll
+  for (uint n = 0; n < kKeys; ++n) {
+    if (first + n != position) continue;
+#pragma unroll
+    for (uint i = 0; i < kLaneDims; ++i) {
+      block.k[n][i] = key[dim_of(lane, i)];
+      block.v[n][i] = value[dim_of(lane, i)];
+    }
+  }
+}
+
+/// Adds a block's keys, of which the first `count` are there, to the softmax of one query.
+inline void attend(thread const KeyBlock& block, uint count, threadgroup const float* query, float scale, uint lane,
+                   thread Softmax& softmax) {
+  float scores[kMaxKeys] = {};
+#pragma unroll
+  for (uint i = 0; i < kLaneDims; ++i) {
+    const float q = query[dim_of(lane, i)];
+#pragma unroll
+    for (uint n = 0; n < kKeys; ++n) scores[n] += block.k[n][i] * q;
+  }
+  float maximum = softmax.maximum;
+#pragma unroll
+  for (uint n = 0; n < kKeys; ++n) {
+    scores[n] = lattice_simd_sum(scores[n]) * scale;
+    if (n >= count) scores[n] = -INFINITY;
+    maximum = max(maximum, scores[n]);
+  }
+  const float fade = precise::exp(softmax.maximum - maximum);
+  softmax.maximum = maximum;
+  softmax.total *= fade;
+#pragma unroll
+  for (uint i = 0; i < kLaneDims; ++i) softmax.values[i] *= fade;
+#pragma unroll
+  for (uint n = 0; n < kKeys; ++n) {
+    const float weight = precise::exp(scores[n] - maximum);
+    softmax.total += weight;
+#pragma unroll
+    for (uint i = 0; i < kLaneDims; ++i) softmax.values[i] += weight * block.v[n][i];
+  }
+}
+
+/// What the simdgroups' states (maximum, total) of one query come to.
+struct Joined {
+  float maximum;
+  float total;
+};
+
+inline Joined join(threadgroup const float2* states, uint lane) {
+  const float2 state = lane < kSimdgroups ? states[lane * kMaxGroup] : float2(-INFINITY, 0.0f);
+  float maximum = state.x;
+  for (ushort step = 1; step < 32; step *= 2) maximum = max(maximum, lattice_simd_shuffle_xor(maximum, step));
+  const float fade = state.y > 0 ? precise::exp(state.x - maximum) : 0.0f;
+  return {maximum, lattice_simd_sum(state.y * fade)};
+}
+
 }  // namespace lattice_gpu
 
 /// projections [per head query | gate][k][v] of one token; keys and values [kv_heads, capacity, head_dim].
@@ -81,13 +167,17 @@ template <typename KvType>
     device float* partial [[buffer(9)]], constant AttentionArgs& args [[buffer(10)]],
     uint2 place [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+  static_assert(kMaxSimdgroups == kMaxGroup, "of the two arrays that outputs meet in, one has held the queries");
   threadgroup float queries[kMaxGroup * kMaxHeadDim];
+  threadgroup float outputs[kMaxSimdgroups * kMaxHeadDim];
   threadgroup float own_key[kMaxHeadDim];
+  threadgroup float own_value[kMaxHeadDim];
   threadgroup float2 states[kMaxSimdgroups * kMaxGroup];  // maximum and total of each simdgroup and head
-  threadgroup float outputs[kMaxGroup * kMaxHeadDim];
 
   lattice_allow_next();
   const uint dim = kLaneDims * 32;
+  const HeadDims dims = {kLaneDims, kRotaryDim};
+  const uint threads = kSimdgroups * 32;
   const uint part = place.x;
   const uint kv_head = place.y;
   const uint position = uint(step.position);
@@ -95,24 +185,39 @@ template <typename KvType>
   const KeyRange range = range_of(part, args.parts, count);
   device KvType* head_keys = keys + ulong(kv_head) * args.capacity * dim;
   device KvType* head_values = values + ulong(kv_head) * args.capacity * dim;
-  if (thread_index == 0) prefetch_head_vectors(q_norm, k_norm, low_angles, high_angles, args, position);
+  if (thread_index == 0) prefetch_head_vectors(q_norm, k_norm, low_angles, high_angles, dims, position);
+  const uint stored = min(range.last, position);  // rows before it are of earlier submissions
+  uint first = range.first + simdgroup * kKeys;
+  KeyBlock block;
+  load_block<KvType>(head_keys, head_values, first, stored, lane, block);
   lattice_wait_for_inputs();
 
-  for (uint g = simdgroup; g < kGroup; g += kSimdgroups) {
-    const uint head = kv_head * kGroup + g;
-    norm_and_rotate(projections + head * 2 * dim, q_norm, low_angles, high_angles, args, position, lane,
-                    queries + g * dim);
+  // The queries, and as one more of them the token's own key.
+  const bool owns_last = range.last == count && range.first < count;
+  const bool keeps_own = owns_last && simdgroup == kGroup % kSimdgroups;
+  float value[kMaxLaneDims];
+  if (keeps_own) {
+#pragma unroll
+    for (uint n = 0; n < kLaneDims; ++n) value[n] = projections[args.v_offset + kv_head * dim + lane + 32 * n];
   }
-  if (range.last == count && range.first < count && simdgroup == kSimdgroups - 1) {
-    norm_and_rotate(projections + args.k_offset + kv_head * dim, k_norm, low_angles, high_angles, args, position,
-                    lane, own_key);
-    simdgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = lane; i < dim; i += 32) {
-      head_keys[ulong(position) * dim + i] = KvType(own_key[i]);
-      head_values[ulong(position) * dim + i] = KvType(projections[args.v_offset + kv_head * dim + i]);
+  for (uint g = simdgroup; g < kGroup + (owns_last ? 1 : 0); g += kSimdgroups) {
+    const bool is_key = g == kGroup;
+    const uint at = is_key ? args.k_offset + kv_head * dim : (kv_head * kGroup + g) * 2 * dim;
+    norm_and_rotate(projections + at, is_key ? k_norm : q_norm, low_angles, high_angles, dims, args.epsilon, position,
+                    lane, is_key ? own_key : queries + g * dim);
+  }
+  if (keeps_own) {
+#pragma unroll
+    for (uint n = 0; n < kLaneDims; ++n) {
+      const uint i = lane + 32 * n;
+      const KvType key = KvType(own_key[i]);
+      own_key[i] = float(key);
+      own_value[i] = float(KvType(value[n]));
+      head_keys[ulong(position) * dim + i] = key;
+      head_values[ulong(position) * dim + i] = KvType(value[n]);
     }
   }
-  threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
+  threadgroup_barrier(mem_flags::mem_threadgroup);
 
   Softmax softmax[kMaxGroup];
 #pragma unroll
@@ -122,47 +227,27 @@ template <typename KvType>
 #pragma unroll
     for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] = 0;
   }
-  for (uint block = range.first + simdgroup * kKeys; block < range.last; block += kSimdgroups * kKeys) {
-    float k[kMaxKeys][kMaxLaneDims];
-    float v[kMaxKeys][kMaxLaneDims];
-#pragma unroll
-    for (uint n = 0; n < kKeys; ++n) {
-      const uint key = min(block + n, range.last - 1);
-      load_dims(head_keys + ulong(key) * dim, lane, k[n]);
-      load_dims(head_values + ulong(key) * dim, lane, v[n]);
-    }
+  for (; first < range.last; first += kSimdgroups * kKeys) {
+    if (first + kKeys > position) take_own(own_key, own_value, first, position, lane, block);
 #pragma unroll
     for (uint g = 0; g < kGroup; ++g) {
-      float scores[kMaxKeys] = {};
+      attend(block, range.last - first, queries + g * dim, args.scale, lane, softmax[g]);
+    }
+    load_block<KvType>(head_keys, head_values, first + kSimdgroups * kKeys, stored, lane, block);
+  }
+
+  float gates[kMaxGroup][kMaxLaneDims];  // asked for before they are needed
+  if (args.parts == 1) {
 #pragma unroll
-      for (uint i = 0; i < kLaneDims; ++i) {
-        const float query = queries[g * dim + dim_of(lane, i)];
+    for (uint g = 0; g < kGroup; ++g) {
 #pragma unroll
-        for (uint n = 0; n < kKeys; ++n) scores[n] += k[n][i] * query;
-      }
-      float maximum = softmax[g].maximum;
-#pragma unroll
-      for (uint n = 0; n < kKeys; ++n) {
-        scores[n] = lattice_simd_sum(scores[n]) * args.scale;
-        if (block + n >= range.last) scores[n] = -INFINITY;
-        maximum = max(maximum, scores[n]);
-      }
-      const float fade = precise::exp(softmax[g].maximum - maximum);
-      softmax[g].maximum = maximum;
-      softmax[g].total *= fade;
-#pragma unroll
-      for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] *= fade;
-#pragma unroll
-      for (uint n = 0; n < kKeys; ++n) {
-        const float weight = precise::exp(scores[n] - maximum);
-        softmax[g].total += weight;
-#pragma unroll
-        for (uint i = 0; i < kLaneDims; ++i) softmax[g].values[i] += weight * v[n][i];
+      for (uint n = 0; n < kThreadDims; ++n) {
+        const uint i = min(thread_index + n * threads, dim - 1);
+        gates[g][n] = projections[(kv_head * kGroup + g) * 2 * dim + dim + i];
       }
     }
   }
-
-  // The simdgroups' states meet: every one scales its values to the common maximum, and they add up in turn.
+  // The simdgroups' states meet, and then their values, scaled to the common maximum: a head at a time, in two arrays by turns.
   if (lane == 0) {
 #pragma unroll
     for (uint g = 0; g < kGroup; ++g) {
@@ -170,46 +255,33 @@ template <typename KvType>
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  // Those that found no key have nothing to add; the first takes its turn even so, to write zeros.
-  const uint blocks = (range.last - range.first + kKeys - 1) / kKeys;
-  const uint turns = clamp(blocks, 1u, kSimdgroups);
-  for (uint turn = 0; turn < turns; ++turn) {
-    if (turn == simdgroup) {
 #pragma unroll
-      for (uint g = 0; g < kGroup; ++g) {
-        float maximum = -INFINITY;
-        for (uint s = 0; s < kSimdgroups; ++s) maximum = max(maximum, states[s * kMaxGroup + g].x);
-        const float fade = softmax[g].total > 0 ? precise::exp(softmax[g].maximum - maximum) : 0.0f;
+  for (uint g = 0; g < kGroup; ++g) {
+    threadgroup float* meeting = g % 2 == 0 ? outputs : queries;
+    const Joined joined = join(states + g, lane);
+    const float fade = softmax[g].total > 0 ? precise::exp(softmax[g].maximum - joined.maximum) : 0.0f;
 #pragma unroll
-        for (uint i = 0; i < kLaneDims; ++i) {
-          threadgroup float& output = outputs[g * dim + dim_of(lane, i)];
-          output = (turn == 0 ? 0.0f : output) + softmax[g].values[i] * fade;
-        }
-      }
-    }
+    for (uint i = 0; i < kLaneDims; ++i) meeting[simdgroup * dim + dim_of(lane, i)] = softmax[g].values[i] * fade;
     threadgroup_barrier(mem_flags::mem_threadgroup);
-  }
 
-  for (uint i = thread_index; i < kGroup * dim; i += kSimdgroups * 32) {
-    const uint g = i / dim;
     const uint head = kv_head * kGroup + g;
-    float maximum = -INFINITY;
-    float total = 0;
-    for (uint s = 0; s < kSimdgroups; ++s) maximum = max(maximum, states[s * kMaxGroup + g].x);
-    for (uint s = 0; s < kSimdgroups; ++s) {
-      const float2 state = states[s * kMaxGroup + g];
-      if (state.y > 0) total += state.y * precise::exp(state.x - maximum);
-    }
-    if (args.parts == 1) {
-      const float gate = projections[head * 2 * dim + dim + i % dim];
-      out[head * dim + i % dim] = outputs[i] / total * sigmoid(gate);
-    } else {
-      device float* row = partial + ulong(head * args.parts + part) * (dim + 2);
-      row[i % dim] = outputs[i];
-      if (i % dim == 0) {
-        row[dim] = maximum;
-        row[dim + 1] = total;
+    device float* row = partial + ulong(head * args.parts + part) * (dim + 2);
+#pragma unroll
+    for (uint n = 0; n < kThreadDims; ++n) {
+      const uint i = thread_index + n * threads;
+      if (i >= dim) break;
+      float sum = 0;
+#pragma unroll
+      for (uint s = 0; s < kSimdgroups; ++s) sum += meeting[s * dim + i];
+      if (args.parts == 1) {
+        out[head * dim + i] = sum / joined.total * sigmoid(gates[g][n]);
+      } else {
+        row[i] = sum;
       }
+    }
+    if (args.parts > 1 && thread_index == 0) {
+      row[dim] = joined.maximum;
+      row[dim + 1] = joined.total;
     }
   }
 }

@@ -20,6 +20,7 @@ using namespace lattice_gpu;
 
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];  // at most 8
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];
+constant uint kRotaryDim [[function_constant(LATTICE_FC_ROTARY)]];
 constant uint kDim = kLaneDims * 32;
 
 constant constexpr uint kMaxSimdgroups = 8;
@@ -112,15 +113,16 @@ template <typename KvType>
   const uint position = uint(span.position) + token;
   device float* row = projections + ulong(token) * args.stride;
 
+  const HeadDims dims = {kLaneDims, kRotaryDim};
   if (head < args.heads.heads) {
     device float* query = row + head * 2 * kDim;
-    norm_and_rotate(query, q_norm, low_angles, high_angles, args.heads, position, lane, own);
+    norm_and_rotate(query, q_norm, low_angles, high_angles, dims, args.heads.epsilon, position, lane, own);
     simdgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
     for (uint i = lane; i < kDim; i += 32) query[i] = own[i] * args.heads.scale;
   } else {
     const uint kv_head = head - args.heads.heads;
     const ulong at = (ulong(kv_head) * args.heads.capacity + position) * kDim;
-    norm_and_rotate(row + args.heads.k_offset + kv_head * kDim, k_norm, low_angles, high_angles, args.heads, position,
+    norm_and_rotate(row + args.heads.k_offset + kv_head * kDim, k_norm, low_angles, high_angles, dims, args.heads.epsilon, position,
                     lane, own);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = lane; i < kDim; i += 32) {

@@ -56,7 +56,6 @@ struct AttentionArgs {
   LATTICE_UINT heads;
   LATTICE_UINT kv_heads;
   LATTICE_UINT head_dim;
-  LATTICE_UINT rotary_dim;
   LATTICE_UINT capacity;  // tokens that the cache holds
   LATTICE_UINT k_offset;  // of k and v in a token's projections, in floats
   LATTICE_UINT v_offset;
@@ -203,7 +202,7 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_ROWS 0        // rows that a simdgroup multiplies together: 1, 2, 4 or 8
 #define LATTICE_FC_SPLIT 1       // simdgroups that share a row's columns
 #define LATTICE_FC_SIMDGROUPS 2  // of a threadgroup
-#define LATTICE_FC_UNROLL 3      // chunks of a row that a lane loads together: 1, 2 or 4
+#define LATTICE_FC_UNROLL 3      // chunks of a row that a lane loads together: 1 to 8
 #define LATTICE_FC_NORM 4        // one of the GemvNorms: what of the input is folded in
 #define LATTICE_FC_EPILOGUE 5    // one of the GemvEpilogues
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
@@ -227,6 +226,7 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_LOADS 24       // vectors of 4 floats that a thread brings to a stage
 #define LATTICE_FC_ROUNDS 25      // one of the GemvRounds
 #define LATTICE_FC_HEAD_PARTS 26  // threadgroups that share a head of gdn_step: divides its dimension
+#define LATTICE_FC_ROTARY 27      // rotary_dim: even, at most head_dim
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
 // together, which therefore is SPLIT · UNROLL · 32 chunks at most.
