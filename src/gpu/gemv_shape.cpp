@@ -47,11 +47,12 @@ GemvShape choose_floats(std::uint32_t cores, const DeviceMatrix& matrix) {
   return shape;
 }
 
-GemvShape bytes(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups, std::uint32_t unroll) {
+GemvShape byte_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups,
+                     std::uint32_t unroll) {
   return {.rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
 }
 
-GemvShape floats(std::uint32_t rows, std::uint32_t simdgroups, std::uint32_t unroll) {
+GemvShape float_shape(std::uint32_t rows, std::uint32_t simdgroups, std::uint32_t unroll) {
   return {.rows = rows, .split = 1, .simdgroups = simdgroups, .unroll = unroll};
 }
 
@@ -68,63 +69,63 @@ struct Measured {
 constexpr std::uint32_t kHeadRows = 1024;  // a core: an output head
 
 const std::array kMeasured = {
-    Measured{DType::kQ8_0, true, 64, kHeadRows, bytes(16, 2, 8, 8)},
-    Measured{DType::kQ8_0, true, 64, 0, bytes(32, 4, 16, 4)},
-    Measured{DType::kQ8_0, true, 128, kHeadRows, bytes(32, 8, 8, 4)},
-    Measured{DType::kQ8_0, true, 128, 80, bytes(16, 4, 16, 8)},
-    Measured{DType::kQ8_0, true, 128, 0, bytes(32, 8, 8, 4)},
-    Measured{DType::kQ8_0, true, 160, 110, bytes(16, 5, 5, 8)},
-    Measured{DType::kQ8_0, true, 160, 0, bytes(32, 4, 8, 2)},
-    Measured{DType::kQ8_0, true, 256, kHeadRows, bytes(16, 2, 4, 4)},
-    Measured{DType::kQ8_0, true, 256, 110, bytes(16, 2, 8, 2)},
-    Measured{DType::kQ8_0, true, 256, 0, bytes(16, 2, 8, 4)},
-    Measured{DType::kQ8_0, true, 320, kHeadRows, bytes(16, 1, 16, 4)},
-    Measured{DType::kQ8_0, true, 320, 200, bytes(32, 4, 12, 2)},
-    Measured{DType::kQ8_0, true, 320, 0, bytes(16, 2, 8, 4)},
-    Measured{DType::kQ8_0, false, 128, 0, bytes(16, 8, 16, 4)},
-    Measured{DType::kQ8_0, false, 224, 0, bytes(16, 8, 16, 7)},
-    Measured{DType::kQ8_0, false, 256, 0, bytes(16, 8, 16, 8)},
-    Measured{DType::kQ8_0, false, 384, 30, bytes(16, 8, 8, 2)},
-    Measured{DType::kQ8_0, false, 384, 0, bytes(32, 16, 16, 3)},
-    Measured{DType::kQ8_0, false, 576, 0, bytes(16, 8, 8, 6)},
-    Measured{DType::kQ8_0, false, 768, 0, bytes(16, 12, 12, 2)},
-    Measured{DType::kQ8_0, false, 1088, 0, bytes(16, 8, 8, 2)},
-    Measured{DType::kQ4_0, true, 32, kHeadRows, bytes(32, 2, 4, 4)},
-    Measured{DType::kQ4_0, true, 32, 60, bytes(32, 4, 16, 2)},
-    Measured{DType::kQ4_0, true, 32, 0, bytes(32, 4, 12, 2)},
-    Measured{DType::kQ4_0, true, 64, kHeadRows, bytes(32, 4, 8, 4)},
-    Measured{DType::kQ4_0, true, 64, 80, bytes(32, 4, 16, 4)},
-    Measured{DType::kQ4_0, true, 64, 0, bytes(32, 8, 8, 2)},
-    Measured{DType::kQ4_0, true, 80, kHeadRows, bytes(32, 2, 4, 2)},
-    Measured{DType::kQ4_0, true, 80, 110, bytes(32, 10, 10, 2)},
-    Measured{DType::kQ4_0, true, 80, 0, bytes(32, 5, 5, 2)},
-    Measured{DType::kQ4_0, true, 128, kHeadRows, bytes(32, 4, 8, 2)},
-    Measured{DType::kQ4_0, true, 128, 110, bytes(32, 4, 8, 1)},
-    Measured{DType::kQ4_0, true, 128, 0, bytes(32, 4, 8, 2)},
-    Measured{DType::kQ4_0, true, 160, kHeadRows, bytes(32, 2, 4, 2)},
-    Measured{DType::kQ4_0, true, 160, 200, bytes(16, 4, 8, 5)},
-    Measured{DType::kQ4_0, true, 160, 0, bytes(32, 4, 16, 2)},
-    Measured{DType::kQ4_0, false, 64, 12, bytes(32, 8, 16, 2)},
-    Measured{DType::kQ4_0, false, 64, 0, bytes(32, 16, 16, 1)},
-    Measured{DType::kQ4_0, false, 112, 0, bytes(32, 14, 14, 2)},
-    Measured{DType::kQ4_0, false, 128, 0, bytes(32, 16, 16, 2)},
-    Measured{DType::kQ4_0, false, 192, 30, bytes(32, 8, 16, 3)},
-    Measured{DType::kQ4_0, false, 192, 0, bytes(16, 8, 8, 3)},
-    Measured{DType::kQ4_0, false, 288, 0, bytes(16, 8, 8, 3)},
-    Measured{DType::kQ4_0, false, 384, 0, bytes(16, 8, 8, 3)},
-    Measured{DType::kQ4_0, false, 544, 0, bytes(16, 8, 8, 1)},
-    Measured{DType::kBF16, true, 320, kHeadRows, floats(4, 8, 4)},
-    Measured{DType::kBF16, true, 320, 110, floats(2, 16, 2)},
-    Measured{DType::kBF16, true, 320, 0, floats(4, 16, 2)},
+    Measured{DType::kQ8_0, true, 64, kHeadRows, byte_shape(16, 2, 8, 8)},
+    Measured{DType::kQ8_0, true, 64, 0, byte_shape(32, 4, 16, 4)},
+    Measured{DType::kQ8_0, true, 128, kHeadRows, byte_shape(32, 8, 8, 4)},
+    Measured{DType::kQ8_0, true, 128, 80, byte_shape(16, 4, 16, 8)},
+    Measured{DType::kQ8_0, true, 128, 0, byte_shape(32, 8, 8, 4)},
+    Measured{DType::kQ8_0, true, 160, 110, byte_shape(16, 5, 5, 8)},
+    Measured{DType::kQ8_0, true, 160, 0, byte_shape(32, 4, 8, 2)},
+    Measured{DType::kQ8_0, true, 256, kHeadRows, byte_shape(16, 2, 4, 4)},
+    Measured{DType::kQ8_0, true, 256, 110, byte_shape(16, 2, 8, 2)},
+    Measured{DType::kQ8_0, true, 256, 0, byte_shape(16, 2, 8, 4)},
+    Measured{DType::kQ8_0, true, 320, kHeadRows, byte_shape(16, 1, 16, 4)},
+    Measured{DType::kQ8_0, true, 320, 200, byte_shape(32, 4, 12, 2)},
+    Measured{DType::kQ8_0, true, 320, 0, byte_shape(16, 2, 8, 4)},
+    Measured{DType::kQ8_0, false, 128, 0, byte_shape(16, 8, 16, 4)},
+    Measured{DType::kQ8_0, false, 224, 0, byte_shape(16, 8, 16, 7)},
+    Measured{DType::kQ8_0, false, 256, 0, byte_shape(16, 8, 16, 8)},
+    Measured{DType::kQ8_0, false, 384, 30, byte_shape(16, 8, 8, 2)},
+    Measured{DType::kQ8_0, false, 384, 0, byte_shape(32, 16, 16, 3)},
+    Measured{DType::kQ8_0, false, 576, 0, byte_shape(16, 8, 8, 6)},
+    Measured{DType::kQ8_0, false, 768, 0, byte_shape(16, 12, 12, 2)},
+    Measured{DType::kQ8_0, false, 1088, 0, byte_shape(16, 8, 8, 2)},
+    Measured{DType::kQ4_0, true, 32, kHeadRows, byte_shape(32, 2, 4, 4)},
+    Measured{DType::kQ4_0, true, 32, 60, byte_shape(32, 4, 16, 2)},
+    Measured{DType::kQ4_0, true, 32, 0, byte_shape(32, 4, 12, 2)},
+    Measured{DType::kQ4_0, true, 64, kHeadRows, byte_shape(32, 4, 8, 4)},
+    Measured{DType::kQ4_0, true, 64, 80, byte_shape(32, 4, 16, 4)},
+    Measured{DType::kQ4_0, true, 64, 0, byte_shape(32, 8, 8, 2)},
+    Measured{DType::kQ4_0, true, 80, kHeadRows, byte_shape(32, 2, 4, 2)},
+    Measured{DType::kQ4_0, true, 80, 110, byte_shape(32, 10, 10, 2)},
+    Measured{DType::kQ4_0, true, 80, 0, byte_shape(32, 5, 5, 2)},
+    Measured{DType::kQ4_0, true, 128, kHeadRows, byte_shape(32, 4, 8, 2)},
+    Measured{DType::kQ4_0, true, 128, 110, byte_shape(32, 4, 8, 1)},
+    Measured{DType::kQ4_0, true, 128, 0, byte_shape(32, 4, 8, 2)},
+    Measured{DType::kQ4_0, true, 160, kHeadRows, byte_shape(32, 2, 4, 2)},
+    Measured{DType::kQ4_0, true, 160, 200, byte_shape(16, 4, 8, 5)},
+    Measured{DType::kQ4_0, true, 160, 0, byte_shape(32, 4, 16, 2)},
+    Measured{DType::kQ4_0, false, 64, 12, byte_shape(32, 8, 16, 2)},
+    Measured{DType::kQ4_0, false, 64, 0, byte_shape(32, 16, 16, 1)},
+    Measured{DType::kQ4_0, false, 112, 0, byte_shape(32, 14, 14, 2)},
+    Measured{DType::kQ4_0, false, 128, 0, byte_shape(32, 16, 16, 2)},
+    Measured{DType::kQ4_0, false, 192, 30, byte_shape(32, 8, 16, 3)},
+    Measured{DType::kQ4_0, false, 192, 0, byte_shape(16, 8, 8, 3)},
+    Measured{DType::kQ4_0, false, 288, 0, byte_shape(16, 8, 8, 3)},
+    Measured{DType::kQ4_0, false, 384, 0, byte_shape(16, 8, 8, 3)},
+    Measured{DType::kQ4_0, false, 544, 0, byte_shape(16, 8, 8, 1)},
+    Measured{DType::kBF16, true, 320, kHeadRows, float_shape(4, 8, 4)},
+    Measured{DType::kBF16, true, 320, 110, float_shape(2, 16, 2)},
+    Measured{DType::kBF16, true, 320, 0, float_shape(4, 16, 2)},
 };
 
 /// The longest round of a moderate number of loads that fills rows without a remainder, where there is one.
 GemvShape fill_rows(const DeviceMatrix& matrix, bool wide) {
   constexpr std::uint32_t kMostUnroll = 4;
-  GemvShape best = bytes(16, 1, 8, 1);
+  GemvShape best = byte_shape(16, 1, 8, 1);
   for (std::uint32_t split = 1; split <= (wide ? 4u : 8u); ++split) {
     for (std::uint32_t loads = 1; loads <= kMostUnroll; ++loads) {
-      const GemvShape shape = bytes(16, split, 8 / split * split, loads);
+      const GemvShape shape = byte_shape(16, split, 8 / split * split, loads);
       const std::uint32_t round = round_chunks(shape);
       if (matrix.row_chunks % round != 0 || round <= round_chunks(best)) continue;
       if (fits_stage(shape, matrix.format)) best = shape;
