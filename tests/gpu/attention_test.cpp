@@ -1,4 +1,8 @@
+#include <bit>
+#include <utility>
+
 #include "gpu/attention_reference.h"
+#include "gpu/decode_step.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/rotary_tables.h"
@@ -121,6 +125,24 @@ TEST(AttentionDecode, HoldsForEveryNumberOfParts) {
       run_attention(fast_device(), {4, 2, 64, 16, parts, 2, false, position});
     }
     run_attention(fast_device(), {3, 3, 128, 32, parts, 4, true, 200});
+  }
+}
+
+/// As a sequence grows, few different numbers of parts, none of which has too few keys or too many.
+TEST(KeySharing, GrowsWithTheContext) {
+  const KeySharing large = KeySharing::of(132, 2);
+  const std::pair<std::int64_t, std::uint32_t> expected[] = {
+      {0, 1}, {63, 1}, {64, 4}, {500, 16}, {1000, 16}, {1024, 32}, {4000, 64}, {8191, 128}, {32000, 128}};
+  for (const auto& [position, parts] : expected) EXPECT_EQ(large.parts(position), parts) << position;
+  const KeySharing none = KeySharing::of(0, 2);
+  EXPECT_EQ(none.parts(255), 1u);
+  EXPECT_EQ(none.parts(256), 4u);
+  EXPECT_EQ(KeySharing::of(8, 16).parts(262143), 1u);  // every core has a head of its own
+  std::uint32_t before = 1;
+  for (std::int64_t position = 0; position < 70000; ++position) {
+    const std::uint32_t parts = large.parts(position);
+    EXPECT_TRUE(std::has_single_bit(parts) && parts >= before && parts <= large.most_parts) << position;
+    before = parts;
   }
 }
 
