@@ -102,19 +102,18 @@ struct Subject {
         weights(MatrixPacker{device, pool, false}, config, source.weights(), nullptr),
         work(device, config),
         prefill(device, config, weights, /*exact=*/false),
-        state(device, config, options.context + std::max<std::int64_t>(options.prompt, kMostReplays),
-              KvFormat::kF32),
-        position(static_cast<std::int32_t>(options.context)) {
+        state(device, config, options.context + std::max<std::int64_t>(options.prompt, ReplayLimits{}.most),
+              KvFormat::kF32) {
     state.make_up(options.context, 1);
     rewind(device);
-    const lattice_gpu::PromptSpan span{position, static_cast<std::int32_t>(options.prompt)};
+    const lattice_gpu::PromptSpan span{static_cast<std::int32_t>(options.context),
+                                       static_cast<std::int32_t>(options.prompt)};
     prefill.span->upload(std::span(&span, 1));
   }
 
   /// A step that draws its token goes on from there: this takes it back to the context that was asked for.
   void rewind(Device& device) {
-    const lattice_gpu::StepState step{1, position};
-    state.step_state().upload(std::span(&step, 1));
+    state.set_step(1, state.position());
     device.wait();
   }
 
@@ -123,7 +122,6 @@ struct Subject {
   Workspace work;
   PrefillWorkspace prefill;
   GpuState state;
-  std::int32_t position;
 };
 
 void report_decode(Device& device, Subject& subject, const Options& options) {

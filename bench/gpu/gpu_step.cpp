@@ -53,7 +53,8 @@ std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
   for (const std::uint32_t rows : {16u, 32u}) {
     for (const std::uint32_t split : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 10u, 12u, 14u, 16u}) {
       for (std::uint32_t unroll = 1; unroll <= 8 && rows / 8 * unroll <= kMostChunks; ++unroll) {
-        const std::uint32_t round = 4 * split * unroll;
+        const std::uint32_t round =
+            round_chunks({.rows = rows, .split = split, .unroll = unroll, .bytes = true});
         const bool is_one = round >= matrix.row_chunks && 7 * round <= 8 * matrix.row_chunks;
         if (matrix.row_chunks % round != 0 && !is_one) continue;
         for (std::uint32_t simdgroups = split; simdgroups <= kMostSimdgroups; simdgroups += split) {
@@ -91,9 +92,9 @@ std::vector<GemvShape> candidates(const DeviceMatrix& matrix) {
 /// Whether a shape leaves neither lanes nor cores idle, nor looks ahead where nothing is.
 bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
   constexpr std::uint32_t kFewestSimdgroups = 3;  // a core
-  const std::uint32_t lanes = shape.split * (shape.bytes ? 4 : 32);
-  const std::uint32_t groups = matrix.rows * shape.split / (shape.rows * shape.simdgroups);
-  if (lanes > matrix.row_chunks || lanes * shape.unroll >= 2 * matrix.row_chunks) return false;
+  const std::uint32_t round = round_chunks(shape);
+  const std::uint32_t groups = gemv_threadgroups(shape, matrix);
+  if (round / shape.unroll > matrix.row_chunks || round >= 2 * matrix.row_chunks) return false;
   if (groups * shape.simdgroups < kFewestSimdgroups * cores && matrix.rows >= cores) return false;
   if (shape.bytes) {
     constexpr std::uint32_t kFewestBytes = 12 << 10;  // in flight a core
@@ -102,7 +103,7 @@ bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uin
     if (groups * shape.simdgroups * lane_bytes * 32 < std::uint64_t{kFewestBytes} * cores) return false;
     return groups <= kMostGroups * cores || matrix.rows / cores >= 1024;
   }
-  return !shape.ahead || matrix.row_chunks > lanes * shape.unroll;
+  return !shape.ahead || matrix.row_chunks > round;
 }
 
 /// A model of random weights on the device, and the shapes that its step is recorded with.
@@ -124,22 +125,22 @@ class Subject {
     state_.make_up(context_, 1);
   }
 
-  /// Seconds for a step in each of a few runs, ascending; one more comes first and warms up.
-  std::vector<double> times(int runs = kRuns) {
+  /// Seconds for a step in each of a few runs.
+  bench::Samples times(int runs = kRuns) {
     const auto step = recorder().step(state_, parts());
     dispatches_ = step->dispatches();
     return times_of(*step, runs);
   }
   /// The same with a greedy draw, each step going on from the token and the position of the one before.
-  std::vector<double> drawing_times() {
+  bench::Samples drawing_times() {
     upload_sampling(state_.draw_memory(), draw_options());
     return times_of(*recorder().drawing_step(state_, parts(), /*is_greedy=*/true), kRuns);
   }
   /// The same of a stream whose every token the host reads.
-  std::vector<double> stream_times() {
+  bench::Samples stream_times() {
     const StepRecorder steps = recorder();
     const auto head = steps.head();
-    std::vector<double> out;
+    bench::Samples out;
     for (int run = 0; run <= kStreamRuns; ++run) {
       state_.make_up(context_, 1);
       GpuTokenStream stream(device_, config_, steps, work_, *head, state_, kFirstToken, draw_options());
@@ -147,10 +148,9 @@ class Subject {
       const auto start = Clock::now();
       for (int i = 1; i < kMostSteps; ++i) (void)stream.next();
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / (kMostSteps - 1);
-      if (run > 0) out.push_back(seconds);
+      if (run > 0) out.values.push_back(seconds);
       device_.wait();
     }
-    std::ranges::sort(out);
     return out;
   }
 
@@ -182,7 +182,7 @@ class Subject {
   /// Twice: the best shape for one kind depends on what the others leave of the device, as dispatches
   /// overlap.
   void tune() {
-    double best = times().front();
+    double best = times().min();
     for (const char* pass : {"first", "second"}) {
       fmt::print(" the {} time:\n", pass);
       tune_once(best);
@@ -198,7 +198,7 @@ class Subject {
       const auto attempt = [&](const GemvShape& shape) {
         if (!is_worth_a_try(shape, matrix, device_.cores())) return;
         chosen_[kind] = shape;
-        const double seconds = times(3).front();
+        const double seconds = times(3).min();
         tried.emplace_back(seconds, shape);
         if (seconds < best) {
           best = seconds;
@@ -235,24 +235,11 @@ class Subject {
   }
   /// Lets the next step be one behind context_ again.
   void rewind() {
-    const lattice_gpu::StepState step{kFirstToken, static_cast<std::int32_t>(context_)};
-    state_.step_state().upload(std::span(&step, 1));
+    state_.set_step(kFirstToken, context_);
     device_.wait();
   }
-  std::vector<double> times_of(const Commands& commands, int runs) {
-    std::vector<double> out;
-    int steps = 1;
-    for (int run = 0; run <= runs; ++run) {
-      rewind();
-      const auto start = Clock::now();
-      for (int i = 0; i < steps; ++i) device_.submit(commands);
-      device_.wait();
-      const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / steps;
-      if (run > 0) out.push_back(seconds);
-      steps = std::clamp(static_cast<int>(0.006 / seconds), 3, kMostSteps);
-    }
-    std::ranges::sort(out);
-    return out;
+  bench::Samples times_of(const Commands& commands, int runs) {
+    return time_replays(device_, commands, runs, [this] { rewind(); }, {.least = 3, .most = kMostSteps});
   }
 
   static void count(const DeviceMatrix& matrix, std::map<MatrixKind, double>& bytes) {
@@ -333,9 +320,9 @@ void compile_ahead(const Config& config, DType format, cuda::Capability capabili
   }
 }
 
-void print_times(const char* what, const std::vector<double>& times) {
-  fmt::print("  {}: {:.1f} us ({:.1f} to {:.1f}), {:.0f} tok/s\n", what, times[times.size() / 2] * 1e6,
-             times.front() * 1e6, times.back() * 1e6, 1 / times[times.size() / 2]);
+void print_times(const char* what, const bench::Samples& times) {
+  fmt::print("  {}: {:.1f} us ({:.1f} to {:.1f}), {:.0f} tok/s\n", what, times.median() * 1e6,
+             times.min() * 1e6, times.max() * 1e6, 1 / times.median());
 }
 
 int run(int count, char** arguments) {
@@ -356,8 +343,8 @@ int run(int count, char** arguments) {
   Subject subject(device, shape, type, context);
   const double loaded = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto report = [&](const char* what) {
-    const std::vector<double> times = subject.times();
-    const double seconds = times[times.size() / 2];
+    const bench::Samples times = subject.times();
+    const double seconds = times.median();
     if (json) {
       fmt::print(
           R"({{"schema": "lattice-bench/1", "benchmarks": [{{"name": "step/{}/{}/{}", "value": {}, "unit": "s"}}]}})"
@@ -368,7 +355,7 @@ int run(int count, char** arguments) {
     fmt::print(
         "{} {} context {} {}: {:.1f} us ({:.1f} to {:.1f}), {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} "
         "dispatches, loaded in {:.1f} s\n",
-        shape, dtype_name(type), context, what, seconds * 1e6, times.front() * 1e6, times.back() * 1e6,
+        shape, dtype_name(type), context, what, seconds * 1e6, times.min() * 1e6, times.max() * 1e6,
         1 / seconds, 100 * subject.bytes() / seconds / roof, roof * 1e-9, subject.dispatches(), loaded);
     std::fflush(stdout);
   };

@@ -38,11 +38,11 @@ std::string_view default_device() noexcept {
 }
 
 bench::Samples time_replays(Device& device, const Commands& commands, int runs,
-                            const std::function<void()>& prepare) {
+                            const std::function<void()>& prepare, const ReplayLimits& limits) {
   using Clock = std::chrono::steady_clock;
   constexpr double kSampleSeconds = 0.01;
   bench::Samples out;
-  int replays = 1;
+  int replays = limits.least;
   for (int i = 0; i <= runs; ++i) {
     if (prepare) prepare();
     const auto start = Clock::now();
@@ -50,7 +50,7 @@ bench::Samples time_replays(Device& device, const Commands& commands, int runs,
     device.wait();
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count() / replays;
     if (i > 0) out.values.push_back(seconds);
-    replays = std::clamp(static_cast<int>(kSampleSeconds / seconds), 1, kMostReplays);
+    replays = std::clamp(static_cast<int>(kSampleSeconds / seconds), limits.least, limits.most);
   }
   return out;
 }

@@ -20,12 +20,18 @@ namespace lattice::gpu {
 /// The one to ask for where none is named: the GPU that such a machine has.
 [[nodiscard]] std::string_view default_device() noexcept;
 
+/// Of a sample's replays; the warm-up takes the least.
+struct ReplayLimits {
+  int least = 1;
+  int most = 1000;
+};
+
 /// Seconds of one replay of `commands` in each of `runs` samples; one more comes first and warms up. A sample
-/// is as many replays as take some milliseconds, kMostReplays at most, queued and waited for together, so
-/// that the host does not show. `prepare`, where there is one, is called before each sample.
+/// is as many replays as take some milliseconds, queued and waited for together, so that the host does not
+/// show. `prepare`, where there is one, is called before each sample.
 [[nodiscard]] bench::Samples time_replays(Device& device, const Commands& commands, int runs,
-                                          const std::function<void()>& prepare = nullptr);
-inline constexpr int kMostReplays = 1000;
+                                          const std::function<void()>& prepare = nullptr,
+                                          const ReplayLimits& limits = {});
 
 /// Memory of random bits, none of which make a float that is infinite or no number.
 [[nodiscard]] std::unique_ptr<Buffer> random_buffer(Device& device, std::size_t bytes, std::uint64_t seed);

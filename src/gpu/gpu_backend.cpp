@@ -87,8 +87,7 @@ class GpuBackend final : public Backend {
 
  private:
   void decode(GpuState& state, std::int32_t token, Logits which, std::span<float> out) {
-    const lattice_gpu::StepState step{token, static_cast<std::int32_t>(state.position())};
-    state.step_state().upload(std::span(&step, 1));
+    state.set_step(token, state.position());
     device_->submit(recorder_.step_at(state, state.position(), which != Logits::kNone));
     if (which != Logits::kNone) download_logits(out);
   }

@@ -123,6 +123,11 @@ bool GpuState::make_up(std::int64_t position, std::uint64_t seed) {
   return true;
 }
 
+void GpuState::set_step(std::int32_t token, std::int64_t position) {
+  const lattice_gpu::StepState step{token, static_cast<std::int32_t>(position)};
+  step_state_->upload(std::span(&step, 1));
+}
+
 DrawMemory& GpuState::draw_memory() {
   if (draw_memory_ == nullptr) draw_memory_ = std::make_unique<DrawMemory>(device_, config_);
   return *draw_memory_;

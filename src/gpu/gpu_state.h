@@ -54,6 +54,8 @@ class GpuState final : public State {
   [[nodiscard]] const LayerMemory& layer(std::size_t index) const noexcept { return layers_[index]; }
   /// StepState of the sequence's steps.
   [[nodiscard]] Buffer& step_state() const noexcept { return *step_state_; }
+  /// Queues what the next step is to feed, and at which position.
+  void set_step(std::int32_t token, std::int64_t position);
   /// Made when it is first asked for.
   [[nodiscard]] DrawMemory& draw_memory();
   void advance(std::int64_t tokens = 1) noexcept { position_ += tokens; }

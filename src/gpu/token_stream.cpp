@@ -13,7 +13,6 @@ namespace lattice::gpu {
 namespace {
 
 using lattice_gpu::DrawnToken;
-using lattice_gpu::StepState;
 
 void check(const DrawOptions& options, const Config& config) {
   options.sampling.check();
@@ -42,8 +41,7 @@ GpuTokenStream::GpuTokenStream(Device& device, const Config& config, const StepR
       fed_{first} {
   check(options, config);
   upload_sampling(state.draw_memory(), options);
-  const StepState step{first, static_cast<std::int32_t>(start_)};
-  state.step_state().upload(std::span(&step, 1));
+  state.set_step(first, start_);
 }
 
 void GpuTokenStream::submit_step() {
@@ -78,8 +76,7 @@ void GpuTokenStream::settle(std::span<float> logits) {
   const std::int64_t from = kept / kInterval * kInterval;
   state_.restore(copy_of(from));
   for (std::int64_t i = from; i < read; ++i) {
-    const StepState now{fed_[static_cast<std::size_t>(i)], static_cast<std::int32_t>(start_ + i)};
-    state_.step_state().upload(std::span(&now, 1));
+    state_.set_step(fed_[static_cast<std::size_t>(i)], start_ + i);
     device_.submit(recorder_.step_at(state_, start_ + i, false));
   }
   if (!logits.empty()) {

@@ -122,8 +122,8 @@ template <typename KvType>
   } else {
     const uint kv_head = head - args.heads.heads;
     const ulong at = (ulong(kv_head) * args.heads.capacity + position) * kDim;
-    norm_and_rotate(row + args.heads.k_offset + kv_head * kDim, k_norm, low_angles, high_angles, dims, args.heads.epsilon, position,
-                    lane, own);
+    norm_and_rotate(row + args.heads.k_offset + kv_head * kDim, k_norm, low_angles, high_angles, dims,
+                    args.heads.epsilon, position, lane, own);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = lane; i < kDim; i += 32) {
       keys[at + i] = KvType(own[i]);
