@@ -178,7 +178,8 @@ class StandaloneKernels {
     Buffer& mask = keep(device_.allocate(bits.size() * sizeof(std::uint32_t)));
     mask.upload<std::uint32_t>(bits);
     const FunctionConstant constants[] = {{LATTICE_FC_ROWS, kSimdRows}, {LATTICE_FC_SIMDGROUPS, kSimdgroups}};
-    const lattice_gpu::MaskedGemvArgs args{head.rows, head.row_chunks, head.row_blocks, words};
+    const lattice_gpu::MaskedGemvArgs args{head.rows, head.row_chunks, head.row_blocks, head.row_groups,
+                                           words};
     const std::uint32_t group_rows = kSimdRows * kSimdgroups;
     const double bytes = static_cast<double>(matrix_bytes(head)) / 2;
     return group(device_.kernel("gemv_masked_" + kernel_suffix(head.format), constants),

@@ -58,7 +58,6 @@ std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
         const bool is_one = round >= matrix.row_chunks && 7 * round <= 8 * matrix.row_chunks;
         if (matrix.row_chunks % round != 0 && !is_one) continue;
         for (std::uint32_t simdgroups = split; simdgroups <= kMostSimdgroups; simdgroups += split) {
-          if (split == 1 && simdgroups % 4 != 0) continue;
           const GemvShape shape{
               .rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
           if (simdgroups >= 4 && fits_stage(shape, matrix.format)) out.push_back(shape);
@@ -249,6 +248,7 @@ class Subject {
     DeviceMatrix matrix;
     std::tie(matrix.rows, matrix.cols, matrix.format) = kind;
     matrix.row_chunks = (matrix.cols + chunk_cols(matrix.format) - 1) / chunk_cols(matrix.format);
+    if (has_byte_gemv(matrix.format)) set_tiled(matrix);
     return matrix;
   }
   [[nodiscard]] GemvShape shape_of(const MatrixKind& kind) const {
@@ -286,6 +286,7 @@ std::vector<StepMatrix> step_matrices(const Config& config, DType format) {
     one.matrix.rows = static_cast<std::uint32_t>(rows);
     one.matrix.cols = static_cast<std::uint32_t>(cols);
     one.matrix.row_chunks = (one.matrix.cols + chunk_cols(format) - 1) / chunk_cols(format);
+    if (has_byte_gemv(format)) set_tiled(one.matrix);
     out.push_back(std::move(one));
   };
   add(linear_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);

@@ -351,6 +351,7 @@ double prepare(Device& device) {
     matrix.cols = cols;
     matrix.row_chunks = cols / chunk_cols(matrix.format);
     matrix.row_blocks = cols / 32;
+    if (device.multiplies_bytes()) set_tiled(matrix);
     const GemvShape shape = choose_gemv_shape(device.cores(), matrix);
     (void)device.kernel(gemv_kernel(shape, matrix.format), gemv_constants(shape, matrix, norm, epilogue));
   }

@@ -111,9 +111,14 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
     fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
+  if (shape.bytes != matrix.is_tiled()) {
+    fail_usage("a shape for {} was given for a matrix that {}", shape.bytes ? "tiles" : "rows",
+               matrix.is_tiled() ? "lies in tiles" : "does not lie in tiles");
+  }
   const std::vector<FunctionConstant> constants =
       gemv_constants(shape, matrix, gemv.norm != nullptr, gemv.epilogue, gemv.heads);
-  const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.cols, gemv.epsilon};
+  const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks,
+                      matrix.cols, matrix.row_groups, gemv.epsilon};
   commands.dispatch(device.kernel(gemv_kernel(shape, matrix.format), constants),
                     {*matrix.quants,
                      matrix.scales != nullptr ? *matrix.scales : none,
@@ -195,7 +200,8 @@ void StepRecorder::record_head(Commands& commands) const {
 
 void StepRecorder::embed(Commands& commands, const GpuState& state) const {
   const DeviceMatrix& matrix = weights_.embedding();
-  const EmbedArgs args{narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.rows};
+  const EmbedArgs args{narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.row_groups,
+                       matrix.rows};
   commands.dispatch(device_.kernel("embed_" + kernel_suffix(matrix.format), {}),
                     {state.step_state(), *matrix.quants,
                      matrix.scales != nullptr ? *matrix.scales : *work_.none, *work_.hidden, args},

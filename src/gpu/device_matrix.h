@@ -13,19 +13,32 @@
 namespace lattice::gpu {
 
 /// A weight matrix in device memory, as kernels/formats.h has it: quants [rows, row_chunks] of 16 bytes, and
-/// for the quantised formats scales [rows, row_blocks].
+/// for the quantised formats scales [rows, row_blocks]; or the same in tiles.
 struct DeviceMatrix {
   DType format = DType::kF32;
   std::uint32_t rows = 0;
   std::uint32_t cols = 0;
   std::uint32_t row_chunks = 0;
   std::uint32_t row_blocks = 0;
+  /// Of four chunks, where rows lie in tiles (kernels/tiles.h), as gemv_bytes.metal wants them; 0 where they
+  /// follow one another.
+  std::uint32_t row_groups = 0;
   std::unique_ptr<Buffer> quants;
   std::unique_ptr<Buffer> scales;  // null where the format has none
   /// The power of two with which the largest weight that the scales allow is between 2¹⁴ and 2¹⁵: weights
   /// times this neither overflow half nor lose there what matters.
   float half_factor = 1;
+
+  [[nodiscard]] bool is_tiled() const noexcept { return row_groups != 0; }
 };
+
+/// Whether gemv_bytes.metal has a format, of matrices in tiles.
+[[nodiscard]] constexpr bool has_byte_gemv(DType format) noexcept {
+  return format == DType::kQ8_0 || format == DType::kQ4_0;
+}
+
+/// Lays `matrix`, whose rows, columns, format and row_chunks are set, out in tiles.
+void set_tiled(DeviceMatrix& matrix) noexcept;
 
 /// "q8_0" and the like: what the names of the format's kernels end in.
 [[nodiscard]] std::string kernel_suffix(DType format);
@@ -39,6 +52,7 @@ struct MatrixPacker {
   ThreadPool& pool;
   bool exact;           ///< see packed_format()
   bool mapped = false;  ///< matrices lie in mapped files that outlive the device's work with them
+  bool tiled = device.multiplies_bytes();  ///< matrices of has_byte_gemv() formats are laid out in tiles
 
   /// One matrix of the rows of `parts`, all of the same shape, in turn: row i of the first, of the second, ….
   [[nodiscard]] DeviceMatrix in_turn(std::span<const MatrixView> parts) const;

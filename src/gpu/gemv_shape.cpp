@@ -57,7 +57,8 @@ GemvShape float_shape(std::uint32_t rows, std::uint32_t simdgroups, std::uint32_
 }
 
 /// What a search on an H200 found best (`gpu_step … tune`, docs/optimizations.md) for the matrices of the
-/// released models. Rounds fill the rows without a remainder.
+/// released models. A few registers more in a kernel can cost a shape its second threadgroup a core, and with
+/// it a tenth of the step: a change of the kernels asks for the search anew.
 struct Measured {
   DType format;
   bool wide;                 // more rows than columns
@@ -69,50 +70,61 @@ struct Measured {
 constexpr std::uint32_t kHeadRows = 1024;  // a core: an output head
 
 const std::array kMeasured = {
-    Measured{DType::kQ8_0, true, 64, kHeadRows, byte_shape(16, 2, 8, 8)},
-    Measured{DType::kQ8_0, true, 64, 0, byte_shape(32, 4, 16, 4)},
-    Measured{DType::kQ8_0, true, 128, kHeadRows, byte_shape(32, 8, 8, 4)},
-    Measured{DType::kQ8_0, true, 128, 80, byte_shape(16, 4, 16, 8)},
-    Measured{DType::kQ8_0, true, 128, 0, byte_shape(32, 8, 8, 4)},
-    Measured{DType::kQ8_0, true, 160, 110, byte_shape(16, 5, 5, 8)},
-    Measured{DType::kQ8_0, true, 160, 0, byte_shape(32, 4, 8, 2)},
-    Measured{DType::kQ8_0, true, 256, kHeadRows, byte_shape(16, 2, 4, 4)},
-    Measured{DType::kQ8_0, true, 256, 110, byte_shape(16, 2, 8, 2)},
-    Measured{DType::kQ8_0, true, 256, 0, byte_shape(16, 2, 8, 4)},
+    Measured{DType::kQ8_0, true, 64, kHeadRows, byte_shape(32, 8, 8, 2)},
+    Measured{DType::kQ8_0, true, 64, 60, byte_shape(32, 4, 16, 4)},
+    Measured{DType::kQ8_0, true, 64, 0, byte_shape(32, 4, 12, 4)},
+    Measured{DType::kQ8_0, true, 128, kHeadRows, byte_shape(32, 16, 16, 2)},
+    Measured{DType::kQ8_0, true, 128, 80, byte_shape(16, 4, 12, 4)},
+    Measured{DType::kQ8_0, true, 128, 50, byte_shape(16, 8, 16, 2)},
+    Measured{DType::kQ8_0, true, 128, 0, byte_shape(16, 4, 12, 8)},
+    Measured{DType::kQ8_0, true, 160, kHeadRows, byte_shape(32, 5, 5, 4)},
+    Measured{DType::kQ8_0, true, 160, 110, byte_shape(16, 10, 10, 4)},
+    Measured{DType::kQ8_0, true, 160, 80, byte_shape(16, 10, 10, 2)},
+    Measured{DType::kQ8_0, true, 160, 0, byte_shape(32, 5, 5, 4)},
+    Measured{DType::kQ8_0, true, 256, kHeadRows, byte_shape(32, 4, 16, 4)},
+    Measured{DType::kQ8_0, true, 256, 110, byte_shape(16, 16, 16, 4)},
+    Measured{DType::kQ8_0, true, 256, 80, byte_shape(32, 8, 8, 4)},
+    Measured{DType::kQ8_0, true, 256, 0, byte_shape(16, 2, 8, 8)},
     Measured{DType::kQ8_0, true, 320, kHeadRows, byte_shape(16, 1, 16, 4)},
-    Measured{DType::kQ8_0, true, 320, 200, byte_shape(32, 4, 12, 2)},
+    Measured{DType::kQ8_0, true, 320, 200, byte_shape(16, 5, 15, 8)},
     Measured{DType::kQ8_0, true, 320, 0, byte_shape(16, 2, 8, 4)},
+    Measured{DType::kQ8_0, false, 128, 12, byte_shape(16, 5, 10, 7)},
     Measured{DType::kQ8_0, false, 128, 0, byte_shape(16, 8, 16, 4)},
     Measured{DType::kQ8_0, false, 224, 0, byte_shape(16, 8, 16, 7)},
+    Measured{DType::kQ8_0, false, 256, 25, byte_shape(32, 16, 16, 4)},
     Measured{DType::kQ8_0, false, 256, 0, byte_shape(16, 8, 16, 8)},
     Measured{DType::kQ8_0, false, 384, 30, byte_shape(16, 8, 8, 2)},
-    Measured{DType::kQ8_0, false, 384, 0, byte_shape(32, 16, 16, 3)},
+    Measured{DType::kQ8_0, false, 384, 0, byte_shape(16, 6, 12, 8)},
     Measured{DType::kQ8_0, false, 576, 0, byte_shape(16, 8, 8, 6)},
-    Measured{DType::kQ8_0, false, 768, 0, byte_shape(16, 12, 12, 2)},
+    Measured{DType::kQ8_0, false, 768, 0, byte_shape(16, 8, 8, 6)},
     Measured{DType::kQ8_0, false, 1088, 0, byte_shape(16, 8, 8, 2)},
-    Measured{DType::kQ4_0, true, 32, kHeadRows, byte_shape(32, 2, 4, 4)},
-    Measured{DType::kQ4_0, true, 32, 60, byte_shape(32, 4, 16, 2)},
-    Measured{DType::kQ4_0, true, 32, 0, byte_shape(32, 4, 12, 2)},
-    Measured{DType::kQ4_0, true, 64, kHeadRows, byte_shape(32, 4, 8, 4)},
-    Measured{DType::kQ4_0, true, 64, 80, byte_shape(32, 4, 16, 4)},
-    Measured{DType::kQ4_0, true, 64, 0, byte_shape(32, 8, 8, 2)},
-    Measured{DType::kQ4_0, true, 80, kHeadRows, byte_shape(32, 2, 4, 2)},
-    Measured{DType::kQ4_0, true, 80, 110, byte_shape(32, 10, 10, 2)},
-    Measured{DType::kQ4_0, true, 80, 0, byte_shape(32, 5, 5, 2)},
-    Measured{DType::kQ4_0, true, 128, kHeadRows, byte_shape(32, 4, 8, 2)},
-    Measured{DType::kQ4_0, true, 128, 110, byte_shape(32, 4, 8, 1)},
+    Measured{DType::kQ4_0, true, 32, kHeadRows, byte_shape(16, 2, 8, 4)},
+    Measured{DType::kQ4_0, true, 32, 60, byte_shape(32, 4, 4, 2)},
+    Measured{DType::kQ4_0, true, 32, 50, byte_shape(16, 4, 12, 2)},
+    Measured{DType::kQ4_0, true, 32, 0, byte_shape(16, 8, 16, 1)},
+    Measured{DType::kQ4_0, true, 64, kHeadRows, byte_shape(16, 4, 8, 4)},
+    Measured{DType::kQ4_0, true, 64, 80, byte_shape(16, 4, 12, 4)},
+    Measured{DType::kQ4_0, true, 64, 50, byte_shape(16, 6, 12, 3)},
+    Measured{DType::kQ4_0, true, 64, 0, byte_shape(16, 3, 15, 6)},
+    Measured{DType::kQ4_0, true, 80, kHeadRows, byte_shape(32, 1, 5, 2)},
+    Measured{DType::kQ4_0, true, 80, 110, byte_shape(32, 5, 10, 1)},
+    Measured{DType::kQ4_0, true, 80, 80, byte_shape(16, 5, 10, 2)},
+    Measured{DType::kQ4_0, true, 80, 0, byte_shape(32, 5, 15, 4)},
+    Measured{DType::kQ4_0, true, 128, kHeadRows, byte_shape(16, 2, 8, 8)},
+    Measured{DType::kQ4_0, true, 128, 110, byte_shape(32, 4, 16, 1)},
     Measured{DType::kQ4_0, true, 128, 0, byte_shape(32, 4, 8, 2)},
     Measured{DType::kQ4_0, true, 160, kHeadRows, byte_shape(32, 2, 4, 2)},
     Measured{DType::kQ4_0, true, 160, 200, byte_shape(16, 4, 8, 5)},
     Measured{DType::kQ4_0, true, 160, 0, byte_shape(32, 4, 16, 2)},
-    Measured{DType::kQ4_0, false, 64, 12, byte_shape(32, 8, 16, 2)},
+    Measured{DType::kQ4_0, false, 64, 12, byte_shape(16, 8, 16, 2)},
     Measured{DType::kQ4_0, false, 64, 0, byte_shape(32, 16, 16, 1)},
-    Measured{DType::kQ4_0, false, 112, 0, byte_shape(32, 14, 14, 2)},
-    Measured{DType::kQ4_0, false, 128, 0, byte_shape(32, 16, 16, 2)},
+    Measured{DType::kQ4_0, false, 112, 0, byte_shape(16, 7, 14, 4)},
+    Measured{DType::kQ4_0, false, 128, 25, byte_shape(16, 16, 16, 2)},
+    Measured{DType::kQ4_0, false, 128, 0, byte_shape(16, 8, 16, 4)},
     Measured{DType::kQ4_0, false, 192, 30, byte_shape(32, 8, 16, 3)},
-    Measured{DType::kQ4_0, false, 192, 0, byte_shape(16, 8, 8, 3)},
-    Measured{DType::kQ4_0, false, 288, 0, byte_shape(16, 8, 8, 3)},
-    Measured{DType::kQ4_0, false, 384, 0, byte_shape(16, 8, 8, 3)},
+    Measured{DType::kQ4_0, false, 192, 0, byte_shape(16, 16, 16, 1)},
+    Measured{DType::kQ4_0, false, 288, 0, byte_shape(16, 12, 12, 2)},
+    Measured{DType::kQ4_0, false, 384, 0, byte_shape(16, 16, 16, 2)},
     Measured{DType::kQ4_0, false, 544, 0, byte_shape(16, 8, 8, 1)},
     Measured{DType::kBF16, true, 320, kHeadRows, float_shape(4, 8, 4)},
     Measured{DType::kBF16, true, 320, 110, float_shape(2, 16, 2)},
@@ -158,15 +170,15 @@ bool exceeds_stage(const GemvShape& shape, const DeviceMatrix& matrix) noexcept 
 }
 
 GemvShape choose_gemv_shape(std::uint32_t cores, const DeviceMatrix& matrix) {
-  if (cores == 0) return {};
-  const std::uint32_t core_rows = matrix.rows / cores;
+  if (cores == 0 && !matrix.is_tiled()) return {};
+  const std::uint32_t core_rows = matrix.rows / std::max(cores, 1u);
   const bool wide = matrix.rows > matrix.cols;
   const auto* found = std::ranges::find_if(kMeasured, [&](const Measured& one) {
-    return one.format == matrix.format && one.wide == wide && one.row_chunks == matrix.row_chunks &&
-           core_rows >= one.core_rows;
+    return one.format == matrix.format && one.shape.bytes == matrix.is_tiled() && one.wide == wide &&
+           one.row_chunks == matrix.row_chunks && core_rows >= one.core_rows;
   });
   if (found != kMeasured.end()) return found->shape;
-  return has_byte_gemv(matrix.format) ? fill_rows(matrix, wide) : choose_floats(cores, matrix);
+  return matrix.is_tiled() ? fill_rows(matrix, wide) : choose_floats(cores, matrix);
 }
 
 }  // namespace lattice::gpu

@@ -14,13 +14,8 @@ struct GemvShape {
   std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`, at most 16
   std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4; of bytes 1 to 8
   bool ahead = false;  ///< load the next weights before multiplying the present ones; of floats only
-  bool bytes = false;  ///< products of integers (gemv_bytes.metal), for has_byte_gemv() formats
+  bool bytes = false;  ///< products of integers (gemv_bytes.metal), of matrices in tiles and of no others
 };
-
-/// Whether a format's weights are multiplied as bytes where `GemvShape::bytes` says so.
-[[nodiscard]] constexpr bool has_byte_gemv(DType format) noexcept {
-  return format == DType::kQ8_0 || format == DType::kQ4_0;
-}
 
 /// Whether the input that so many chunks meet fits the GEMV's stage.
 [[nodiscard]] bool fits_stage(const GemvShape& shape, DType format) noexcept;

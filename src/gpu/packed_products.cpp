@@ -95,6 +95,7 @@ void record_unpack(Device& device, Commands& commands, const DeviceMatrix& matri
   const lattice_gpu::UnpackArgs args{.chunks = matrix.rows * matrix.row_chunks,
                                      .row_chunks = matrix.row_chunks,
                                      .row_blocks = matrix.row_blocks,
+                                     .row_groups = matrix.row_groups,
                                      .factor = matrix.half_factor};
   commands.dispatch(device.kernel("unpack_" + kernel_suffix(matrix.format), {}),
                     {*matrix.quants,

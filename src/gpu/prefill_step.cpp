@@ -58,7 +58,7 @@ void record_gemm(Device& device, Commands& commands, const Gemm& gemm, const Gem
                                         {LATTICE_FC_SIMD_TOKENS, shape.simd_tokens},
                                         {LATTICE_FC_SIMD_ROWS, shape.simd_rows},
                                         {LATTICE_FC_EPILOGUE, gemm.epilogue}};
-  const GemmArgs args{matrix.rows,   matrix.row_chunks, matrix.row_blocks,
+  const GemmArgs args{matrix.rows,   matrix.row_chunks, matrix.row_blocks, matrix.row_groups,
                       gemm.x_stride, gemm.y_stride,     gemm.first};
   commands.dispatch(device.kernel("gemm_" + kernel_suffix(matrix.format), constants),
                     {span,
@@ -143,8 +143,9 @@ std::unique_ptr<Commands> PrefillRecorder::head(std::uint32_t first, const Buffe
 
 void PrefillRecorder::embed(const Piece& piece) const {
   const DeviceMatrix& matrix = weights_.embedding();
-  const EmbedPromptArgs args{{narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.rows},
-                             work_.hidden_stride};
+  const EmbedPromptArgs args{
+      {narrow(config_.hidden_size), matrix.row_chunks, matrix.row_blocks, matrix.row_groups, matrix.rows},
+      work_.hidden_stride};
   piece.commands.dispatch(device_.kernel("embed_prompt_" + kernel_suffix(matrix.format), {}),
                           {*work_.span, *work_.tokens, *matrix.quants,
                            matrix.scales != nullptr ? *matrix.scales : *decode_.none, *work_.hidden, args},

@@ -31,13 +31,13 @@ const std::map<std::string, double> kOfRounding = {{"base_gguf", 1e-1}, {"base_m
 /// The devices that are here; the software one always is.
 std::vector<BackendUnderTest> backends() {
   const auto soft = [] { return std::make_unique<gpu::SoftDevice>(2); };
-  const auto products = [] { return std::make_unique<gpu::SoftDevice>(2, true); };  // as CUDA has them
+  const auto like_cuda = [] { return std::make_unique<gpu::SoftDevice>(2, true); };
   const auto cuda = [] { return std::make_unique<gpu::CudaDevice>(); };
   std::vector<BackendUnderTest> out = {
       {.name = "soft", .make = maker(soft, Weights16::kExact), .perplexity_tokens = 128},
-      {.name = "soft_products", .make = maker(products, Weights16::kExact), .perplexity_tokens = 128},
+      {.name = "soft_products", .make = maker(like_cuda, Weights16::kExact), .perplexity_tokens = 128},
       {.name = "soft_products_rounded",
-       .make = maker(products, Weights16::kRounded),
+       .make = maker(like_cuda, Weights16::kRounded),
        .perplexity_tokens = 128,
        .case_tolerance = kOfRounding}};
   if (gpu::cuda_absence().empty()) {

@@ -74,6 +74,7 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
       matrix.rows = rows;
       matrix.cols = rows == 1024 ? 12288 : 1024;
       matrix.row_chunks = matrix.cols / chunk_cols(type);
+      if (has_byte_gemv(type)) set_tiled(matrix);
       const GemvShape shape = choose_gemv_shape(132, matrix);
       const auto compiled = compile(with, gemv_kernel(shape, type),
                                     gemv_constants(shape, matrix, rows != 1024, rows == 1024 ? 1 : 2));

@@ -16,6 +16,7 @@ struct GemmProduct {
   std::uint32_t epilogue = LATTICE_EPILOGUE_STORE;
   GemmShape gemm = {};
   std::uint32_t first = 0;  // the token that the result begins with
+  bool tiled = false;       // the matrix lies in tiles
 };
 
 /// Σ w·x of one row and one token, in double precision.
@@ -34,7 +35,8 @@ void run_gemm(SoftDevice& device, const GemmProduct& shape) {
                                   << shape.gemm.simd_rows << ", seed " << random.seed());
   const StoredMatrix stored(shape.type, shape.rows, shape.cols, random);
   ThreadPool pool(1);
-  const DeviceMatrix matrix = MatrixPacker{device, pool, true}.one(stored.view);
+  const DeviceMatrix matrix =
+      MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = shape.tiled}.one(stored.view);
   const auto cols = static_cast<std::size_t>(shape.cols);
   const std::size_t x_stride = padded_floats(shape.cols);
   const auto tokens = static_cast<std::size_t>(shape.tokens);
@@ -108,6 +110,16 @@ TEST(Gemm, HasItsEpilogues) {
   for (const DType type : kFormats) {
     run_gemm(fast_device(), {type, 66, 64, 21, LATTICE_EPILOGUE_ADD});
     run_gemm(fast_device(), {type, 66, 64, 70, LATTICE_EPILOGUE_SWIGLU});
+  }
+}
+
+TEST(Gemm, TakesMatricesInTiles) {
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    for (const std::int64_t rows : {1, 19, 130}) {
+      for (const std::int64_t cols : {32, 96, 352}) {
+        run_gemm(fast_device(), {.type = type, .rows = rows, .cols = cols, .tokens = 9, .tiled = true});
+      }
+    }
   }
 }
 

@@ -18,6 +18,7 @@ struct MaskedProduct {
   std::uint32_t simdgroup_rows;
   std::uint32_t simdgroups;
   std::uint32_t percent;  // of blocks that are there
+  bool tiled = false;
 };
 
 /// [⌈rows / 32⌉, ⌈cols / 1024⌉], with what lies past the columns left out.
@@ -49,7 +50,8 @@ void run_masked(SoftDevice& device, const MaskedProduct& shape) {
                                   << shape.simdgroups << ", seed " << random.seed());
   const StoredMatrix stored(shape.type, shape.rows, shape.cols, random);
   ThreadPool pool(1);
-  const DeviceMatrix matrix = MatrixPacker{device, pool, true}.one(stored.view);
+  const DeviceMatrix matrix =
+      MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = shape.tiled}.one(stored.view);
   const std::vector<float> x = random.floats(static_cast<std::size_t>(shape.cols));
   const std::vector<std::uint32_t> mask = random_mask(shape, random);
   const std::int64_t words = (shape.cols + 1023) / 1024;
@@ -60,7 +62,7 @@ void run_masked(SoftDevice& device, const MaskedProduct& shape) {
   const auto none = device.allocate(16);
   const FunctionConstant constants[] = {{LATTICE_FC_ROWS, shape.simdgroup_rows},
                                         {LATTICE_FC_SIMDGROUPS, shape.simdgroups}};
-  const MaskedGemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks,
+  const MaskedGemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks, matrix.row_groups,
                             static_cast<std::uint32_t>(words)};
   const std::uint32_t group_rows = shape.simdgroup_rows * shape.simdgroups;
   const auto commands = device.new_commands();
@@ -100,6 +102,7 @@ TEST(GemvMasked, HoldsForEveryCombinationOfKnobs) {
       for (const std::uint32_t simdgroups : {1u, 3u, 8u}) {
         for (const std::uint32_t percent : {0u, 20u, 100u}) {
           run_masked(fast_device(), {type, 70, 608, rows, simdgroups, percent});
+          if (has_byte_gemv(type)) run_masked(fast_device(), {type, 70, 608, rows, simdgroups, percent, true});
         }
       }
     }
@@ -120,7 +123,7 @@ TEST(GemvMasked, ReadsNothingOfWhatIsLeftOut) {
   const FunctionConstant constants[] = {{LATTICE_FC_ROWS, 4}, {LATTICE_FC_SIMDGROUPS, 2}};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("gemv_masked_f32", constants),
-                     {*quants, *none, *mask, *x, *y, MaskedGemvArgs{kRows, kCols / 4, kCols / 32, 1}},
+                     {*quants, *none, *mask, *x, *y, MaskedGemvArgs{kRows, kCols / 4, kCols / 32, 0, 1}},
                      {kRows / 8}, 64);
   device.submit(*commands);
   std::vector<double> expected(kRows, 0.0);

@@ -50,7 +50,8 @@ void run_gemv(Device& device, const RowProduct& shape, double tolerance) {
                                   << shape.norm << ", seed " << random.seed());
   const StoredMatrix stored(shape.type, shape.rows, shape.cols, random);
   ThreadPool pool(1);
-  const DeviceMatrix matrix = MatrixPacker{device, pool, true}.one(stored.view);
+  const DeviceMatrix matrix =
+      MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = shape.gemv.bytes}.one(stored.view);
   const std::vector<float> x = random.floats(static_cast<std::size_t>(shape.cols));
   const std::vector<float> norm = random.floats(static_cast<std::size_t>(shape.cols));
   const bool swiglu = shape.epilogue == LATTICE_EPILOGUE_SWIGLU;
@@ -216,7 +217,8 @@ TEST(Gemv, KeepsWhatIsNoNumber) {
     Random random;
     const StoredMatrix stored(DType::kQ8_0, 16, 64, random);
     ThreadPool pool(1);
-    const DeviceMatrix matrix = MatrixPacker{fast_device(), pool, true}.one(stored.view);
+    const DeviceMatrix matrix =
+        MatrixPacker{.device = fast_device(), .pool = pool, .exact = true, .tiled = true}.one(stored.view);
     std::vector<float> x = random.floats(64);
     x[random.below(64)] = value;
     const auto x_buffer = upload_vector(fast_device(), x);
@@ -239,6 +241,21 @@ TEST(Gemv, TakesRowsLongerThanAStage) {
   }
 }
 
+TEST(Gemv, RefusesShapesOfTheOtherLayout) {
+  Random random;
+  const StoredMatrix stored(DType::kQ8_0, 16, 64, random);
+  ThreadPool pool(1);
+  const auto x = upload_vector(fast_device(), random.floats(64));
+  const auto commands = fast_device().new_commands();
+  for (const bool tiled : {false, true}) {
+    const DeviceMatrix matrix =
+        MatrixPacker{.device = fast_device(), .pool = pool, .exact = true, .tiled = tiled}.one(stored.view);
+    const GemvShape other = tiled ? GemvShape{4, 1, 2, 1} : byte_shape(16, 1, 1, 1);
+    EXPECT_THROW(record_gemv(fast_device(), *commands, {.matrix = matrix, .x = *x, .y = *x}, other, *x),
+                 Error);
+  }
+}
+
 TEST(Gemv, RefusesShapesThatDoNotFitTheStage) {
   EXPECT_TRUE(fits_stage({8, 4, 4, 1}, DType::kQ4_0));
   EXPECT_FALSE(fits_stage({8, 4, 4, 2}, DType::kQ4_0));
@@ -257,6 +274,7 @@ TEST(Gemv, ChoosesShapesThatFit) {
         matrix.rows = rows;
         matrix.cols = cols;
         matrix.row_chunks = cols / chunk_cols(type);
+        if (has_byte_gemv(type)) set_tiled(matrix);
         const GemvShape shape = choose_gemv_shape(132, matrix);
         EXPECT_TRUE(fits_stage(shape, type)) << dtype_name(type) << ' ' << rows << 'x' << cols;
         EXPECT_EQ(shape.simdgroups % shape.split, 0u);
@@ -287,16 +305,19 @@ TEST(Gemv, HasNoFindingInCheckingMode) {
   expect_no_finding(checking_device(), before);
 }
 
-void run_embed(SoftDevice& device, DType type, std::int64_t rows, std::int64_t cols, std::int32_t token) {
+void run_embed(SoftDevice& device, DType type, std::int64_t rows, std::int64_t cols, std::int32_t token,
+               bool tiled = false) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(type) << ", token " << token << ", seed " << random.seed());
   const StoredMatrix stored(type, rows, cols, random);
   ThreadPool pool(1);
-  const DeviceMatrix matrix = MatrixPacker{device, pool, true}.one(stored.view);
+  const DeviceMatrix matrix =
+      MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = tiled}.one(stored.view);
   const auto step = upload(device, std::vector<lattice_gpu::StepState>{{token, 0}});
   const auto hidden = upload(device, std::vector<float>(static_cast<std::size_t>(cols) + 3, 7.0f));
   const auto none = device.allocate(16);
-  const lattice_gpu::EmbedArgs args{matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.rows};
+  const lattice_gpu::EmbedArgs args{matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.row_groups,
+                                    matrix.rows};
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel("embed_" + kernel_suffix(type), {}),
@@ -316,12 +337,20 @@ TEST(Embed, TakesTheTokensRow) {
       for (const std::int32_t token : {0, 4, 8, 9, -1}) run_embed(fast_device(), type, 9, cols, token);
     }
     if (!is_block(type)) run_embed(fast_device(), type, 3, 77, 2);
+    if (!has_byte_gemv(type)) continue;
+    for (const std::int64_t cols : {32, 96, 1120}) {
+      for (const std::int32_t token : {0, 7, 8, 15, 16, 34, 35}) {
+        run_embed(fast_device(), type, 35, cols, token, /*tiled=*/true);
+      }
+    }
   }
 }
 
 TEST(Embed, HasNoFindingInCheckingMode) {
   const std::size_t before = checking_device().findings().size();
-  for (const DType type : kFormats) run_embed(checking_device(), type, 5, is_block(type) ? 96 : 83, 4);
+  for (const DType type : kFormats) {
+    run_embed(checking_device(), type, 5, is_block(type) ? 96 : 83, 4, has_byte_gemv(type));
+  }
   expect_no_finding(checking_device(), before);
 }
 

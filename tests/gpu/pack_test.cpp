@@ -250,19 +250,20 @@ TEST(AddRows, AddsScaledRows) {
   run_add(fast_device());
 }
 
-void run_unpack(SoftDevice& device, DType type, std::int64_t rows, std::int64_t cols) {
+void run_unpack(SoftDevice& device, DType type, std::int64_t rows, std::int64_t cols, bool tiled = false) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(type) << ' ' << rows << 'x' << cols << ", seed "
                                   << random.seed());
   const StoredMatrix stored(type, rows, cols, random);
   ThreadPool pool(1);
-  const DeviceMatrix matrix = MatrixPacker{device, pool, true}.one(stored.view);
+  const DeviceMatrix matrix =
+      MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = tiled}.one(stored.view);
   // Every weight times the factor is below 2¹⁵, and the largest not far below.
   EXPECT_GE(matrix.half_factor, 0x1p10f);
   const auto out =
       upload(device, std::vector<std::uint16_t>(static_cast<std::size_t>(rows * cols), kUntouched));
   const lattice_gpu::UnpackArgs args{matrix.rows * matrix.row_chunks, matrix.row_chunks, matrix.row_blocks,
-                                     matrix.half_factor};
+                                     matrix.row_groups, matrix.half_factor};
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("unpack_" + kernel_suffix(type), {}),
                      {*matrix.quants, *matrix.scales, *out, args}, {args.chunks / 32 + 1}, 32);
@@ -281,6 +282,9 @@ TEST(Unpack, MakesHalfOfBlocks) {
   for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
     run_unpack(fast_device(), type, 1, 32);
     run_unpack(fast_device(), type, 7, 352);
+    for (const std::int64_t tiled_rows : {1, 16, 41}) {
+      for (const std::int64_t cols : {32, 128, 352}) run_unpack(fast_device(), type, tiled_rows, cols, true);
+    }
   }
 }
 
@@ -294,6 +298,7 @@ TEST(Pack, HasNoFindingInCheckingMode) {
   run_add(checking_device());
   run_unpack(checking_device(), DType::kQ8_0, 3, 64);
   run_unpack(checking_device(), DType::kQ4_0, 3, 64);
+  run_unpack(checking_device(), DType::kQ8_0, 19, 96, true);
   expect_no_finding(checking_device(), before);
 }
 

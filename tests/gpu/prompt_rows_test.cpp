@@ -64,8 +64,8 @@ void run_embed(SoftDevice& device, DType type, std::int64_t cols, const std::vec
   const auto ids = upload(device, tokens);
   const auto hidden = upload(device, std::vector<float>(std::size_t{kPromptRows} * stride, 7.0f));
   const auto none = device.allocate(16);
-  const lattice_gpu::EmbedPromptArgs args{{matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.rows},
-                                          stride};
+  const lattice_gpu::EmbedPromptArgs args{
+      {matrix.cols, matrix.row_chunks, matrix.row_blocks, matrix.row_groups, matrix.rows}, stride};
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel("embed_prompt_" + kernel_suffix(type), {}),

@@ -46,7 +46,7 @@ TEST(SoftDevice, RefusesArgumentsThatDoNotFitTheKernel) {
   SoftDevice& device = fast_device();
   const Kernel& embed = device.kernel("embed_f32", {});
   const auto step = device.allocate(8), table = device.allocate(64), hidden = device.allocate(16);
-  const lattice_gpu::EmbedArgs args{4, 1, 1, 4};
+  const lattice_gpu::EmbedArgs args{4, 1, 1, 0, 4};
   const auto commands = device.new_commands();
   const auto refused = [&](const std::vector<std::string>& parts, std::vector<Argument> arguments,
                            Extent groups = {1}, std::uint32_t threads = 32) {
@@ -76,7 +76,7 @@ TEST(SoftDevice, ReplaysWhatWasRecorded) {
   const auto hidden = device.allocate(16);
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("embed_f32", {}),
-                     {*step, *table, *table, *hidden, lattice_gpu::EmbedArgs{4, 1, 1, 2}}, {1}, 32);
+                     {*step, *table, *table, *hidden, lattice_gpu::EmbedArgs{4, 1, 1, 0, 2}}, {1}, 32);
   const std::size_t before = device.dispatches_run();
   for (const std::int32_t token : {1, 0, 1}) {
     const lattice_gpu::StepState now{token, 0};
@@ -94,7 +94,7 @@ TEST(SoftDevice, CheckingModeNamesWhatIsReadPastTheEnd) {
   const auto step = upload(device, std::vector<lattice_gpu::StepState>{{3, 0}});
   const auto table = device.allocate(48), hidden = device.allocate(16);
   commands->dispatch(device.kernel("embed_f32", {}),
-                     {*step, *table, *table, *hidden, lattice_gpu::EmbedArgs{4, 1, 1, 4}}, {1}, 32);
+                     {*step, *table, *table, *hidden, lattice_gpu::EmbedArgs{4, 1, 1, 0, 4}}, {1}, 32);
   device.submit(*commands);
   ASSERT_FALSE(device.findings().empty());
   EXPECT_EQ(device.findings().front().kind, msl::FindingKind::kOutOfBoundsRead);

@@ -5,6 +5,7 @@
 #include "formats.h"
 #include "hints.h"
 #include "kernel_args.h"
+#include "tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -17,8 +18,8 @@ void copy_chunk(device const uint4* quants, device const half* scales, constant 
                 device float* hidden) {
   const uint row = uint(token) < args.vocab_size ? uint(token) : 0;
   float values[Format::kCols];
-  Format::unpack(Format::load(quants + ulong(row) * args.row_chunks, scales + ulong(row) * args.row_blocks, chunk),
-                 values);
+  const ChunkPlaces places = {args.row_chunks, args.row_blocks, args.row_groups};
+  Format::unpack(load_chunk<Format>(quants, scales, places, row, chunk), values);
   for (uint i = 0; i < Format::kCols; ++i) {
     const uint at = chunk * Format::kCols + i;
     if (at < args.cols) hidden[at] = values[i];

@@ -17,10 +17,12 @@ using namespace metal;
 //   dot(chunk, x, start)     Σ w·x over the chunk
 //   unpack(chunk, out)       the chunk's weights
 //
+//   kTileSteps               blocks that two neighbouring lanes share in a unit of a tile (tiles.h); 0 where rows never
+//                            lie in tiles
+//
 // What is made of integers besides, for gemv_bytes.metal:
 //
-//   kByteGroups              pieces of 16 columns in a chunk
-//   bytes(bits, i)           those of piece i, as signed bytes
+//   bytes(first, last, step) of a unit's words, the operands of the two products of a step
 //   kByteScale               what takes them back to the quants that the scale belongs to
 
 namespace lattice_gpu {
@@ -29,6 +31,12 @@ namespace lattice_gpu {
 struct Chunk {
   uint4 bits;
   half scale;
+};
+
+/// The weights of two products of lattice_pair_dots().
+struct BytePair {
+  uint4 first;
+  uint4 last;
 };
 
 /// a·x[0 … 4) + sum
@@ -43,6 +51,7 @@ inline Chunk load_plain(device const uint4* quants, uint c) {
 
 struct FormatF32 {
   static constant constexpr const uint kCols = 4;
+  static constant constexpr const uint kTileSteps = 0;
   static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) { return load_plain(quants, c); }
@@ -60,6 +69,7 @@ struct FormatF32 {
 
 struct FormatF16 {
   static constant constexpr const uint kCols = 8;
+  static constant constexpr const uint kTileSteps = 0;
   static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) { return load_plain(quants, c); }
@@ -86,6 +96,7 @@ struct FormatF16 {
 /// bfloat16 is the upper half of a float: no type of that name is needed, which older Macs' compilers lack.
 struct FormatBF16 {
   static constant constexpr const uint kCols = 8;
+  static constant constexpr const uint kTileSteps = 0;
   static constant constexpr const bool kHasStart = false;
 
   static Chunk load(device const uint4* quants, device const half*, uint c) { return load_plain(quants, c); }
@@ -111,11 +122,11 @@ struct FormatBF16 {
 /// ggml's Q8_0, its 32 bytes in two chunks: w = scale · q.
 struct FormatQ8_0 {
   static constant constexpr const uint kCols = 16;
+  static constant constexpr const uint kTileSteps = 1;
   static constant constexpr const bool kHasStart = false;
-  static constant constexpr const uint kByteGroups = 1;
   static constant constexpr const float kByteScale = 1.0f;
 
-  static uint4 bytes(uint4 bits, uint) { return bits; }
+  static BytePair bytes(uint4 first, uint4 last, uint) { return {first, last}; }
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {
     return {lattice_load_streamed(quants + c), scales[c / 2]};
@@ -148,17 +159,14 @@ struct FormatQ8_0 {
 /// Σ (q − 8)·x = 32 · (Σ (1/2 + q/32)·x − 3/4 · Σ x); start() is the end of it.
 struct FormatQ4_0 {
   static constant constexpr const uint kCols = 32;
+  static constant constexpr const uint kTileSteps = 2;
   static constant constexpr const bool kHasStart = true;
-  static constant constexpr const uint kByteGroups = 2;
   static constant constexpr const float kByteScale = 1.0f / 16;
 
-  /// A nibble at the top of a byte, its first bit flipped, is 16 (q − 8).
-  static uint4 bytes(uint4 bits, uint i) {
-    const uint4 upper = i == 0 ? bits << 4 : bits;
-    return {lattice_mask_flip(upper.x, 0xf0f0f0f0u, 0x80808080u),
-            lattice_mask_flip(upper.y, 0xf0f0f0f0u, 0x80808080u),
-            lattice_mask_flip(upper.z, 0xf0f0f0f0u, 0x80808080u),
-            lattice_mask_flip(upper.w, 0xf0f0f0f0u, 0x80808080u)};
+  /// The nibbles of a tile are q − 8 in four bits: at the top of a byte, 16 (q − 8).
+  static BytePair bytes(uint4 first, uint4 last, uint step) {
+    const uint4 words = step == 0 ? first : last;
+    return {(words << 4) & 0xf0f0f0f0u, words & 0xf0f0f0f0u};
   }
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {

@@ -12,6 +12,7 @@
 #include "activations.h"
 #include "formats.h"
 #include "kernel_args.h"
+#include "tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -49,7 +50,7 @@ struct Step {
       const uint chunk = first_col / Format::kCols + at % kChunks;
       weights[i] = {uint4(0), 0.0f};
       if (row < args.rows && chunk < args.row_chunks && at < kTileRows * kChunks) {
-        weights[i] = Format::load(quants + ulong(row) * args.row_chunks, scales + ulong(row) * args.row_blocks, chunk);
+        weights[i] = load_chunk<Format>(quants, scales, {args.row_chunks, args.row_blocks, args.row_groups}, row, chunk);
       }
     }
     for (uint i = 0; i < (kTileTokens * kTileCols / 4 + kThreads - 1) / kThreads; ++i) {

@@ -4,9 +4,11 @@
 // The input becomes integers of 23 bits, by the exponent of the largest of 32 neighbours, and these three planes of signed
 // bytes: x = 2^e (65536 high + 256 middle + low). So the sums are those of floats but for their order.
 //
-// A simdgroup owns tiles of 16 rows: lane l has rows l / 4 and l / 4 + 8, and of four neighbouring chunks the one at l % 4, which
-// is how lattice_byte_dots() wants them. SPLIT simdgroups share the rows' columns. Weights are asked for before the input is there; a chunk
-// is replaced by the one UNROLL steps ahead as soon as it is multiplied.
+// A simdgroup owns tiles of 16 rows (tiles.h): lane l has rows l / 4 and l / 4 + 8, and of a unit's four chunks the one at l % 4. SPLIT
+// simdgroups share the rows' columns. Weights are asked for before the input is there; a unit is replaced by the one UNROLL steps
+// ahead as soon as it is multiplied.
+//
+// Between one dispatch and the next there is little but instructions to wait for: what can be known when this is compiled is.
 
 #include <metal_stdlib>
 
@@ -15,6 +17,7 @@
 #include "head_norm.h"
 #include "hints.h"
 #include "kernel_args.h"
+#include "tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -31,23 +34,22 @@ constant uint kRounds [[function_constant(LATTICE_FC_ROUNDS)]];
 constant uint kHeadVectors [[function_constant(LATTICE_FC_VECTORS)]];  // of LATTICE_NORM_HEADS
 constant uint kHeadParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
 
-constant constexpr uint kTileRows = 16;
-constant constexpr uint kTileChunks = 4;  // of a row, side by side in four lanes
 constant constexpr uint kMaxTiles = 2;
+constant constexpr uint kMaxSteps = 2;  // Format::kTileSteps
 constant constexpr uint kMaxUnroll = 8;
 constant constexpr uint kMaxSimdgroups = 16;
 constant constexpr uint kMaxLoads = LATTICE_STAGE_COLS / 4 / 32;
 constant constexpr uint kPlanes = 3;
 constant constexpr uint kGroupCols = 16;  // of 16 bytes in a plane
 constant constexpr uint kPlaneGroups = LATTICE_STAGE_COLS / kGroupCols + 4;  // planes begin in different banks
-constant constexpr uint kScaleCols = 32;
 
-// A simdgroup's chunks lie together where a row is but one round; otherwise those of all of a threadgroup's, step for step.
-constant uint kStepChunks = kTileChunks * (kRounds == LATTICE_ROUNDS_MANY ? kSplit : 1);
-constant uint kMemberChunks = kTileChunks * (kRounds == LATTICE_ROUNDS_MANY ? 1 : kUnroll);
+// A simdgroup's units lie together where a row is but one round; otherwise those of all of a threadgroup's, step for step.
+constant uint kStepUnits = kRounds == LATTICE_ROUNDS_MANY ? kSplit : 1;
+constant uint kMemberUnits = kRounds == LATTICE_ROUNDS_MANY ? 1 : kUnroll;
 constant bool kRmsNorm = kNorm == LATTICE_NORM_RMS;
 constant uint kThreads = max(kSimdgroups, 1u) * 32;
-constant uint kTiles = kRows / kTileRows;
+constant uint kTiles = kRows / kUnitRows;
+constant uint kRoundUnits = kSplit * kUnroll;
 
 namespace lattice_gpu {
 
@@ -57,52 +59,59 @@ struct Stage {
   threadgroup float* scales;  // 2^e of 16 columns
 };
 
-/// What a lane loads at once: of two rows of each tile a chunk.
-struct ByteTile {
-  Chunk chunks[2 * kMaxTiles];
+/// A lane's part of the tiles of its simdgroup, from their first unit on or, where none is looked for beyond a row's end, from the
+/// simdgroup's first.
+struct TileRows {
+  device const uint4* words[kMaxTiles];
+  device const half2* scales[kMaxTiles];
 };
 
-/// A lane's rows.
-struct ByteRows {
-  device const uint4* quants[2 * kMaxTiles];
-  device const half* scales[2 * kMaxTiles];
+/// What a lane loads at once: of each tile its part of a unit.
+struct Unit {
+  uint4 first[kMaxTiles];
+  uint4 last[kMaxTiles];
+  half2 scales[kMaxTiles][kMaxSteps];  // of each block, a's and b's
 };
 
-/// Chunks `from` + `steps` of the rows, of which `steps` is known when this is compiled; beyond a row's end its last one, which
+/// Unit `from` + `steps` of each tile, of which `steps` is known when this is compiled; beyond a row's end its last one, which
 /// meets zeros.
 template <typename Format>
-inline void load_bytes(thread const ByteRows& rows, uint from, uint steps, uint row_chunks, thread ByteTile& tile) {
-  constexpr uint kScaleChunks = kScaleCols / Format::kCols;
+inline void load_unit(thread const TileRows& rows, uint from, uint steps, uint row_groups, thread Unit& unit) {
+  if (kRounds == LATTICE_ROUNDS_ANY) {
+    from = min(from + steps, row_groups - 1);
+    steps = 0;
+  }
 #pragma unroll
-  for (uint r = 0; r < 2 * kTiles; ++r) {
-    if (kRounds == LATTICE_ROUNDS_ANY) {
-      tile.chunks[r] = Format::load(rows.quants[r], rows.scales[r], min(from + steps, row_chunks - 1));
+  for (uint t = 0; t < kTiles; ++t) {
+    device const uint4* words = rows.words[t] + from * kUnitVectors;
+    unit.first[t] = lattice_load_streamed(words + steps * kUnitVectors);
+    unit.last[t] = lattice_load_streamed(words + steps * kUnitVectors + 32);
+    device const half2* scales = rows.scales[t] + from * (kUnitPairs * Format::kTileSteps);
+    if (Format::kTileSteps == 1) {
+      unit.scales[t][0] = scales[steps * kUnitPairs];
     } else {
-      tile.chunks[r].bits = lattice_load_streamed(rows.quants[r] + from + steps);
-      tile.chunks[r].scale = (rows.scales[r] + from / kScaleChunks)[steps / kScaleChunks];
+      const half4 both = reinterpret_cast<device const half4*>(scales)[steps * kUnitPairs];
+      unit.scales[t][0] = both.xy;
+      unit.scales[t][1] = both.zw;
     }
   }
 }
 
-/// Adds a tile's products to `sums`; `c` is the lane's chunk in the stage.
+/// Adds a unit's products to `sums`; `group` counts from the lane's first in the stage.
 template <typename Format>
-inline void multiply_bytes(thread const ByteTile& tile, lattice_byte_operand x, threadgroup const float* x_scales, uint c,
-                           thread float* sums) {
-  const float scale = Format::kByteScale * x_scales[c * Format::kByteGroups];
+inline void multiply_unit(thread const Unit& unit, thread const lattice_byte_operand& x, threadgroup const float* x_scales, uint group,
+                          thread float* sums) {
 #pragma unroll
-  for (uint t = 0; t < kTiles; ++t) {
-    lattice_byte_sums products = {};
+  for (uint step = 0; step < Format::kTileSteps; ++step) {
+    const float scale = x_scales[group + 2 * step];
 #pragma unroll
-    for (uint i = 0; i < Format::kByteGroups; ++i) {
-      lattice_byte_dots(products, Format::bytes(tile.chunks[2 * t].bits, i), Format::bytes(tile.chunks[2 * t + 1].bits, i), x,
-                        c * Format::kByteGroups + i);
+    for (uint t = 0; t < kTiles; ++t) {
+      const BytePair bytes = Format::bytes(unit.first[t], unit.last[t], step);
+      const float2 products = lattice_pair_dots(bytes.first, bytes.last, x, group + 2 * step);
+      const float2 scales = float2(unit.scales[t][step]) * scale;
+      sums[2 * t] = fma(scales.x, products.x, sums[2 * t]);
+      sums[2 * t + 1] = fma(scales.y, products.y, sums[2 * t + 1]);
     }
-    const int4 upper = products.upper;
-    const int4 low = products.low;
-    const float2 sum = {fma(float(upper.x * 256 + upper.y), 256.0f, float(low.x)),
-                        fma(float(upper.z * 256 + upper.w), 256.0f, float(low.z))};
-    sums[2 * t] = fma(float(tile.chunks[2 * t].scale) * scale, sum.x, sums[2 * t]);
-    sums[2 * t + 1] = fma(float(tile.chunks[2 * t + 1].scale) * scale, sum.y, sums[2 * t + 1]);
   }
 }
 
@@ -133,11 +142,10 @@ inline uint digits_of_plane(uint4 digits, uint i) {
   return (d.x & 0xffu) | (d.y & 0xffu) << 8 | (d.z & 0xffu) << 16 | d.w << 24;
 }
 
-/// Puts a thread's share into the stage, times the norm's weight, or what their head's norm has left; `first` is the stage's first
-/// vector of x. Returns what its eight neighbours have of
-/// Σ x² before that.
+/// Puts a thread's share into the stage, of `vectors` in all, times the norm's weight, or what their head's norm has left; `first` is
+/// the stage's first vector of x. Returns what its eight neighbours have of Σ x² before that.
 inline float store_stage(thread const VectorLoads& loads, thread const VectorLoads& norm, device const float* head_squares,
-                         constant GemvArgs& args, Stage stage, uint first, uint thread_index) {
+                         constant GemvArgs& args, Stage stage, uint first, uint vectors, uint thread_index) {
   constexpr uint kSmallest = 22;  // biased exponents: 2^e and its inverse are floats
   constexpr uint kLargest = 254;
   threadgroup uint* words = reinterpret_cast<threadgroup uint*>(stage.planes);
@@ -145,6 +153,7 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
 #pragma unroll
   for (uint n = 0; n < kLoads; ++n) {
     const uint i = thread_index + n * kThreads;
+    if (i - thread_index % 32 >= vectors) break;  // all of a simdgroup goes
     float4 v = loads.values[n];
     if (kNorm == LATTICE_NORM_HEADS && (first + i) * 4 < args.cols) {
       v *= head_factor(head_squares, (first + i) / max(kHeadVectors, 1u), kHeadParts, kHeadVectors * 4, args.epsilon);
@@ -160,7 +169,6 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
     largest = max(largest, lattice_simd_shuffle_xor(largest, 4));
     const uint exponent = clamp(largest >> 23, kSmallest, kLargest);
     const uint4 digits = byte_digits(v, as_type<float>((275u - exponent) << 23));
-    if (i >= LATTICE_STAGE_COLS / 4) continue;
 #pragma unroll
     for (uint p = 0; p < kPlanes; ++p) words[p * kPlaneGroups * 4 + i] = digits_of_plane(digits, kPlanes - 1 - p);
     if (i % 4 == 0) {
@@ -186,54 +194,62 @@ inline float row_total(threadgroup const float* partial, uint row) {
 
 }  // namespace lattice_gpu
 
-/// quants [rows, row_chunks] · x [cols] → y [rows], or [rows / 2] with SwiGLU. Threadgroups: ⌈rows / (ROWS · SIMDGROUPS /
-/// SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm. LOADS · SIMDGROUPS · 128 is
-/// the columns of a stage at least; ROUNDS says how often 4 · SPLIT · UNROLL goes into row_chunks.
+/// quants and scales, tiles of units (tiles.h), · x [cols] → y [rows], or [rows / 2] with SwiGLU. Threadgroups: ⌈rows / (ROWS ·
+/// SIMDGROUPS / SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm. LOADS · SIMDGROUPS ·
+/// 128 is the columns of a stage at least; ROUNDS says how often SPLIT · UNROLL goes into row_groups.
 template <typename Format>
 [[kernel, max_total_threads_per_threadgroup(512)]] void gemv_bytes(
-    device const uint4* quants [[buffer(0)]], device const half* scales [[buffer(1)]],
+    device const uint4* quants [[buffer(0)]], device const half2* scales [[buffer(1)]],
     device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]],
     device const float* head_squares [[buffer(4)]], device float* y [[buffer(5)]], constant GemvArgs& args [[buffer(6)]], uint group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup uint4 planes[(kPlanes + 1) * kPlaneGroups];
+  threadgroup uint4 planes[(kPlanes + 1) * kPlaneGroups + 2];
   threadgroup float x_scales[LATTICE_STAGE_COLS / kGroupCols];
-  threadgroup float partial[kMaxSimdgroups * kMaxTiles * kTileRows];
+  threadgroup float partial[kMaxSimdgroups * kMaxTiles * kUnitRows];
   threadgroup float partial_squares[kMaxSimdgroups];
 
   lattice_allow_next();
   const uint teams = kSimdgroups / kSplit;  // of SPLIT simdgroups, each with rows of its own
   const uint member = simdgroup % kSplit;
   const uint group_row = group * teams * kRows;
-  const uint first_row = group_row + simdgroup / kSplit * kRows;
-  ByteRows rows;
+  const uint first_tile = group_row / kUnitRows + simdgroup / kSplit * kTiles;
+  const uint own_unit = member * kMemberUnits;
+  const uint first_unit = kRounds == LATTICE_ROUNDS_ANY ? 0 : own_unit;
+  TileRows rows;
 #pragma unroll
-  for (uint r = 0; r < 2 * kTiles; ++r) {  // beyond the last row the last once more
-    const uint row = min(first_row + r * (kTileRows / 2) + lane / kTileChunks, args.rows - 1);
-    rows.quants[r] = quants + ulong(row) * args.row_chunks;
-    rows.scales[r] = scales + ulong(row) * args.row_blocks;
+  for (uint t = 0; t < kTiles; ++t) {  // beyond the last tile the last once more
+    const uint unit = min(first_tile + t, (args.rows - 1) / kUnitRows) * args.row_groups + first_unit;
+    rows.words[t] = quants + (unit * kUnitVectors + lane);  // 32 bits: up to 64 GiB
+    rows.scales[t] = scales + (unit * kUnitPairs + lane / 2) * Format::kTileSteps;
   }
-  const uint own_chunk = member * kMemberChunks + lane % kTileChunks;
-  const uint round_chunks = kSplit * kUnroll * kTileChunks;
   constexpr uint kMostChunks = LATTICE_STAGE_COLS / Format::kCols;
-  const uint stage_chunks = kMostChunks - kMostChunks % round_chunks;
   constexpr uint kVectors = Format::kCols / 4;
+  const uint round_chunks = kRoundUnits * kUnitChunks;
+  const uint stage_chunks = kMostChunks - kMostChunks % round_chunks;
+  const uint padded_chunks = kRounds == LATTICE_ROUNDS_ANY ? (args.row_chunks + round_chunks - 1) / round_chunks * round_chunks
+                             : kRounds == LATTICE_ROUNDS_ONE ? round_chunks
+                                                             : args.row_chunks;
 
-  ByteTile tiles[kMaxUnroll];
+  Unit units[kMaxUnroll];
 #pragma unroll
-  for (uint u = 0; u < kUnroll; ++u) load_bytes<Format>(rows, own_chunk, u * kStepChunks, args.row_chunks, tiles[u]);
+  for (uint u = 0; u < kUnroll; ++u) load_unit<Format>(rows, own_unit - first_unit, u * kStepUnits, args.row_groups, units[u]);
   const uint first_count = min(stage_chunks, args.row_chunks) * kVectors;
   VectorLoads weights = {};
   if (kRmsNorm) load_vectors(norm, 0, first_count, thread_index, weights);
   const Stage stage = {planes, x_scales};
+  // The zeros lie where a lane that reads them is in no other's way: groups of a lane's neighbours are two apart where there are two steps.
+  threadgroup uint4* zeros = planes + kPlanes * kPlaneGroups + 2 * (Format::kTileSteps - 1);
+  const uint zero_groups = min(stage_chunks, padded_chunks) * Format::kTileSteps;
 #pragma unroll
   for (uint i = 0; i < (kPlaneGroups + kThreads - 1) / kThreads; ++i) {
     const uint at = thread_index + i * kThreads;
-    if (at < kPlaneGroups) planes[kPlanes * kPlaneGroups + at] = uint4(0);
+    if (at < zero_groups) zeros[at] = uint4(0);
   }
-  threadgroup const uint4* zeros = planes + kPlanes * kPlaneGroups;
+  const uint own_group = own_unit * kUnitChunks * Format::kTileSteps + lane % 4 / 2 * 2 * Format::kTileSteps + lane % 2;
   const lattice_byte_operand operand =
-      lattice_make_byte_operand(planes, planes + kPlaneGroups, planes + 2 * kPlaneGroups, zeros, lane);
+      lattice_make_pair_operand(planes + own_group, kPlaneGroups, zeros + own_group, lane);
+  threadgroup const float* own_scales = x_scales + own_group;
   lattice_wait_for_inputs();
 
   VectorLoads loads;
@@ -248,7 +264,8 @@ template <typename Format>
   for (uint first = 0; first == 0 || (kLong && first < args.row_chunks); first += stage_chunks) {
     const uint count = min(stage_chunks, args.row_chunks - first);
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
-    squares += store_stage(loads, weights, head_squares, args, stage, first * kVectors, thread_index);
+    squares += store_stage(loads, weights, head_squares, args, stage, first * kVectors,
+                           min(stage_chunks, padded_chunks - first) * kVectors, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint after = first + stage_chunks;
     if (kLong && after < args.row_chunks) {
@@ -257,20 +274,22 @@ template <typename Format>
       if (kRmsNorm) load_vectors(norm, after * kVectors, next_count, thread_index, weights);
     }
     for (uint base = 0; base == 0 || (kRounds != LATTICE_ROUNDS_ONE && base < count); base += round_chunks) {
-      const uint own = base + own_chunk;
+      const uint own = base / kUnitChunks;
+      const uint next = (first + base + round_chunks) / kUnitChunks + own_unit - first_unit;
       const bool more = kRounds != LATTICE_ROUNDS_ONE && first + base + round_chunks < args.row_chunks;  // for all lanes alike
 #pragma unroll
       for (uint u = 0; u < kUnroll; ++u) {
-        multiply_bytes<Format>(tiles[u], operand, x_scales, own + u * kStepChunks, sums);
-        if (more) load_bytes<Format>(rows, first + own + round_chunks, u * kStepChunks, args.row_chunks, tiles[u]);
+        multiply_unit<Format>(units[u], operand, own_scales, (own + u * kStepUnits) * (kUnitChunks * Format::kTileSteps), sums);
+        if (more) load_unit<Format>(rows, next, u * kStepUnits, args.row_groups, units[u]);
       }
     }
   }
 #pragma unroll
   for (uint r = 0; r < 2 * kTiles; ++r) {
+    sums[r] *= Format::kByteScale * lattice_pair_factor(lane);
     sums[r] += lattice_simd_shuffle_xor(sums[r], 1);
     sums[r] += lattice_simd_shuffle_xor(sums[r], 2);
-    if (lane % kTileChunks == 0) partial[simdgroup * kRows + r * (kTileRows / 2) + lane / kTileChunks] = sums[r];
+    if (lane % kUnitChunks == 0) partial[simdgroup * kRows + r * (kUnitRows / 2) + lane / kUnitChunks] = sums[r];
   }
   if (kRmsNorm) {
     squares += lattice_simd_shuffle_xor(squares, 8);
@@ -297,7 +316,7 @@ template <typename Format>
 
 #define LATTICE_GEMV_BYTES(name, format)                                                                              \
   template [[host_name(name)]] [[kernel]] void gemv_bytes<format>(                                                    \
-      device const uint4*, device const half*, device const float*, device const float*, device const float*,         \
+      device const uint4*, device const half2*, device const float*, device const float*, device const float*,        \
       device float*,                                                                                                  \
       constant GemvArgs&, uint, uint, uint, uint)
 

@@ -9,6 +9,7 @@
 
 #include "formats.h"
 #include "kernel_args.h"
+#include "tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -57,8 +58,8 @@ template <typename Format>
     const float2 start = load_input<Format>(x, c, input);
 #pragma unroll
     for (uint r = 0; r < kRows; ++r) {
-      const ulong row = min(first_row + r, args.rows - 1);
-      const Chunk chunk = Format::load(quants + row * args.row_chunks, scales + row * args.row_blocks, c);
+      const Chunk chunk = load_chunk<Format>(quants, scales, {args.row_chunks, args.row_blocks, args.row_groups},
+                                             min(first_row + r, args.rows - 1), c);
       sums[r] += Format::dot(chunk, input, start);
     }
   }

@@ -12,19 +12,21 @@ using namespace metal;
 //   lattice_load_streamed(p)     *p, of 16 bytes, which nobody reads again soon
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
 //   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128
-//   lattice_mask_flip(x, m, f)   (x & m) ^ f, in one instruction
 //   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise
 //   lattice_simd_shuffle_xor(x, mask)
-//   lattice_byte_dots(sums, a, b, operand, i)
-//       adds a·x[i], a·y[i], b·x[i], b·y[i] over 16 signed bytes each to sums.upper, a·z[i] and b·z[i] to
-//       sums.low.xz, for
-//   lattice_make_byte_operand(x, y, z, zeros, lane)
-//       where lanes of equal lane % 4 ask for the same i, and zeros has zeros at each i
+//   lattice_pair_dots(first, last, operand, i)
+//       of 65536 a·x[i] + 256 a·y[i] + a·z[i], and the same of b, a lane's share, for words a0 b0 a1 b1 and
+//       a2 b2 a3 b3 of 16 signed bytes each and i of this lane's. What two neighbouring lanes (2n and 2n + 1)
+//       get, times
+//   lattice_pair_factor(lane)
+//       comes to the sum of both lanes' products: one lane's share by itself says nothing. For
+//   lattice_make_pair_operand(planes, stride, zeros, lane)
+//       where x is planes, y is planes + stride, z follows y, zeros has zeros at each i, and lanes of equal lane % 4
+//       ask for the same i
 //
-// lattice_byte_dots() is written as what a lane computes, for itself alone. On CUDA a simdgroup does it in
-// tensor cores, as a product of 16 rows (a and b of lanes 4i to 4i + 3, side by side) and 8 columns (x and y
-// of lanes 0 to 3, each with zeros but at its own lane's place), of which each lane gets just its own four
-// sums.
+// lattice_pair_dots() is written as what a lane computes for itself alone. On CUDA a simdgroup does it in tensor
+// cores, as products of 16 rows (a and b of lanes 4i to 4i + 3, side by side) and 8 columns: x, y and z of lanes 0
+// and 1, with zeros at the others' places, and those of lanes 2 and 3. Each lane is left two columns of two rows.
 //
 // A kernel that calls lattice_wait_for_inputs() calls it in every thread, before it writes anything and
 // before it reads what a dispatch of the same Commands has written; weights and what earlier submissions left
@@ -41,9 +43,6 @@ inline void lattice_prefetch(device const void*, uint) {}
 inline float lattice_fraction(uint bytes, uint i) {
   return as_type<float>(((bytes >> (8 * i)) & 0xffu) << 16 | 0x3f000000u);
 }
-inline uint lattice_mask_flip(uint x, uint mask, uint flip) {
-  return (x & mask) ^ flip;
-}
 inline float lattice_simd_sum(float x) {
   return simd_sum(x);
 }
@@ -56,14 +55,9 @@ inline uint lattice_simd_shuffle_xor(uint x, ushort mask) {
 struct lattice_byte_operand {
   threadgroup const uint4* planes[3];
 };
-struct lattice_byte_sums {
-  int4 upper;
-  int4 low;
-};
-inline lattice_byte_operand lattice_make_byte_operand(threadgroup const uint4* x, threadgroup const uint4* y,
-                                                      threadgroup const uint4* z, threadgroup const uint4*,
-                                                      uint) {
-  return {{x, y, z}};
+inline lattice_byte_operand lattice_make_pair_operand(threadgroup const uint4* planes, uint stride,
+                                                      threadgroup const uint4*, uint) {
+  return {{planes, planes + stride, planes + 2 * stride}};
 }
 inline int lattice_byte_dot(uint4 a, uint4 b) {
   int sum = 0;
@@ -73,13 +67,15 @@ inline int lattice_byte_dot(uint4 a, uint4 b) {
   }
   return sum;
 }
-inline void lattice_byte_dots(thread lattice_byte_sums& sums, uint4 a, uint4 b, lattice_byte_operand operand,
-                              uint at) {
-  const uint4 x = operand.planes[0][at];
-  const uint4 y = operand.planes[1][at];
-  const uint4 z = operand.planes[2][at];
-  sums.upper +=
-      int4(lattice_byte_dot(a, x), lattice_byte_dot(a, y), lattice_byte_dot(b, x), lattice_byte_dot(b, y));
-  sums.low += int4(lattice_byte_dot(a, z), 0, lattice_byte_dot(b, z), 0);
+inline float lattice_digits_value(uint4 a, lattice_byte_operand operand, uint i) {
+  const int upper = lattice_byte_dot(a, operand.planes[0][i]) * 256 + lattice_byte_dot(a, operand.planes[1][i]);
+  return fma(float(upper), 256.0f, float(lattice_byte_dot(a, operand.planes[2][i])));
+}
+inline float lattice_pair_factor(uint) {
+  return 1;
+}
+inline float2 lattice_pair_dots(uint4 first, uint4 last, thread const lattice_byte_operand& operand, uint i) {
+  return float2(lattice_digits_value(uint4(first.xz, last.xz), operand, i),
+                lattice_digits_value(uint4(first.yw, last.yw), operand, i));
 }
 #endif

@@ -26,6 +26,7 @@ struct EmbedArgs {
   LATTICE_UINT cols;        // hidden_size
   LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants
   LATTICE_UINT row_blocks;  // scales of a row
+  LATTICE_UINT row_groups;  // of four chunks, where rows lie in tiles (tiles.h); 0: they follow one another
   LATTICE_UINT vocab_size;  // a token beyond it reads row 0: the host checks what it feeds
 };
 
@@ -34,6 +35,7 @@ struct GemvArgs {
   LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
   LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
   LATTICE_UINT cols;        // without padding: the count that the norm divides by
+  LATTICE_UINT row_groups;  // as in EmbedArgs; gemv reads rows that follow one another, gemv_bytes tiles
   float epsilon;            // of the norm, either
 };
 
@@ -41,6 +43,7 @@ struct MaskedGemvArgs {
   LATTICE_UINT rows;  // and what follows: as in GemvArgs
   LATTICE_UINT row_chunks;
   LATTICE_UINT row_blocks;
+  LATTICE_UINT row_groups;  // as in EmbedArgs
   LATTICE_UINT mask_words;  // of a row of blocks: ⌈cols / 1024⌉
 };
 
@@ -150,6 +153,7 @@ struct GemmArgs {
   LATTICE_UINT rows;        // of the matrix
   LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants, padding included
   LATTICE_UINT row_blocks;  // scales of a row (quantised formats)
+  LATTICE_UINT row_groups;  // as in EmbedArgs
   LATTICE_UINT x_stride;    // floats from one token's vector to the next: a multiple of 32
   LATTICE_UINT y_stride;
   LATTICE_UINT first;  // the token whose result is y's first row
@@ -170,6 +174,7 @@ struct UnpackArgs {
   LATTICE_UINT chunks;      // of all rows
   LATTICE_UINT row_chunks;  // 16-byte chunks of a row of quants
   LATTICE_UINT row_blocks;  // scales of a row
+  LATTICE_UINT row_groups;  // as in EmbedArgs
   float factor;             // that the weights are unpacked with, a power of two
 };
 

@@ -16,6 +16,7 @@
 #include "activations.h"
 #include "formats.h"
 #include "kernel_args.h"
+#include "tiles.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -154,8 +155,8 @@ template <typename Format>
                        uint at [[thread_position_in_grid]]) {
   if (at >= args.chunks) return;
   const uint row = at / args.row_chunks;
-  const Chunk chunk = Format::load(quants + ulong(row) * args.row_chunks, scales + ulong(row) * args.row_blocks,
-                                   at - row * args.row_chunks);
+  const ChunkPlaces places = {args.row_chunks, args.row_blocks, args.row_groups};
+  const Chunk chunk = load_chunk<Format>(quants, scales, places, row, at - row * args.row_chunks);
   float values[Format::kCols];
   Format::unpack(chunk, values);
   device uint4* out = w + ulong(at) * (Format::kCols / 8);

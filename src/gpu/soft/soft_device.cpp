@@ -109,8 +109,8 @@ class SoftDevice::SoftCommands final : public Commands {
   std::vector<std::variant<Dispatch, MatrixProduct>> list_;
 };
 
-SoftDevice::SoftDevice(int threads, bool products)
-    : pool_(threads == 0 ? usable_processors() : threads), products_(products) {
+SoftDevice::SoftDevice(int threads, bool like_cuda)
+    : pool_(threads == 0 ? usable_processors() : threads), like_cuda_(like_cuda) {
   for (const BuiltInKernels& kernels : built_in_kernels()) {
     files_.push_back(std::make_unique<File>(File{msl::SoftModule(*kernels.entry()), kernels.signatures}));
   }
@@ -162,7 +162,7 @@ const Kernel& SoftDevice::kernel(std::string_view name, std::span<const Function
 }
 
 std::unique_ptr<Commands> SoftDevice::new_commands() {
-  return std::make_unique<SoftCommands>(products_);
+  return std::make_unique<SoftCommands>(like_cuda_);
 }
 
 void SoftDevice::submit(const Commands& commands) {

@@ -20,10 +20,9 @@ namespace lattice::gpu {
 /// exists to test the kernels and what calls them where there is no GPU. Work runs when it is submitted.
 class SoftDevice final : public Device {
  public:
-  /// With the kernels that are compiled into the program. 0 threads: one a core. `products`: with a library
-  /// of matrix products, for tests of what a device has that comes with one; otherwise kernels do all the
-  /// work.
-  explicit SoftDevice(int threads = 0, bool products = false);
+  /// With the kernels that are compiled into the program. 0 threads: one a core. `like_cuda`: with a library of
+  /// matrix products, and weights in tiles whose bytes are multiplied, for tests of what comes with them.
+  explicit SoftDevice(int threads = 0, bool like_cuda = false);
   /// In checking mode: compiles the .metal files of `kernels` with the host compiler, watches every access,
   /// and runs each dispatch in `orders` orders of threads. For tests of the kernels: some thousand times
   /// slower, and it needs the sources and a compiler.
@@ -39,7 +38,8 @@ class SoftDevice final : public Device {
   [[nodiscard]] const Kernel& kernel(std::string_view name,
                                      std::span<const FunctionConstant> constants) override;
   [[nodiscard]] std::unique_ptr<Commands> new_commands() override;
-  [[nodiscard]] bool has_products() const noexcept override { return products_; }
+  [[nodiscard]] bool has_products() const noexcept override { return like_cuda_; }
+  [[nodiscard]] bool multiplies_bytes() const noexcept override { return like_cuda_; }
   void submit(const Commands& commands) override;
   void wait() override {}  // submit() has done it all
 
@@ -64,7 +64,7 @@ class SoftDevice final : public Device {
 
   ThreadPool pool_;
   int orders_ = 0;  // 0: not in checking mode
-  bool products_ = false;
+  bool like_cuda_ = false;
   std::vector<std::unique_ptr<File>> files_;
   std::map<KernelKey, std::unique_ptr<SoftKernel>> kernels_;
   std::vector<msl::Finding> findings_;

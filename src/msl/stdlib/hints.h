@@ -20,18 +20,13 @@ LATTICE_MSL_INLINE void lattice_allow_next() { target::allow_next(); }
 template <class T> LATTICE_MSL_INLINE T lattice_load_streamed(const T* from) { return target::load_streamed(from); }
 LATTICE_MSL_INLINE float lattice_fraction(uint bytes, uint i) { return target::fraction(bytes, i); }
 using lattice_byte_operand = target::ByteOperand;
-struct lattice_byte_sums {
-  int4 upper;
-  int4 low;
-};
-LATTICE_MSL_INLINE lattice_byte_operand lattice_make_byte_operand(const uint4* x, const uint4* y, const uint4* z, const uint4* zeros,
-                                                                  uint lane) {
-  return target::make_byte_operand(x, y, z, zeros, lane);
+LATTICE_MSL_INLINE lattice_byte_operand lattice_make_pair_operand(const uint4* planes, uint stride, const uint4* zeros, uint lane) {
+  return target::make_pair_operand(planes, stride, zeros, lane);
 }
-LATTICE_MSL_INLINE void lattice_byte_dots(lattice_byte_sums& sums, uint4 a, uint4 b, lattice_byte_operand operand, uint i) {
-  target::byte_dots(sums.upper, sums.low, a, b, operand, i);
+LATTICE_MSL_INLINE float lattice_pair_factor(uint lane) { return target::pair_factor(lane); }
+LATTICE_MSL_INLINE float2 lattice_pair_dots(uint4 first, uint4 last, const lattice_byte_operand& operand, uint i) {
+  return target::pair_dots(first, last, operand, i);
 }
-LATTICE_MSL_INLINE uint lattice_mask_flip(uint x, uint mask, uint flip) { return target::mask_flip(x, mask, flip); }
 LATTICE_MSL_INLINE void lattice_prefetch(const void* from, uint bytes) { target::prefetch(from, bytes); }
 
 }  // namespace lattice_msl::metal

@@ -157,7 +157,7 @@ TEST(MetalDevice, RefusesWhatDoesNotFitTheKernelOrThePipeline) {
   const auto device = make_metal_device();
   const Kernel& embed = device->kernel("embed_f32", {});
   const auto step = device->allocate(8), table = device->allocate(64), hidden = device->allocate(16);
-  const lattice_gpu::EmbedArgs args{4, 1, 1, 4};
+  const lattice_gpu::EmbedArgs args{4, 1, 1, 0, 4};
   const auto commands = device->new_commands();
   const auto refused = [&](const std::vector<std::string>& parts, std::vector<Argument> arguments,
                            std::uint32_t threads = 32) {

@@ -61,12 +61,6 @@ LATTICE_MSL_INLINE float fraction(unsigned bytes, unsigned i) {
   return __uint_as_float(__byte_perm(bytes, 0x3f000000u, 0x7044u | i << 8));
 }
 
-LATTICE_MSL_INLINE unsigned mask_flip(unsigned x, unsigned mask, unsigned flip) {
-  unsigned out;
-  asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(out) : "r"(x), "r"(mask), "r"(flip));
-  return out;
-}
-
 #define LATTICE_MSL_MATH1(name) LATTICE_MSL_INLINE float name(float x) { return ::name##f(x); }
 #define LATTICE_MSL_MATH2(name) LATTICE_MSL_INLINE float name(float x, float y) { return ::name##f(x, y); }
 LATTICE_MSL_MATH1(acos) LATTICE_MSL_MATH1(acosh) LATTICE_MSL_MATH1(asin) LATTICE_MSL_MATH1(asinh)

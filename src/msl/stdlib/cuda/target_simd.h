@@ -50,32 +50,43 @@ LATTICE_MSL_INLINE float whole_simd_sum(float x) {
   return x;
 }
 
-/// d + a · b over 32 bytes, 16 rows by 8 columns.
-LATTICE_MSL_INLINE void mma_bytes(metal::int4& d, unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
-  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+/// What sums start from rather than from zero: the bits of 1.5 · 2^23, so that below 2^22 they are the last bits of a float. In registers
+/// side by side, as the instruction wants them: a constant would be moved there each time.
+LATTICE_MSL_INLINE metal::int4 sum_start() {
+  metal::int4 start;
+  asm volatile("mov.b32 %0, 0x4b400000;\n\tmov.b32 %1, 0x4b400000;\n\tmov.b32 %2, 0x4b400000;\n\tmov.b32 %3, 0x4b400000;"
+               : "=r"(start[0]), "=r"(start[1]), "=r"(start[2]), "=r"(start[3]));
+  return start;
 }
-/// A lane gives column lane / 4 of the right operand, of which only the lane at column / 2 has what is not zero: so that each lane of
-/// four has sums of its own in columns 2 (lane % 4) and the next, which are those that the instruction leaves it.
-struct ByteOperand {
-  const metal::uint4* upper;
-  const metal::uint4* low;
-};
-LATTICE_MSL_INLINE ByteOperand make_byte_operand(const metal::uint4* x, const metal::uint4* y, const metal::uint4* z,
-                                                 const metal::uint4* zeros, unsigned lane) {
-  const bool own = lane % 4 == lane / 8, second = (lane & 4u) != 0;
-  return {!own ? zeros : second ? y : x, own && !second ? z : zeros};
-}
-LATTICE_MSL_INLINE void byte_dots(metal::int4& upper, metal::int4& low, const metal::uint4& a, const metal::uint4& b,
-                                  ByteOperand operand, unsigned i) {
-  const metal::uint4 own = operand.upper[i], own_low = operand.low[i];
-  mma_bytes(upper, a[0], b[0], a[1], b[1], own[0], own[1]);
-  mma_bytes(low, a[0], b[0], a[1], b[1], own_low[0], own_low[1]);
-  mma_bytes(upper, a[2], b[2], a[3], b[3], own[2], own[3]);
-  mma_bytes(low, a[2], b[2], a[3], b[3], own_low[2], own_low[3]);
-}
+LATTICE_MSL_INLINE float float_of_sum(int bits) { return __int_as_float(bits) - 12582912.0f; }
 
+/// a · b over 32 bytes, 16 rows by 8 columns, from `start` on.
+LATTICE_MSL_INLINE metal::int4 mma_bytes(const metal::int4& start, unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
+  metal::int4 d;
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(start[0]), "r"(start[1]), "r"(start[2]), "r"(start[3]));
+  return d;
+}
+/// A lane gives column lane / 4 of the right operand, at the place of lane % 4, and is left columns 2 (lane % 4) and the next. Columns 0
+/// to 2 are x, y and z of the first two lanes of four, columns 4 to 6 those of the other two; 3 and 7 are zeros.
+struct ByteOperand {
+  const metal::uint4* own;
+  metal::int4 start;
+};
+LATTICE_MSL_INLINE ByteOperand make_pair_operand(const metal::uint4* planes, unsigned stride, const metal::uint4* zeros, unsigned lane) {
+  const unsigned plane = lane / 4 % 4;
+  return {lane / 16 == lane % 4 / 2 && plane < 3 ? planes + plane * stride : zeros, sum_start()};
+}
+/// Even lanes are left 65536 and 256 times x and y; odd ones z.
+LATTICE_MSL_INLINE float pair_factor(unsigned lane) { return lane % 2 == 0 ? 65536.0f : 1.0f; }
+LATTICE_MSL_INLINE metal::float2 pair_dots(const metal::uint4& first, const metal::uint4& last, const ByteOperand& operand, unsigned i) {
+  const metal::uint4 own = operand.own[i];
+  metal::int4 sums = mma_bytes(operand.start, first[0], first[1], first[2], first[3], own[0], own[1]);
+  sums = mma_bytes(sums, last[0], last[1], last[2], last[3], own[2], own[3]);
+  return {fmaf(float_of_sum(sums[1]), 1.0f / 256, float_of_sum(sums[0])),
+          fmaf(float_of_sum(sums[3]), 1.0f / 256, float_of_sum(sums[2]))};
+}
 template <class Op, Scope S, class T>
 LATTICE_MSL_INLINE T reduce(const T& value, const char*) {
   const unsigned active = __activemask();

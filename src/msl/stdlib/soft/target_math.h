@@ -77,8 +77,6 @@ LATTICE_MSL_INLINE float fraction(unsigned bytes, unsigned i) {
   return bit_copy<float>((bytes >> (8 * i) & 0xffu) << 16 | 0x3f000000u);
 }
 
-LATTICE_MSL_INLINE unsigned mask_flip(unsigned x, unsigned mask, unsigned flip) { return (x & mask) ^ flip; }
-
 #ifdef __FLT16_MAX__
 #define LATTICE_MSL_NATIVE_HALF 1  // Clang 14 on x86-64 has it not
 #endif

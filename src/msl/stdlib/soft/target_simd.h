@@ -100,8 +100,8 @@ unsigned active_mask(unsigned& lane, const char* name, Site site) {
 struct ByteOperand {
   const metal::uint4* planes[3];
 };
-inline ByteOperand make_byte_operand(const metal::uint4* x, const metal::uint4* y, const metal::uint4* z, const metal::uint4*, unsigned) {
-  return {{x, y, z}};
+inline ByteOperand make_pair_operand(const metal::uint4* planes, unsigned stride, const metal::uint4*, unsigned) {
+  return {{planes, planes + stride, planes + 2 * stride}};
 }
 inline int byte_dot(const metal::uint4& a, const metal::uint4& b) {
   const auto byte = [](const metal::uint4& of, int i) { return static_cast<signed char>(of[i / 4] >> (8 * (i % 4))); };
@@ -109,10 +109,13 @@ inline int byte_dot(const metal::uint4& a, const metal::uint4& b) {
   for (int i = 0; i < 16; ++i) sum += byte(a, i) * byte(b, i);
   return sum;
 }
-inline void byte_dots(metal::int4& upper, metal::int4& low, const metal::uint4& a, const metal::uint4& b, ByteOperand operand, unsigned i) {
-  const metal::uint4 x = operand.planes[0][i], y = operand.planes[1][i], z = operand.planes[2][i];
-  upper += metal::int4(byte_dot(a, x), byte_dot(a, y), byte_dot(b, x), byte_dot(b, y));
-  low += metal::int4(byte_dot(a, z), 0, byte_dot(b, z), 0);
+inline float digits_value(const metal::uint4& a, ByteOperand operand, unsigned i) {
+  const int upper = byte_dot(a, operand.planes[0][i]) * 256 + byte_dot(a, operand.planes[1][i]);
+  return __builtin_fmaf(static_cast<float>(upper), 256.0f, static_cast<float>(byte_dot(a, operand.planes[2][i])));
+}
+inline float pair_factor(unsigned) { return 1; }
+inline metal::float2 pair_dots(const metal::uint4& first, const metal::uint4& last, ByteOperand operand, unsigned i) {
+  return {digits_value({first[0], first[2], last[0], last[2]}, operand, i), digits_value({first[1], first[3], last[1], last[3]}, operand, i)};
 }
 
 }  // namespace lattice_msl::target
