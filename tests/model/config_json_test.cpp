@@ -144,6 +144,20 @@ TEST(ConfigJson, TheHeadIsTiedUnlessThereIsOne) {
             "model/config.json: tie_word_embeddings is not true, but the checkpoint has no lm_head.weight");
 }
 
+TEST(ConfigJson, AHeadThatGuessesAheadHasOneLayerAndTheDecodersEmbedding) {
+  Json config = flat();
+  EXPECT_FALSE(read(config).mtp);
+  config["mtp_num_hidden_layers"] = 1;
+  EXPECT_TRUE(read(config).mtp);
+  config["mtp_use_dedicated_embeddings"] = false;
+  EXPECT_TRUE(read(config).mtp);
+  config["mtp_use_dedicated_embeddings"] = true;
+  EXPECT_FALSE(read(config).mtp);
+  config["mtp_use_dedicated_embeddings"] = nullptr;
+  config["mtp_num_hidden_layers"] = 3;
+  EXPECT_FALSE(read(config).mtp);
+}
+
 TEST(ConfigJson, EndTokensAreThoseOfBothFilesAndOfTheFamilysVocabulary) {
   Json config = flat();
   config["eos_token_id"] = {9, 3};
