@@ -28,7 +28,9 @@ from transformers import Qwen3_5ForCausalLM
 from mtp_head import MtpHead
 
 STATE = "training.pt"
-HEAD_FILE = "mtp.safetensors"
+WHOLE = "model.safetensors"
+DECODER_FILE = "model-decoder.safetensors"
+HEAD_FILE = "model-mtp.safetensors"
 INDEX = "model.safetensors.index.json"
 
 
@@ -72,16 +74,17 @@ def rows_of(ids, length, batch, step):
 
 
 def write_checkpoint(model, out, head):
-    """Copies MODEL's files and puts the head beside them, in a file of its own that an index names."""
-    weight_map = {}
+    """Copies MODEL's files and puts the head beside them, in a file of its own that an index names. A single file is renamed,
+    since readers that find model.safetensors look for no index."""
     if (model / INDEX).exists():
         weight_map = json.loads((model / INDEX).read_text())["weight_map"]
     else:
-        with safe_open(model / "model.safetensors", "pt") as file:
-            weight_map = dict.fromkeys(file.keys(), "model.safetensors")
+        with safe_open(model / WHOLE, "pt") as file:
+            weight_map = dict.fromkeys(file.keys(), DECODER_FILE)
     for path in model.iterdir():
-        if path.is_file() and not (out / path.name).exists() and path.name != INDEX:
-            shutil.copy(path, out)
+        target = out / (DECODER_FILE if path.name == WHOLE else path.name)
+        if path.is_file() and not target.exists() and path.name != INDEX:
+            shutil.copy(path, target)
     state = {"mtp." + name: value.detach().to(torch.bfloat16).contiguous() for name, value in head.state_dict().items()}
     save_file(state, out / HEAD_FILE, metadata={"format": "pt"})
     weight_map.update(dict.fromkeys(state, HEAD_FILE))

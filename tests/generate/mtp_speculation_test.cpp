@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <filesystem>
+#include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -100,11 +102,12 @@ TEST(MtpSpeculation, LeavesTokensAsTheyAre) {
   std::uint64_t seed = 1;
   for (const int threads : {1, 2, 3}) {
     const Model model = load(golden::find_case(threads == 2 ? "mtp_gguf" : "mtp").model, threads);
-    for (const Ids& prompt : prompts()) {
+    // More threads than processors take turns at every barrier.
+    for (const Ids& prompt : std::span(prompts()).first(threads == 3 ? 1 : prompts().size())) {
       for (const Sampling& sampling :
            {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 0.6f, .top_k = 20, .top_p = 0.9f},
             Sampling{.temperature = 0.9f, .min_p = 0.02f, .presence_penalty = 1.5f}}) {
-        GenerateOptions options = ids_only(24);
+        GenerateOptions options = ids_only(16);
         options.sampling = sampling;
         options.sampling.seed = ++seed;
         expect_the_same(model, prompt, options, 512, tally);
