@@ -29,7 +29,7 @@ class Layer {
         kv_(kv),
         context_(context),
         tokens_(tokens),
-        workspace_(config_, team().size()) {
+        workspace_(config_, team().size(), false) {
     weights_.q_norm.assign(static_cast<std::size_t>(config_.head_dim), 1.0f);
     weights_.k_norm = weights_.q_norm;
     const std::int64_t element = kv == KvFormat::kF16 ? 2 : 4;

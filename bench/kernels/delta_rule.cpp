@@ -21,7 +21,7 @@ constexpr std::uint64_t kSeed = 9;
 class Layer {
  public:
   Layer(std::string_view size, std::int64_t tokens)
-      : config_(one_layer(size)), tokens_(tokens), workspace_(config_, team().size()) {
+      : config_(one_layer(size)), tokens_(tokens), workspace_(config_, team().size(), false) {
     const auto floats = [](std::int64_t n, float value) {
       return std::vector<float>(static_cast<std::size_t>(n), value);
     };
