@@ -47,7 +47,7 @@ struct GenerateOptions {
   bool decode_text = true;            ///< false: ids only, any that the model has; no tokenizer is needed
   bool with_special = false;          ///< whether special tokens show in the text
   Draft draft = Draft::kNone;         ///< needs a device that takes guesses back: cpu
-  std::int64_t draft_tokens = 0;      ///< guesses a pass, at most; 0: as many as suit the device
+  std::int64_t draft_tokens = 0;      ///< guesses a pass, at most; 0: as many as suit device and draft
   ProgressCallback prefill_progress;  ///< tokens of the prompt
   TokenCallback on_token;
 };

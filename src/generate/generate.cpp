@@ -17,8 +17,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// More cost a pass more than they bring (docs/optimizations.md).
-constexpr std::int64_t kUsualGuesses = 4;
+// More cost a pass more than they bring (docs/optimizations.md).
+constexpr std::int64_t kUsualLookupGuesses = 4;
+constexpr std::int64_t kUsualMtpGuesses = 1;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -50,8 +51,14 @@ void check_options(const GenerateOptions& options) {
   }
 }
 
-/// Where guesses are to come from, kAuto settled. Throws Error(kUsage) where the model has no such thing.
+/// Where guesses are to come from, kAuto settled. Throws Error(kUsage) where the device cannot take them back
+/// or the model has no such thing.
 Draft draft_of(const Session& session, const GenerateOptions& options) {
+  if (options.draft == Draft::kNone) return Draft::kNone;
+  if (session.impl().most_guesses() == 0) {
+    fail_usage("the device {} cannot take guesses back, so nothing can be drafted; use the cpu, or no draft",
+               session.model().device());
+  }
   const bool has_mtp = session.impl().has_mtp();
   if (options.draft == Draft::kAuto) return has_mtp ? Draft::kMtp : Draft::kLookup;
   if (options.draft == Draft::kMtp && !has_mtp) {
@@ -63,21 +70,18 @@ Draft draft_of(const Session& session, const GenerateOptions& options) {
   return options.draft;
 }
 
-/// Guesses a pass that are asked for. Throws Error(kUsage) for those that the device cannot take back.
-std::int64_t guesses_a_pass(const Session& session, const GenerateOptions& options) {
+/// Guesses a pass that are asked for. Throws Error(kUsage) for more than the device can take back.
+std::int64_t guesses_a_pass(const Session& session, const GenerateOptions& options, Draft draft) {
   if (options.draft_tokens < 0)
     fail_usage("draft_tokens is {}, not 0 (as suits the device) or more", options.draft_tokens);
-  if (options.draft == Draft::kNone) return 0;
+  if (draft == Draft::kNone) return 0;
   const std::int64_t most = session.impl().most_guesses();
-  if (most == 0) {
-    fail_usage("the device {} cannot take guesses back, so nothing can be drafted; use the cpu, or no draft",
-               session.model().device());
-  }
   if (options.draft_tokens > most) {
     fail_usage("{} guesses a pass were asked for; this device takes back at most {}", options.draft_tokens,
                most);
   }
-  return options.draft_tokens == 0 ? std::min(most, kUsualGuesses) : options.draft_tokens;
+  if (options.draft_tokens != 0) return options.draft_tokens;
+  return std::min(most, draft == Draft::kMtp ? kUsualMtpGuesses : kUsualLookupGuesses);
 }
 
 void check_prompt(const Session& session, std::size_t prompt_tokens) {
@@ -105,8 +109,8 @@ class Run {
       : session_(session),
         options_(options),
         limit_(limit_of(session, prompt.size(), options.max_tokens)),
-        guesses_a_pass_(guesses_a_pass(session, options)),
         draft_(draft_of(session, options)),
+        guesses_a_pass_(guesses_a_pass(session, options, draft_)),
         tokenizer_(options.decode_text ? &session.model().impl().text.tokenizer() : nullptr),
         sampler_(options.sampling, drawable_ids()) {
     if (tokenizer_ != nullptr) stream_.emplace(*tokenizer_, options);
@@ -227,8 +231,8 @@ class Run {
   const GenerateOptions& options_;
   Clock::time_point start_ = Clock::now();
   Limit limit_;
-  std::int64_t guesses_a_pass_;
   Draft draft_;
+  std::int64_t guesses_a_pass_;
   PromptLookup lookup_;
   std::vector<Token> text_;     // prompt and generated tokens, where guesses are wanted
   const Tokenizer* tokenizer_;  // nullptr: ids only
