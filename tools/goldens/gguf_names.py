@@ -1,4 +1,5 @@
-"""GGUF's names for the matrices and norms of a layer and of the head that guesses ahead (MTP), and its order of V heads (ggml-org/llama.cpp conversion/qwen.py)."""
+"""GGUF's names for the matrices and norms of a layer and of the head that guesses ahead (MTP), and its order of V heads
+(ggml-org/llama.cpp conversion/qwen.py)."""
 import numpy
 
 MATRICES = {"linear_attn.in_proj_qkv": "attn_qkv", "linear_attn.in_proj_z": "attn_gate",
