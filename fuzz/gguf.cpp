@@ -27,14 +27,20 @@ void read_all(const FullMixer& mixer) {
   for (const MatrixView* matrix : {&mixer.q, &mixer.k, &mixer.v, &mixer.o}) read_all(*matrix);
 }
 
+void read_all(const Layer& layer) {
+  for (const MatrixView* matrix : {&layer.gate, &layer.up, &layer.down}) read_all(*matrix);
+  std::visit([](const auto& mixer) { read_all(mixer); }, layer.mixer);
+}
+
 void bind(const Checkpoint& checkpoint) {
   const Config config = Config::from(checkpoint);
   expect(config.state_bytes() >= 0 && config.kv_bytes_per_token(4) >= 0, "products of dimensions fit");
   const Weights weights = Weights::bind(checkpoint, config);
   expect(weights.bytes_per_token() > 0, "a model has weights");
-  for (const Layer& layer : weights.layers) {
-    for (const MatrixView* matrix : {&layer.gate, &layer.up, &layer.down}) read_all(*matrix);
-    std::visit([](const auto& mixer) { read_all(mixer); }, layer.mixer);
+  for (const Layer& layer : weights.layers) read_all(layer);
+  if (weights.mtp) {
+    read_all(weights.mtp->fc);
+    read_all(weights.mtp->layer);
   }
   read_all(weights.embed);
   read_all(weights.head);

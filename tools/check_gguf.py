@@ -16,7 +16,7 @@ from pathlib import Path
 import gguf
 import numpy
 
-from goldens.gguf_names import MATRICES, NORMS, row_order, tiled_order
+from goldens.gguf_names import MATRICES, NORMS, layer_and_name, row_order, tiled_order
 
 REQUIRED = ["general.architecture", "general.name", "general.file_type", "general.quantization_version"] + [
     "qwen35." + key for key in (
@@ -53,7 +53,7 @@ def expected_tensors(model):
     out = {}
     for name, values in state.items():
         name = name.replace("model.language_model.", "model.", 1)
-        if name.startswith(("model.visual.", "mtp.")):
+        if name.startswith("model.visual.") or (name.startswith("mtp.") and not config.get("mtp_num_hidden_layers")):
             continue
         if name in ("model.embed_tokens.weight", "lm_head.weight"):
             out["token_embd.weight" if "embed" in name else "output.weight"] = values
@@ -61,7 +61,7 @@ def expected_tensors(model):
         if name == "model.norm.weight":
             out["output_norm.weight"] = values + 1
             continue
-        layer, name = name.removeprefix("model.layers.").removesuffix(".weight").split(".", 1)
+        layer, name = layer_and_name(name, config)
         block = f"blk.{layer}."
         values = values[row_order(name, config, values.shape[0])]
         if name == "linear_attn.out_proj":

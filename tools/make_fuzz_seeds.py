@@ -49,17 +49,20 @@ def small_tokenizers():
         yield name, tokenizer
 
 
-def write_small_gguf(path):
-    """A whole model: a linear and a full layer of width 32, every kind of matrix in another type, and a tokenizer."""
+def write_small_gguf(path, with_mtp=False):
+    """A whole model: a linear and a full layer of width 32, every kind of matrix in another type, and a tokenizer; with_mtp:
+    with a head that guesses ahead."""
     random = numpy.random.default_rng(0)
     writer = gguf.GGUFWriter(path, "qwen35")
-    for key, value in dict(block_count=2, context_length=64, embedding_length=32, feed_forward_length=32,
+    for key, value in dict(block_count=3 if with_mtp else 2, context_length=64, embedding_length=32, feed_forward_length=32,
                            full_attention_interval=2).items():
         writer.add_uint32(f"qwen35.{key}", value)
     for key, value in {"attention.head_count": 1, "attention.head_count_kv": 1, "attention.key_length": 32,
                        "attention.value_length": 32, "rope.dimension_count": 8, "ssm.conv_kernel": 2, "ssm.state_size": 8,
                        "ssm.group_count": 2, "ssm.time_step_rank": 4, "ssm.inner_size": 32}.items():
         writer.add_uint32(f"qwen35.{key}", value)
+    if with_mtp:
+        writer.add_nextn_predict_layers(1)
     writer.add_float32("qwen35.attention.layer_norm_rms_epsilon", 1e-6)
     writer.add_float32("qwen35.rope.freq_base", 1e7)
     writer.add_array("qwen35.rope.dimension_sections", [2, 1, 1, 0])
@@ -78,9 +81,9 @@ def write_small_gguf(path):
     kinds = [Type.Q4_0, Type.F16, Type.Q5_1, Type.Q8_0, Type.Q4_1, Type.Q5_0, Type.BF16]
     n_matrices = 0
 
-    def matrix(name, rows):
+    def matrix(name, rows, cols=32):
         nonlocal n_matrices
-        values = (random.standard_normal((rows, 32)) / 6).astype(numpy.float32)
+        values = (random.standard_normal((rows, cols)) / 6).astype(numpy.float32)
         kind = kinds[n_matrices % len(kinds)]
         n_matrices += 1
         writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
@@ -91,15 +94,22 @@ def write_small_gguf(path):
     matrix("token_embd.weight", len(tokens) + len(specials))
     for name, rows in {"attn_qkv": 64, "attn_gate": 32, "ssm_beta": 4, "ssm_alpha": 4, "ssm_out": 32}.items():
         matrix(f"blk.0.{name}.weight", rows)
-    for name, rows in {"attn_q": 64, "attn_k": 32, "attn_v": 32, "attn_output": 32}.items():
-        matrix(f"blk.1.{name}.weight", rows)
+    full_layers = (1, 2) if with_mtp else (1,)
+    for layer in full_layers:
+        for name, rows in {"attn_q": 64, "attn_k": 32, "attn_v": 32, "attn_output": 32}.items():
+            matrix(f"blk.{layer}.{name}.weight", rows)
+    if with_mtp:
+        matrix("blk.2.nextn.eh_proj.weight", 32, 64)
+        for name in ("enorm", "hnorm", "shared_head_norm"):
+            vector(f"blk.2.nextn.{name}.weight", 32)
     vector("blk.0.ssm_conv1d.weight", 64, 2)
     vector("blk.0.ssm_a", 4, value=-0.5)
     vector("blk.0.ssm_dt.bias", 4)
     vector("blk.0.ssm_norm.weight", 8)
-    vector("blk.1.attn_q_norm.weight", 32)
-    vector("blk.1.attn_k_norm.weight", 32)
-    for layer in range(2):
+    for layer in full_layers:
+        vector(f"blk.{layer}.attn_q_norm.weight", 32)
+        vector(f"blk.{layer}.attn_k_norm.weight", 32)
+    for layer in range(3 if with_mtp else 2):
         vector(f"blk.{layer}.attn_norm.weight", 32)
         vector(f"blk.{layer}.post_attention_norm.weight", 32)
         for name in ("ffn_gate", "ffn_up", "ffn_down"):
@@ -119,6 +129,7 @@ def seed(target, name, contents):
 def write_seeds():
     (CORPUS / "gguf").mkdir(parents=True)
     write_small_gguf(CORPUS / "gguf" / "model")
+    write_small_gguf(CORPUS / "gguf" / "model_mtp", with_mtp=True)
     for path in (DATA / "formats").glob("*.gguf"):
         seed("gguf", path.stem, path.read_bytes())
     seed("gguf", "split", (DATA / "formats" / "split" / "model-00001-of-00003.gguf").read_bytes())

@@ -6,7 +6,7 @@
 
 Needs torch, transformers, tokenizers, safetensors, numpy and gguf; the tests need only what this writes. Everything runs on
 the CPU in float32 with eager attention and transformers' own torch code: no kernels from fla, causal-conv1d or the hub,
-which round differently. Each file says with which versions it was made.
+which round differently. The head that guesses ahead (MTP), which transformers skips, is `mtp_head`'s, over transformers' layer. Each file says with which versions it was made.
 """
 import argparse
 import importlib.util
@@ -19,7 +19,7 @@ import torch
 import transformers
 from transformers import AutoConfig, Qwen3_5ForCausalLM, Qwen3_5ForConditionalGeneration
 
-from goldens import cases
+from goldens import cases, mtp
 
 
 def made_with():
@@ -123,18 +123,25 @@ def case_prompt(model, ids, continuation):
             "continuation_last_logits": rounded(rows[-1], 5)}
 
 
-def make_cases(directory):
+def make_cases(directory, only):
     for case in cases.all_cases():
+        if only and case.name not in only:
+            continue
         out = directory / case.name
         out.mkdir(parents=True, exist_ok=True)
         for old in out.iterdir():
             old.unlink()
-        model = case.write(out, load)
+        model, state = case.write(out, load)
         vocab = case.vocab_size
         generator = torch.Generator().manual_seed(zlib.crc32(case.name.encode()))
         draw = lambda n: torch.randint(vocab, (n,), generator=generator).tolist()
         golden = {"made_with": made_with(), "about": case.about,
                   "prompts": [case_prompt(model, draw(n), draw(CONTINUATION)) for n in PROMPT_LENGTHS]}
+        if "mtp.fc.weight" in state and case.config.get("mtp_num_hidden_layers"):
+            head = mtp.head_of(model, state)
+            for prompt in golden["prompts"]:
+                texts = (prompt["ids"], prompt["ids"] + prompt["continuation"])
+                prompt["drafts"] = [mtp.golden(model, head, fed, rounded) for fed in texts]
         (out / "golden.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
         size = sum(file.stat().st_size for file in out.iterdir())
         assert size < 300_000, f"{case.name} takes {size} bytes"
@@ -148,13 +155,14 @@ def main():
     shipped.add_argument("directory", type=Path)
     case = commands.add_parser("cases", help="rewrite the checkpoints of odd shapes")
     case.add_argument("directory", type=Path)
+    case.add_argument("names", nargs="*", help="of the checkpoints; without any, all of them")
     args = parser.parse_args()
     torch.set_num_threads(2)
     if args.command == "shipped":
         prompts = [entry["prompt"] for entry in json.loads((args.directory / "golden.json").read_text())["prompts"]]
         make_shipped(args.directory, prompts)
     else:
-        make_cases(args.directory)
+        make_cases(args.directory, args.names)
 
 
 if __name__ == "__main__":

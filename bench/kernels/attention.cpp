@@ -29,15 +29,15 @@ class Layer {
         kv_(kv),
         context_(context),
         tokens_(tokens),
-        workspace_(config_, team().size()) {
+        workspace_(config_, team().size(), false) {
     weights_.q_norm.assign(static_cast<std::size_t>(config_.head_dim), 1.0f);
     weights_.k_norm = weights_.q_norm;
     const std::int64_t element = kv == KvFormat::kF16 ? 2 : 4;
     const std::int64_t bytes = config_.kv_bytes_per_token(element) * (context + tokens);
     const std::int64_t states = std::clamp<std::int64_t>(cold_bytes() / bytes, 2, kMostStates);
     for (std::int64_t i = 0; i < states; ++i) {
-      states_.push_back(
-          std::make_unique<cpu::CpuState>(config_, context + tokens, static_cast<std::size_t>(element)));
+      states_.push_back(std::make_unique<cpu::CpuState>(config_, context + tokens,
+                                                        static_cast<std::size_t>(element), false));
       states_.back()->make_up(context, kSeed);
     }
     row_ = 2 * config_.q_dim() + 2 * config_.kv_dim();

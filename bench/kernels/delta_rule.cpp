@@ -21,7 +21,7 @@ constexpr std::uint64_t kSeed = 9;
 class Layer {
  public:
   Layer(std::string_view size, std::int64_t tokens)
-      : config_(one_layer(size)), tokens_(tokens), workspace_(config_, team().size()) {
+      : config_(one_layer(size)), tokens_(tokens), workspace_(config_, team().size(), false) {
     const auto floats = [](std::int64_t n, float value) {
       return std::vector<float>(static_cast<std::size_t>(n), value);
     };
@@ -31,7 +31,7 @@ class Layer {
     weights_.norm = floats(config_.linear_head_dim, 1.0f);
     const std::int64_t states = std::max<std::int64_t>(cold_bytes() / config_.state_bytes(), 2);
     for (std::int64_t i = 0; i < states; ++i) {
-      states_.push_back(std::make_unique<cpu::CpuState>(config_, kPosition + tokens, sizeof(float)));
+      states_.push_back(std::make_unique<cpu::CpuState>(config_, kPosition + tokens, sizeof(float), false));
       states_.back()->make_up(kPosition, kSeed);
     }
     row_ = config_.conv_dim() + config_.linear_v_dim() + 2 * config_.linear_v_heads;

@@ -28,8 +28,10 @@ enum class FinishReason : std::uint8_t {
 enum class Draft : std::uint8_t {
   kNone,    ///< a token a pass
   kLookup,  ///< what followed the same tokens earlier in the text: for texts that quote or repeat
+  kMtp,     ///< what the checkpoint's own head for it says (multi-token prediction); needs LoadOptions::mtp
+  kAuto,    ///< kMtp where the model has its head loaded, else kLookup
 };
-/// "none", "lookup".
+/// "none", "lookup", "mtp", "auto".
 [[nodiscard]] LATTICE_API std::string_view draft_name(Draft draft) noexcept;
 
 /// Called for every token as it comes. `text` is what the token adds to the text, whole characters only and
@@ -45,7 +47,7 @@ struct GenerateOptions {
   bool decode_text = true;            ///< false: ids only, any that the model has; no tokenizer is needed
   bool with_special = false;          ///< whether special tokens show in the text
   Draft draft = Draft::kNone;         ///< needs a device that takes guesses back: cpu
-  std::int64_t draft_tokens = 0;      ///< guesses a pass, at most; 0: as many as suit the device
+  std::int64_t draft_tokens = 0;      ///< guesses a pass, at most; 0: as many as suit device and draft
   ProgressCallback prefill_progress;  ///< tokens of the prompt
   TokenCallback on_token;
 };

@@ -61,6 +61,7 @@ typedef struct lattice_load_options {
   int32_t kv;                   /* LATTICE_KV_F32 or LATTICE_KV_F16 */
   lattice_progress_fn progress; /* may be NULL */
   void* progress_data;          /* handed to progress */
+  int32_t mtp; /* not 0: loads the checkpoint's own head that guesses ahead as well, where it has one */
 } lattice_load_options;
 
 LATTICE_API lattice_status lattice_load_options_init(lattice_load_options* options, size_t size);
@@ -190,7 +191,9 @@ typedef int32_t (*lattice_token_fn)(void* user_data, int32_t token, const char* 
  * is the same whatever is guessed. */
 typedef enum lattice_draft {
   LATTICE_DRAFT_NONE = 0,
-  LATTICE_DRAFT_LOOKUP = 1 /* what followed the same tokens earlier in the text; needs the device cpu */
+  LATTICE_DRAFT_LOOKUP = 1, /* what followed the same tokens earlier in the text; needs the device cpu */
+  LATTICE_DRAFT_MTP = 2, /* what the checkpoint's own head says, loaded with lattice_load_options.mtp; cpu */
+  LATTICE_DRAFT_AUTO = 3 /* by the head where it is loaded, else by lookup; needs the device cpu */
 } lattice_draft;
 
 typedef struct lattice_generate_options {
@@ -207,7 +210,7 @@ typedef struct lattice_generate_options {
   lattice_token_fn on_token; /* may be NULL */
   void* token_data;
   int32_t draft;        /* a lattice_draft */
-  int64_t draft_tokens; /* guesses a pass, at most; 0: as many as suit the device */
+  int64_t draft_tokens; /* guesses a pass, at most; 0: as many as suit device and draft */
 } lattice_generate_options;
 
 LATTICE_API lattice_status lattice_generate_options_init(lattice_generate_options* options, size_t size);

@@ -31,6 +31,8 @@ struct LoadOptions {
   int threads = 0;              ///< of the CPU; 0: one for every core that the process may use
   bool exact = false;           ///< keep activations in float, rather than in int8, for quantised weights
   KvPrecision kv = KvPrecision::kF32;
+  bool mtp = false;  ///< load the checkpoint's own head that guesses ahead as well, where it has one, for
+                     ///< Draft::kMtp: its weights, and keys and values of one more layer a session
   ProgressCallback progress;
 };
 

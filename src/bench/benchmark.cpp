@@ -22,7 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostContexts = 64;
-constexpr std::size_t kMostBatches = 64;
+constexpr std::size_t kMostBatches = 64;     // and drafts
 constexpr std::size_t kLongestFilter = 200;  // std::regex recurses once a character
 
 // Decode steps before the first measured one: caches and branch predictors settle within two.
@@ -48,6 +48,10 @@ std::string decode_name(std::int64_t context) {
 
 std::string batch_name(std::int64_t tokens) {
   return fmt::format("batch/{}", tokens);
+}
+
+std::string draft_name(std::int64_t tokens) {
+  return fmt::format("draft/{}", tokens);
 }
 
 /// Which benchmarks are wanted.
@@ -86,8 +90,16 @@ class Runner {
   /// Brings `state` to `context` tokens; returns whether they were made up.
   bool reach(State& state, std::int64_t context);
   void measure_batches();
+  void measure_drafts();
+  /// Those of `sizes` whose names pass the filter, each beside a single token: measure(size) takes the
+  /// seconds of a call. `room`: tokens that one takes behind the context.
+  template <typename Measure>
+  void measure_beside_one(std::vector<Batch>& out, std::string_view what,
+                          const std::vector<std::int64_t>& sizes, std::int64_t room, const Measure& measure);
   /// Seconds a call with `tokens` tokens after `context` takes, over options_.steps calls.
   double batch_seconds(State& state, std::int64_t context, std::int64_t tokens);
+  /// Seconds that the model's own head takes for `tokens` guesses.
+  double draft_seconds(State& state, std::int64_t context, std::int64_t tokens);
   void fit();
   /// Bytes a second that memory gives now: a device's own memory, where the backend has one.
   double memory_now() {
@@ -303,31 +315,73 @@ double Runner::batch_seconds(State& state, std::int64_t context, std::int64_t to
   return seconds;
 }
 
+double Runner::draft_seconds(State& state, std::int64_t context, std::int64_t tokens) {
+  reach(state, context);
+  const std::int32_t first = prompt_token(context);
+  model_->backend->forward(state, {&first, 1}, Backend::Logits::kNone, {});
+  std::vector<std::int32_t> guesses(static_cast<std::size_t>(tokens));
+  logits_.resize(static_cast<std::size_t>(tokens * model_->backend->config().vocab_size));
+  const auto call = [&] { model_->backend->draft(state, first, guesses, logits_); };
+  call();
+  const auto start = Clock::now();
+  for (int i = 0; i < options_.steps; ++i) call();
+  const double seconds = seconds_between(start, Clock::now()) / options_.steps;
+  hash_.add(logits_);
+  return seconds;
+}
+
+template <typename Measure>
+void Runner::measure_beside_one(std::vector<Batch>& out, std::string_view what,
+                                const std::vector<std::int64_t>& sizes, std::int64_t room,
+                                const Measure& measure) {
+  const std::int64_t context = options_.contexts.empty() ? 0 : options_.contexts.front();
+  const std::int64_t longest = model_->backend->config().max_position_embeddings;
+  if (context + room > longest) {
+    result_.notes.push_back(
+        fmt::format("{} were left out: the model's longest context is {} tokens", what, longest));
+    return;
+  }
+  const auto state = model_->backend->new_state(std::max<std::int64_t>(context + room, 1));
+  for (const std::int64_t tokens : sizes) out.push_back({tokens, context, {}, {}});
+  const auto all = static_cast<std::int64_t>(sizes.size()) * options_.repeats;
+  const std::string doing = fmt::format("measuring {}", what);
+  std::int64_t done = 0;
+  for (int r = 0; r < options_.repeats; ++r) {
+    for (Batch& batch : out) {
+      report(doing, done++, all);
+      const double one = batch_seconds(*state, context, 1);
+      batch.seconds.values.push_back(measure(*state, context, batch.tokens));
+      batch.ratios.values.push_back(batch.seconds.values.back() / one);
+    }
+  }
+  report(doing, all, all);
+}
+
 void Runner::measure_batches() {
   std::vector<std::int64_t> sizes = options_.batches;
   std::erase_if(sizes, [&](std::int64_t tokens) { return !filter_.takes(batch_name(tokens)); });
   if (sizes.empty()) return;
-  const std::int64_t context = options_.contexts.empty() ? 0 : options_.contexts.front();
-  const std::int64_t room = context + (options_.steps + 1) * *std::ranges::max_element(sizes);
-  const std::int64_t longest = model_->backend->config().max_position_embeddings;
-  if (room > longest) {
-    result_.notes.push_back(
-        fmt::format("batches were left out: the model's longest context is {} tokens", longest));
+  const std::int64_t room = (options_.steps + 1) * *std::ranges::max_element(sizes);
+  measure_beside_one(result_.batches, "batches", sizes, room,
+                     [this](State& state, std::int64_t context, std::int64_t tokens) {
+                       return batch_seconds(state, context, tokens);
+                     });
+}
+
+void Runner::measure_drafts() {
+  std::vector<std::int64_t> sizes = options_.drafts;
+  std::erase_if(sizes, [&](std::int64_t tokens) { return !filter_.takes(draft_name(tokens)); });
+  if (sizes.empty()) return;
+  if (!model_->backend->has_mtp()) {
+    result_.notes.emplace_back(
+        "drafts were left out: the model has no head that guesses ahead on this device");
     return;
   }
-  const auto state = model_->backend->new_state(std::max<std::int64_t>(room, 1));
-  for (const std::int64_t tokens : sizes) result_.batches.push_back({tokens, context, {}, {}});
-  const auto all = static_cast<std::int64_t>(sizes.size()) * options_.repeats;
-  std::int64_t done = 0;
-  for (int r = 0; r < options_.repeats; ++r) {
-    for (Batch& batch : result_.batches) {
-      report("measuring batches", done++, all);
-      const double one = batch_seconds(*state, context, 1);
-      batch.seconds.values.push_back(batch_seconds(*state, context, batch.tokens));
-      batch.ratios.values.push_back(batch.seconds.values.back() / one);
-    }
-  }
-  report("measuring batches", all, all);
+  const std::int64_t room = std::max<std::int64_t>(options_.steps + 1, 2 + *std::ranges::max_element(sizes));
+  measure_beside_one(result_.drafts, "drafts", sizes, room,
+                     [this](State& state, std::int64_t context, std::int64_t tokens) {
+                       return draft_seconds(state, context, tokens);
+                     });
 }
 
 void Runner::fit() {
@@ -362,7 +416,8 @@ Result Runner::run() {
   }
   fit();
   measure_batches();
-  if (!result_.prefill && result_.decode.empty() && result_.batches.empty())
+  measure_drafts();
+  if (!result_.prefill && result_.decode.empty() && result_.batches.empty() && result_.drafts.empty())
     fail_usage("nothing was measured: {}", result_.notes.front());
   result_.roof.bytes_per_second = median(rates_);
   result_.logits_hash = hash_.value();
@@ -382,10 +437,12 @@ void Options::check() const {
       fail_usage("a context of {} tokens was asked for; give 0 to {}", context, kMostTokens);
     }
   }
-  if (batches.size() > kMostBatches) fail_usage("more than {} batches were given", kMostBatches);
-  for (const std::int64_t tokens : batches) {
-    if (tokens < 1 || tokens > kMostBatch) {
-      fail_usage("a batch of {} tokens was asked for; give 1 to {}", tokens, kMostBatch);
+  for (const auto& [sizes, name] : {std::pair{&batches, "batch"}, std::pair{&drafts, "draft"}}) {
+    if (sizes->size() > kMostBatches) fail_usage("more than {} sizes of a {} were given", kMostBatches, name);
+    for (const std::int64_t tokens : *sizes) {
+      if (tokens < 1 || tokens > kMostBatch) {
+        fail_usage("a {} of {} tokens was asked for; give 1 to {}", name, tokens, kMostBatch);
+      }
     }
   }
   for (const auto& [value, name] : {std::pair{repeats, "repeats"}, std::pair{steps, "steps"}}) {
@@ -399,6 +456,7 @@ std::vector<std::string> benchmark_names(const Options& options) {
   if (options.prefill_tokens > 0) names.push_back(prefill_name(options.prefill_tokens));
   for (const std::int64_t context : options.contexts) names.push_back(decode_name(context));
   for (const std::int64_t tokens : options.batches) names.push_back(batch_name(tokens));
+  for (const std::int64_t tokens : options.drafts) names.push_back(draft_name(tokens));
   const Filter filter(options.filter);
   std::erase_if(names, [&](const std::string& name) { return !filter.takes(name); });
   return names;

@@ -32,6 +32,8 @@ struct Options {
   /// Tokens that are fed together, with the logits of each wanted: what checking guesses, or serving several,
   /// costs. Measured after the first of `contexts`, beside one token.
   std::vector<std::int64_t> batches;
+  /// Tokens that the model's own head guesses at a time (MTP), likewise. For Options::load.mtp.
+  std::vector<std::int64_t> drafts;
   int repeats = 5;
   int steps = 16;                ///< decoded tokens of a repeat
   bool make_up_contexts = true;  ///< false: feed real tokens up to each context, however long that takes
@@ -90,7 +92,7 @@ struct Decode {
 };
 
 struct Batch {
-  std::int64_t tokens = 0;   ///< fed together
+  std::int64_t tokens = 0;   ///< fed, or guessed, together
   std::int64_t context = 0;  ///< tokens before the first measured call
   Samples seconds;           ///< for a call
   Samples ratios;            ///< of a call to one with a single token, measured in the same repeat
@@ -104,6 +106,7 @@ struct Result {
   std::optional<Prefill> prefill;
   std::vector<Decode> decode;
   std::vector<Batch> batches;
+  std::vector<Batch> drafts;
   std::optional<Line> fit;  ///< seconds a token against context
   std::uint64_t logits_hash =
       0;  ///< of every logit that was looked at; says whether a change changed results

@@ -73,10 +73,12 @@ void open_path(const Options& options, OpenModel& out) {
   out.checkpoint = Checkpoint::open(*options.path);
   out.config = Config::from(*out.checkpoint);
   out.weights = Weights::bind(*out.checkpoint, out.config);
+  if (!options.load.mtp) out.weights.mtp.reset();
 }
 
 void make_up(const Options& options, std::int64_t context, bool in_host_memory, OpenModel& out) {
   out.config = shape_config(*options.shape);
+  out.config.mtp = options.load.mtp;
   check_memory(options, out.config, context, in_host_memory);
   ThreadPool pool(usable_processors());
   out.random = std::make_unique<RandomModel>(out.config, options.type, pool);

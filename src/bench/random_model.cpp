@@ -122,8 +122,7 @@ template <typename Matrix>
 Weights make_weights(const Config& config, const Matrix& matrix) {
   const std::int64_t hidden = config.hidden_size;
   Weights weights;
-  weights.embed = matrix(config.vocab_size, hidden);
-  for (const LayerKind kind : config.layers) {
+  const auto make_layer = [&](LayerKind kind) {
     Layer layer;
     if (kind == LayerKind::kLinear) {
       LinearMixer mixer;
@@ -144,9 +143,16 @@ Weights make_weights(const Config& config, const Matrix& matrix) {
     layer.gate = matrix(config.intermediate_size, hidden);
     layer.up = matrix(config.intermediate_size, hidden);
     layer.down = matrix(hidden, config.intermediate_size);
-    weights.layers.push_back(std::move(layer));
-  }
+    return layer;
+  };
+  weights.embed = matrix(config.vocab_size, hidden);
+  for (const LayerKind kind : config.layers) weights.layers.push_back(make_layer(kind));
   weights.head = config.tie_word_embeddings ? weights.embed : matrix(config.vocab_size, hidden);
+  if (config.mtp) {
+    weights.mtp.emplace();
+    weights.mtp->fc = matrix(hidden, 2 * hidden);
+    weights.mtp->layer = make_layer(LayerKind::kFull);
+  }
   return weights;
 }
 
@@ -180,7 +186,7 @@ class SmallTensors {
 
 void fill_small_tensors(const Config& config, Weights& weights) {
   SmallTensors make;
-  for (Layer& layer : weights.layers) {
+  const auto fill = [&](Layer& layer) {
     layer.mixer_norm = make.norm(config.hidden_size);
     layer.mlp_norm = make.norm(config.hidden_size);
     if (auto* linear = std::get_if<LinearMixer>(&layer.mixer)) {
@@ -193,8 +199,14 @@ void fill_small_tensors(const Config& config, Weights& weights) {
       full.q_norm = make.norm(config.head_dim);
       full.k_norm = make.norm(config.head_dim);
     }
-  }
+  };
+  for (Layer& layer : weights.layers) fill(layer);
   weights.final_norm = make.norm(config.hidden_size);
+  if (!weights.mtp) return;
+  fill(weights.mtp->layer);
+  for (std::vector<float>* norm : {&weights.mtp->embed_norm, &weights.mtp->hidden_norm, &weights.mtp->norm}) {
+    *norm = make.norm(config.hidden_size);
+  }
 }
 
 MatrixView shape_of(DType type, std::int64_t rows, std::int64_t cols) {

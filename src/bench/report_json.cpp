@@ -43,8 +43,8 @@ Json decode_json(const Decode& decode) {
   return out;
 }
 
-Json batch_json(const Batch& batch) {
-  Json out = benchmark(fmt::format("batch/{}", batch.tokens), batch.seconds);
+Json batch_json(std::string_view what, const Batch& batch) {
+  Json out = benchmark(fmt::format("{}/{}", what, batch.tokens), batch.seconds);
   out["tokens"] = batch.tokens;
   out["context"] = batch.context;
   out["tokens_per_second"] = static_cast<double>(batch.tokens) / batch.seconds.median();
@@ -56,11 +56,11 @@ Json batch_json(const Batch& batch) {
 }
 
 Json options_json(const Options& options) {
-  return {{"device", options.load.device},     {"threads", options.load.threads},
-          {"exact", options.load.exact},       {"prefill", options.prefill_tokens},
-          {"contexts", options.contexts},      {"batches", options.batches},
-          {"repeats", options.repeats},        {"steps", options.steps},
-          {"feed", !options.make_up_contexts}, {"filter", options.filter}};
+  return {
+      {"device", options.load.device},     {"threads", options.load.threads}, {"exact", options.load.exact},
+      {"prefill", options.prefill_tokens}, {"contexts", options.contexts},    {"batches", options.batches},
+      {"drafts", options.drafts},          {"repeats", options.repeats},      {"steps", options.steps},
+      {"feed", !options.make_up_contexts}, {"filter", options.filter}};
 }
 
 }  // namespace
@@ -91,7 +91,8 @@ std::string json_report(const Result& result) {
   out["benchmarks"] = Json::array();
   if (result.prefill) out["benchmarks"].push_back(prefill_json(*result.prefill));
   for (const Decode& decode : result.decode) out["benchmarks"].push_back(decode_json(decode));
-  for (const Batch& batch : result.batches) out["benchmarks"].push_back(batch_json(batch));
+  for (const Batch& batch : result.batches) out["benchmarks"].push_back(batch_json("batch", batch));
+  for (const Batch& draft : result.drafts) out["benchmarks"].push_back(batch_json("draft", draft));
   if (result.fit) {
     out["fit"] = {{"intercept_s", result.fit->intercept}, {"slope_s_per_token", result.fit->slope}};
   }

@@ -72,19 +72,19 @@ void print_decode(Out& out, const Result& result) {
   }
 }
 
-void print_batches(Out& out, const Result& result) {
-  if (result.batches.empty()) return;
-  print(out, "{:>8}  {:>9}  {:>9}  {:>19}  {:>9}  {:>19}\n", "batch", "tok/s", "ms/call", "min … max",
-        "÷ one's", "min … max");
-  for (const Batch& batch : result.batches) {
+void print_batches(Out& out, const char* what, const std::vector<Batch>& batches) {
+  if (batches.empty()) return;
+  print(out, "{:>8}  {:>9}  {:>9}  {:>19}  {:>9}  {:>19}\n", what, "tok/s", "ms/call", "min … max", "÷ one's",
+        "min … max");
+  for (const Batch& batch : batches) {
     const double seconds = batch.seconds.median();
     print(out, "{:>8}  {:>9.2f}  {:>9.3f}  {:>19}  {:>9.3f}  {:>19}\n", batch.tokens,
           static_cast<double>(batch.tokens) / seconds, seconds * 1e3,
           fmt::format("{:.3f} … {:.3f}", batch.seconds.min() * 1e3, batch.seconds.max() * 1e3),
           batch.ratios.median(), fmt::format("{:.3f} … {:.3f}", batch.ratios.min(), batch.ratios.max()));
   }
-  print(out, "batches  after {} tokens, all rows' logits; held against one token in the same repeat\n",
-        result.batches.front().context);
+  print(out, "{:<7}  after {} tokens, all rows' logits; held against one token in the same repeat\n", what,
+        batches.front().context);
 }
 
 }  // namespace
@@ -94,7 +94,8 @@ std::string text_report(const Result& result) {
   print_heading(out, result);
   print_prefill(out, result);
   print_decode(out, result);
-  print_batches(out, result);
+  print_batches(out, "batch", result.batches);
+  print_batches(out, "draft", result.drafts);
   const Environment& on = result.environment;
   print(out,
         "taken    {} repeats of {} tokens, medians; MBU counts weights, state read and written, keys and "

@@ -32,6 +32,10 @@ Draft draft_of(int32_t draft) {
       return Draft::kNone;
     case LATTICE_DRAFT_LOOKUP:
       return Draft::kLookup;
+    case LATTICE_DRAFT_MTP:
+      return Draft::kMtp;
+    case LATTICE_DRAFT_AUTO:
+      return Draft::kAuto;
     default:
       fail_usage("options.draft is {}, not one of lattice_draft", draft);
   }

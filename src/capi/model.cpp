@@ -21,6 +21,7 @@ LoadOptions load_options(const lattice_load_options* given) {
   }
   out.kv = options.kv == LATTICE_KV_F16 ? KvPrecision::kF16 : KvPrecision::kF32;
   out.progress = progress_callback(options.progress, options.progress_data);
+  out.mtp = options.mtp != 0;
   return out;
 }
 

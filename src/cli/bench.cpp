@@ -32,6 +32,7 @@ Examples:
   lattice bench qwen.gguf --contexts 0,4096 --threads 4 --json > bench.json
   lattice bench --shape 2b --plot bench.svg
   lattice bench --shape 0.8b --batches 1,2,3,4,5,6,7,8 --filter batch
+  lattice bench --shape 0.8b --batches 2,3 --drafts 1,2 --filter 'batch|draft'
   lattice bench --filter '^decode/0$' --repeats 20)";
 
 struct BenchArguments {
@@ -40,6 +41,7 @@ struct BenchArguments {
   std::optional<std::string> type;
   std::optional<std::string> contexts;
   std::optional<std::string> batches;
+  std::optional<std::string> drafts;
   std::optional<std::filesystem::path> plot;
   bench::Options options;
   ModelArguments model;
@@ -74,7 +76,9 @@ bench::Options options_of(const BenchArguments& arguments) {
   if (arguments.contexts)
     options.contexts = parse_list("--contexts", *arguments.contexts, 0, bench::kMostTokens);
   if (arguments.batches) options.batches = parse_list("--batches", *arguments.batches, 1, bench::kMostBatch);
+  if (arguments.drafts) options.drafts = parse_list("--drafts", *arguments.drafts, 1, bench::kMostBatch);
   options.load = arguments.model.options;
+  options.load.mtp = !options.drafts.empty();
   options.make_up_contexts = !arguments.feed;
   options.check();
   return options;
@@ -122,6 +126,8 @@ void add_bench(CLI::App& program) {
   add_text(
       *command, "--batches", arguments->batches, "LIST",
       "Also time calls with so many tokens each, after the first of --contexts: what checking guesses costs");
+  add_text(*command, "--drafts", arguments->drafts, "LIST",
+           "Also time so many guesses each by the model's own head (MTP), at the same place");
   add_integer<int>(*command, "--repeats", options.repeats, 1, bench::kMostRepeats,
                    "Measurements of each kind");
   add_integer<int>(*command, "--steps", options.steps, 1, bench::kMostRepeats,

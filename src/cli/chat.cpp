@@ -250,6 +250,7 @@ void add_chat(CLI::App& program) {
   arguments->model.add_to(*command);
   command->callback([arguments] {
     arguments->draft.check();
+    arguments->draft.apply(arguments->model.options);
     Chat(*arguments).run();
   });
 }

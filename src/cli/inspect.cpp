@@ -105,11 +105,10 @@ void print_tensors(const CheckpointInfo& info, bool all) {
                {"use"}});
   for (const TensorGroup& group : groups) {
     const TensorInfo& tensor = group.tensor;
-    const bool ignored = tensor.use != TensorUse::kDecoder;
+    const std::string use = tensor.use == TensorUse::kDecoder ? "" : std::string(tensor_use_name(tensor.use));
     table.add({without_controls(tensor.name), format_count(group.count),
                fmt::format("{}", fmt::join(tensor.shape, " x ")), without_controls(tensor.type),
-               format_count(tensor.bytes),
-               ignored ? fmt::format("{}, ignored", tensor_use_name(tensor.use)) : ""});
+               format_count(tensor.bytes), tensor.is_ignored ? use + ", ignored" : use});
   }
   table.print();
 }
@@ -161,6 +160,7 @@ void print_configuration(const CheckpointInfo& info) {
   table.add({"tensors", fmt::format("{}, {}; of the decoder {}",
                                     format_count(static_cast<std::int64_t>(info.tensors.size())),
                                     bytes(info.total_bytes), bytes(info.decoder_bytes))});
+  table.add({"draft head", info.mtp_bytes > 0 ? bytes(info.mtp_bytes) + " (MTP), for --draft mtp" : "none"});
   table.add({"recurrent state", bytes(info.state_bytes) + " a sequence"});
   table.add(
       {"keys and values", fmt::format("{} a token in f32, {} in f16", bytes(info.kv_bytes_per_token_f32),
@@ -238,6 +238,7 @@ void print_as_json(const CheckpointInfo& info, std::optional<double> bandwidth) 
                                 {"config", config_json(info.config)},
                                 {"total_bytes", info.total_bytes},
                                 {"decoder_bytes", info.decoder_bytes},
+                                {"mtp_bytes", info.mtp_bytes},
                                 {"weight_bytes_per_token", info.weight_bytes_per_token},
                                 {"state_bytes", info.state_bytes},
                                 {"kv_bytes_per_token_f32", info.kv_bytes_per_token_f32},

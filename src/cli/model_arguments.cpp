@@ -125,23 +125,29 @@ void DraftArguments::add_to(CLI::App& command) {
       .add_option_function<std::string>(
           "--draft",
           [this](const std::string& name) {
-            for (const Draft known : {Draft::kNone, Draft::kLookup}) {
+            for (const Draft known : {Draft::kNone, Draft::kLookup, Draft::kMtp, Draft::kAuto}) {
               if (name == draft_name(known)) {
                 draft = known;
                 return;
               }
             }
-            fail_usage("--draft takes none or lookup, not {}", printable(name));
+            fail_usage("--draft takes none, lookup, mtp or auto, not {}", printable(name));
           },
           "Guess tokens ahead and check several in one pass: lookup, by what followed the same words before, "
-          "for texts that quote or repeat; none, the default. The text stays the same")
+          "for texts that quote or repeat; mtp, by the model's own head for it; auto, by the head where the "
+          "model has one, else by lookup; none, the default. The text stays the same")
       ->type_name("HOW");
-  add_integer<std::int64_t>(command, "--draft-tokens", tokens, 1, kMaxCount,
-                            "Guesses a pass, at most; without it, as many as suit the device");
+  add_integer<std::int64_t>(
+      command, "--draft-tokens", tokens, 1, kMaxCount,
+      "Guesses a pass, at most; without it, as many as suit the device and what guesses");
 }
 
 void DraftArguments::check() const {
-  if (tokens > 0 && draft == Draft::kNone) fail_usage("--draft-tokens goes with --draft lookup");
+  if (tokens > 0 && draft == Draft::kNone) fail_usage("--draft-tokens goes with --draft lookup, mtp or auto");
+}
+
+void DraftArguments::apply(LoadOptions& options) const {
+  options.mtp = draft == Draft::kMtp || draft == Draft::kAuto;
 }
 
 void DraftArguments::apply(GenerateOptions& options) const {

@@ -56,11 +56,13 @@ struct EndArguments {
 /// The flags that say how tokens are guessed ahead.
 struct DraftArguments {
   Draft draft = Draft::kNone;
-  std::int64_t tokens = 0;  ///< 0: as many as suit the device
+  std::int64_t tokens = 0;  ///< 0: as many as suit the device and what guesses
 
   void add_to(CLI::App& command);
   /// Throws Error(kUsage) for flags that do not go together.
   void check() const;
+  /// What has to be loaded for it.
+  void apply(LoadOptions& options) const;
   void apply(GenerateOptions& options) const;
 };
 

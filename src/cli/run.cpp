@@ -35,6 +35,7 @@ Examples:
   lattice run qwen.gguf --greedy --json "Hello" > reply.json
   lattice run qwen.gguf - < question.txt
   lattice run qwen.gguf --draft lookup - < letter-to-correct.txt    a reply that is mostly copied
+  lattice run models/Qwen3.5-0.8B --draft mtp "Name three rivers."
   lattice run qwen.gguf --tokens 1,2,3 --max-tokens 8 --greedy    token ids in, token ids out)";
 
 struct RunArguments {
@@ -147,6 +148,7 @@ void print_figures(const RunArguments& arguments, const Model& model, const Samp
 void run(RunArguments& arguments) {
   arguments.what.settle();
   check(arguments);
+  arguments.draft.apply(arguments.model.options);
   Prompt prompt;
   std::string text;
   if (arguments.tokens.given()) {

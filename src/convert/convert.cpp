@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Keys of a GGUF checkpoint that are not carried over: the decoder's own, which are all written anew from
-/// its configuration (without draft layers and vision encoder, and in this file's order of V heads), and
+/// its configuration (without the vision encoder, and in this file's order of V heads), and
 /// those that tell how the other file was quantised.
 constexpr std::string_view kNotCarriedOver[] = {"qwen35.", "quantize."};
 
@@ -51,9 +51,9 @@ void check_not_input(const Checkpoint& checkpoint, const fs::path& out) {
   }
 }
 
-void add_metadata(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, DType type,
-                  std::vector<std::string>& warnings) {
-  add_architecture(writer, checkpoint, config, type);
+void add_metadata(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, bool has_mtp,
+                  DType type, std::vector<std::string>& warnings) {
+  add_architecture(writer, checkpoint, config, has_mtp, type);
   if (const GgufMetadata* metadata = checkpoint.gguf()) {
     writer.copy_missing(*metadata, kNotCarriedOver);
     return;
@@ -113,7 +113,7 @@ ConvertReport convert_to_gguf(const Checkpoint& checkpoint, const fs::path& out,
   ConvertReport report;
   warn_of_fallbacks(tensors, report.warnings);
   GgufWriter writer(out);
-  add_metadata(writer, checkpoint, config, options.type, report.warnings);
+  add_metadata(writer, checkpoint, config, weights.mtp.has_value(), options.type, report.warnings);
   for (const PlannedTensor& tensor : tensors) {
     writer.add_tensor(tensor.name, tensor.shape, ggml_type(tensor.type));
     report.tensor_bytes += bytes_of(tensor);

@@ -29,9 +29,9 @@ struct ConvertReport {
 };
 
 /// Writes `checkpoint`, of whatever format, as one GGUF file of version 3 that llama.cpp and the programs
-/// built on it read: the text decoder, the tokenizer and the chat template; no vision encoder and no draft
-/// layers. Metadata that a GGUF checkpoint has beside those that describe the decoder are kept. Memory stays
-/// bounded whatever the model's size, and `out` appears when it is complete.
+/// built on it read: the text decoder, its head that guesses ahead (MTP) where it has one, the tokenizer and
+/// the chat template; no vision encoder. Metadata that a GGUF checkpoint has beside those that describe the
+/// decoder are kept. Memory stays bounded whatever the model's size, and `out` appears when it is complete.
 ///
 /// Throws Error naming file and field for a checkpoint that does not hold together, a value that is not
 /// finite or does not fit the type, and an `out` that cannot be written; Error(kUsage) for a type that cannot

@@ -88,8 +88,9 @@ Sections mrope_sections(const Checkpoint& checkpoint, const Config& config) {
   return interleaved_sections(config.rotary_dim);
 }
 
-/// Which layers are full attention: an interval where one describes it, else a flag a layer.
-void add_layer_kinds(GgufWriter& writer, const Config& config) {
+/// Which layers are full attention: an interval where one describes it, else a flag for each of `n_blocks`,
+/// of which those behind the decoder's layers are.
+void add_layer_kinds(GgufWriter& writer, const Config& config, std::int64_t n_blocks) {
   constexpr std::int64_t kUsual = 4;
   std::vector<std::int64_t> intervals{kUsual};
   for (std::int64_t i = 1; i <= config.n_layers() + 1; ++i) intervals.push_back(i);
@@ -98,9 +99,10 @@ void add_layer_kinds(GgufWriter& writer, const Config& config) {
     writer.add("qwen35.full_attention_interval", static_cast<std::uint32_t>(interval));
     return;
   }
-  const auto flags = std::make_unique<bool[]>(config.layers.size());  // no std::vector<bool>: it has no span
+  const auto size = static_cast<std::size_t>(n_blocks);
+  const auto flags = std::make_unique<bool[]>(size);  // no std::vector<bool>: it has no span
   for (std::size_t i = 0; i < config.layers.size(); ++i) flags[i] = config.layers[i] == LayerKind::kLinear;
-  writer.add_array<bool>("qwen35.attention.recurrent_layers", std::span(flags.get(), config.layers.size()));
+  writer.add_array<bool>("qwen35.attention.recurrent_layers", std::span(flags.get(), size));
 }
 
 /// What to call the model: what its GGUF file calls it, or the last part of its path.
@@ -117,7 +119,8 @@ std::string model_name(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, DType type) {
+void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, bool has_mtp,
+                      DType type) {
   // Config's fields are within their bounds, far below 2^32.
   const auto add = [&](const char* key, std::int64_t value) {
     writer.add(std::string("qwen35.") + key, static_cast<std::uint32_t>(value));
@@ -131,7 +134,9 @@ void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Co
   writer.add("general.file_type", file_type(type));
   writer.add("general.quantization_version", std::uint32_t{2});  // GGML_QNT_VERSION of include/ggml.h
 
-  add("block_count", config.n_layers());
+  const std::int64_t n_blocks = config.n_layers() + (has_mtp ? 1 : 0);
+  add("block_count", n_blocks);
+  if (has_mtp) add("nextn_predict_layers", 1);
   add("context_length", config.max_position_embeddings);
   add("embedding_length", config.hidden_size);
   add("feed_forward_length", config.intermediate_size);
@@ -149,7 +154,7 @@ void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Co
   add("ssm.group_count", config.linear_k_heads);
   add("ssm.time_step_rank", config.linear_v_heads);
   add("ssm.inner_size", config.linear_v_dim());
-  add_layer_kinds(writer, config);
+  add_layer_kinds(writer, config, n_blocks);
 }
 
 void add_sampling_defaults(GgufWriter& writer, const Checkpoint& checkpoint) {

@@ -8,9 +8,10 @@
 namespace lattice {
 
 /// Adds the keys `general.*` and `qwen35.*` that llama.cpp wants (ggml-org/llama.cpp conversion/qwen.py and
-/// src/models/qwen35.cpp, load_arch_hparams), for a file of decoder layers alone (no multi-token prediction)
-/// whose matrices are mostly of `type`.
-void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, DType type);
+/// src/models/qwen35.cpp, load_arch_hparams), for a file whose matrices are mostly of `type`, and that has a
+/// head that guesses ahead (multi-token prediction) behind its layers where `has_mtp`.
+void add_architecture(GgufWriter& writer, const Checkpoint& checkpoint, const Config& config, bool has_mtp,
+                      DType type);
 
 /// Adds what generation_config.json recommends (`general.sampling.*`). Values that are not numbers are left
 /// to whoever reads them.

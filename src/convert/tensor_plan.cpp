@@ -16,10 +16,11 @@ class Planner {
   std::vector<PlannedTensor> plan(const Weights& weights) {
     const bool tied = config_.tie_word_embeddings;
     matrix(std::string(kEmbed.gguf), weights.embed, tied ? types_.head : types_.matrices);
-    for (std::size_t i = 0; i < weights.layers.size(); ++i) {
-      layer_ = static_cast<std::int64_t>(i);
-      add(weights.layers[i]);
+    for (const Layer& layer : weights.layers) {
+      add(layer);
+      ++layer_;
     }
+    if (weights.mtp) add(*weights.mtp);
     vector(std::string(kFinalNorm.gguf), weights.final_norm);
     if (!tied) matrix(std::string(kGgufHead), weights.head, types_.head);
     return std::move(tensors_);
@@ -33,6 +34,15 @@ class Planner {
     layer_matrix(kGate, layer.gate);
     layer_matrix(kUp, layer.up);
     layer_matrix(kDown, layer.down);
+  }
+
+  /// The head that guesses ahead stands behind the decoder's layers, as one more.
+  void add(const MtpHead& head) {
+    layer_matrix(kMtpFc, head.fc);
+    layer_vector(kMtpEmbedNorm, head.embed_norm);
+    layer_vector(kMtpHiddenNorm, head.hidden_norm);
+    add(head.layer);
+    layer_vector(kMtpNorm, head.norm);
   }
 
   void add(const LinearMixer& mixer) {

@@ -49,7 +49,8 @@ struct TypeChoice {
 };
 
 /// Every tensor of the GGUF file that stands for `weights`, in the order of the file. As llama.cpp's
-/// converter has it (ggml-org/llama.cpp conversion/qwen.py): V heads in tiled order, the short convolution
+/// converter has it (ggml-org/llama.cpp conversion/qwen.py): V heads in tiled order, the head that
+/// guesses ahead (MTP) as one more layer, the short convolution
 /// and everything of one dimension in F32, and every other matrix in the type chosen. A matrix whose rows are
 /// not made of whole blocks of that type falls back to F16, as there.
 [[nodiscard]] std::vector<PlannedTensor> plan_tensors(const Config& config, const Weights& weights,

@@ -7,6 +7,7 @@
 
 #include "cpu/forward_pass.h"
 #include "cpu/isa.h"
+#include "cpu/mtp_pass.h"
 #include "support/denormals.h"
 #include "support/fail.h"
 
@@ -39,7 +40,7 @@ class CpuBackend final : public Backend {
         isa_(choose_isa(options.isa)),
         pool_(thread_count(options.threads), options.pin_threads),
         weights_(config_, weights, options.exact, pool_, options.progress),
-        workspace_(config_, pool_.size()),
+        workspace_(config_, pool_.size(), weights_.mtp.has_value()),
         context_{config_, weights_, kernels_of(isa_), pool_, workspace_, options.exact, options.kv} {
     // After the weights are packed, so that they are packed as they are. The caller's own thread is set in
     // forward(), and set back.
@@ -61,7 +62,7 @@ class CpuBackend final : public Backend {
       fail_usage("a context of {} tokens was asked for, and the model takes 1 to {}", capacity,
                  config_.max_position_embeddings);
     }
-    return std::make_unique<CpuState>(config_, capacity, kv_bytes(context_.kv));
+    return std::make_unique<CpuState>(config_, capacity, kv_bytes(context_.kv), has_mtp());
   }
 
   void forward(State& state, std::span<const std::int32_t> tokens, Logits which,
@@ -79,8 +80,19 @@ class CpuBackend final : public Backend {
       } else if (which == Logits::kLast && first + batch.size() == tokens.size()) {
         pass.head(count - 1, 1, out.data());
       }
+      if (has_mtp()) MtpPass(context_, own).take_in(batch);
       own.advance(count, pass.pending());
     }
+  }
+
+  [[nodiscard]] bool has_mtp() const noexcept override { return weights_.mtp.has_value(); }
+
+  void draft(State& state, std::int32_t token, std::span<std::int32_t> guesses,
+             std::span<float> logits) override {
+    auto& own = dynamic_cast<CpuState&>(state);
+    check_draft(*this, own, token, guesses, logits);
+    const FlushDenormals flush;
+    MtpPass(context_, own).draft(token, guesses, logits);
   }
 
  private:

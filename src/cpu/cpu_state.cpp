@@ -20,7 +20,7 @@ constexpr float kMadeUpDelta = 0.1f;
 
 }  // namespace
 
-CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_element_bytes)
+CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_element_bytes, bool with_mtp)
     : config_(config),
       capacity_(capacity),
       kv_element_bytes_(kv_element_bytes),
@@ -31,7 +31,12 @@ CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_e
   const auto delta_bytes =
       static_cast<std::size_t>(config.linear_v_dim() * config.linear_head_dim) * sizeof(float);
   const std::size_t kv_bytes = static_cast<std::size_t>(config.kv_dim() * capacity) * kv_element_bytes;
-  for (const LayerKind kind : config.layers) {
+  std::vector<LayerKind> kinds = config.layers;
+  if (with_mtp) {
+    kinds.push_back(LayerKind::kFull);
+    outputs_ = AlignedMemory(static_cast<std::size_t>(ring_rows_ * config.hidden_size) * sizeof(float));
+  }
+  for (const LayerKind kind : kinds) {
     LayerMemory memory;
     if (kind == LayerKind::kLinear) {
       memory.conv = AlignedMemory(conv_bytes);
@@ -56,9 +61,10 @@ void CpuState::reset() {
 }
 
 std::unique_ptr<State> CpuState::clone() const {
-  auto copy = std::make_unique<CpuState>(config_, capacity_, kv_element_bytes_);
+  auto copy = std::make_unique<CpuState>(config_, capacity_, kv_element_bytes_, outputs_.size() != 0);
   copy->position_ = position_;
   copy->earliest_ = earliest_;
+  if (outputs_.size() != 0) std::memcpy(copy->outputs_.data(), outputs_.data(), outputs_.size());
   const auto row_bytes = static_cast<std::size_t>(config_.head_dim) * kv_element_bytes_;
   const std::size_t used = static_cast<std::size_t>(position_) * row_bytes;
   const std::size_t head_bytes = static_cast<std::size_t>(capacity_) * row_bytes;

@@ -27,7 +27,8 @@ class CpuState final : public State {
     AlignedMemory values;  // full: the same
   };
 
-  CpuState(const Config& config, std::int64_t capacity, std::size_t kv_element_bytes);
+  /// `with_mtp`: with memory for the head that guesses ahead.
+  CpuState(const Config& config, std::int64_t capacity, std::size_t kv_element_bytes, bool with_mtp);
 
   [[nodiscard]] std::int64_t position() const noexcept override { return position_; }
   [[nodiscard]] std::int64_t capacity() const noexcept override { return capacity_; }
@@ -37,6 +38,13 @@ class CpuState final : public State {
   [[nodiscard]] std::int64_t earliest() const noexcept override { return earliest_; }
 
   [[nodiscard]] const LayerMemory& layer(std::size_t index) const noexcept { return layers_[index]; }
+  /// The head's, as of a full layer: of all tokens but the last.
+  [[nodiscard]] const LayerMemory& mtp() const noexcept { return layers_.back(); }
+  /// [hidden_size]: the decoder's output, after the final norm, at one of the last kStepTokens tokens, which
+  /// the head has still to meet with the token behind it.
+  [[nodiscard]] float* output(std::int64_t position) const noexcept {
+    return outputs_.as<float>() + position % ring_rows_ * config_.hidden_size;
+  }
   [[nodiscard]] std::int64_t ring_rows() const noexcept { return ring_rows_; }
   /// Says that `tokens` have been taken in, and how many of them the delta-rule matrices have not.
   void advance(std::int64_t tokens, std::int64_t pending) noexcept {
@@ -53,7 +61,8 @@ class CpuState final : public State {
   std::int64_t ring_rows_;
   std::int64_t position_ = 0;
   std::int64_t earliest_ = 0;
-  std::vector<LayerMemory> layers_;
+  std::vector<LayerMemory> layers_;  // of the decoder, then the head's
+  AlignedMemory outputs_;            // [ring_rows, hidden_size]; empty without a head
 };
 
 }  // namespace lattice::cpu

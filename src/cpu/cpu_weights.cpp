@@ -56,6 +56,14 @@ CpuLayer pack_layer(const Layer& layer, const Config& config, const Packer& pack
           .down = pack(layer.down)};
 }
 
+CpuMtpHead pack_mtp(const MtpHead& head, const Config& config, const Packer& pack) {
+  return {.fc = pack(head.fc),
+          .embed_norm = head.embed_norm,
+          .hidden_norm = head.hidden_norm,
+          .layer = pack_layer(head.layer, config, pack),
+          .norm = head.norm};
+}
+
 }  // namespace
 
 CpuWeights::CpuWeights(const Config& config, const Weights& weights, bool exact, ThreadPool& pool,
@@ -73,6 +81,7 @@ CpuWeights::CpuWeights(const Config& config, const Weights& weights, bool exact,
   }
   head = pack(weights.head);
   if (!tied) embed = pack(weights.embed);
+  if (weights.mtp) mtp = pack_mtp(*weights.mtp, config, pack);
   report(total);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -39,6 +40,15 @@ struct CpuLayer {
   PackedMatrix down;
 };
 
+/// MtpHead.
+struct CpuMtpHead {
+  PackedMatrix fc;
+  std::vector<float> embed_norm;
+  std::vector<float> hidden_norm;
+  CpuLayer layer;
+  std::vector<float> norm;
+};
+
 /// The decoder's weights, repacked. Owns everything: the checkpoint may go.
 struct CpuWeights {
   CpuWeights(const Config& config, const Weights& weights, bool exact, ThreadPool& pool,
@@ -51,6 +61,7 @@ struct CpuWeights {
   std::vector<CpuLayer> layers;
   std::vector<float> final_norm;
   PackedMatrix head;
+  std::optional<CpuMtpHead> mtp;
 };
 
 }  // namespace lattice::cpu

@@ -5,8 +5,9 @@
 namespace lattice::cpu {
 namespace {
 
-std::int64_t widest_input(const Config& config) {
-  return std::max({config.hidden_size, config.intermediate_size, config.linear_v_dim(), config.q_dim()});
+std::int64_t widest_input(const Config& config, bool with_mtp) {
+  const std::int64_t hidden = config.hidden_size * (with_mtp ? 2 : 1);
+  return std::max({hidden, config.intermediate_size, config.linear_v_dim(), config.q_dim()});
 }
 
 std::int64_t projected_stride(const Config& config) {
@@ -53,7 +54,7 @@ void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kern
                    totals_.data() + index * blocks_, halves_.data() + index * blocks_);
 }
 
-ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(config)) {
+ThreadScratch::ThreadScratch(const Config& config, bool with_mtp) : input(1, widest_input(config, with_mtp)) {
   const std::int64_t d = config.linear_head_dim;
   head.resize(floats(4 * d));
   // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed state.
@@ -67,9 +68,9 @@ ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(confi
   attention.resize(floats(std::max(prefill, group * (config.head_dim + keys_per_part))));
 }
 
-Workspace::Workspace(const Config& config, int thread_count)
+Workspace::Workspace(const Config& config, int thread_count, bool with_mtp)
     : hidden(floats(kBatch * config.hidden_size)),
-      prepared(kBatch, widest_input(config)),
+      prepared(kBatch, widest_input(config, with_mtp)),
       stride(projected_stride(config)),
       projected(floats(kBatch * stride)),
       angles(floats(kBatch * config.rotary_dim)),
@@ -77,7 +78,11 @@ Workspace::Workspace(const Config& config, int thread_count)
       gate_up(floats(kBatch * round_up(2 * config.intermediate_size, kGroupRows))),
       activated(floats(kBatch * config.intermediate_size)),
       partial(floats(kStepTokens * config.attention_heads * kMaxKeyParts * (config.head_dim + 2))) {
-  for (int i = 0; i < thread_count; ++i) threads.emplace_back(config);
+  if (with_mtp) {
+    outputs.resize(floats((kBatch + 1) * config.hidden_size));
+    pairs.resize(floats(kBatch * 2 * config.hidden_size));
+  }
+  for (int i = 0; i < thread_count; ++i) threads.emplace_back(config, with_mtp);
 }
 
 }  // namespace lattice::cpu

@@ -46,7 +46,7 @@ class PreparedVectors {
 
 /// What one thread needs for itself.
 struct ThreadScratch {
-  explicit ThreadScratch(const Config& config);
+  ThreadScratch(const Config& config, bool with_mtp);
 
   PreparedVectors input;     // a decode step's input, which every thread prepares again rather than wait for
   std::vector<float> head;   // q, k, v and read-out of one linear head
@@ -56,7 +56,8 @@ struct ThreadScratch {
 
 /// Buffers that the threads share. Sized once; the forward pass allocates nothing.
 struct Workspace {
-  Workspace(const Config& config, int threads);
+  /// `with_mtp`: with room for the head that guesses ahead.
+  Workspace(const Config& config, int threads, bool with_mtp);
 
   std::vector<float> hidden;     // [kBatch, D]: the residual stream
   PreparedVectors prepared;      // [kBatch]
@@ -68,6 +69,8 @@ struct Workspace {
   std::vector<float> gate_up;    // [kBatch, 2 · I]: gate and up in turn
   std::vector<float> activated;  // [kBatch, I]
   std::vector<float> partial;    // [kStepTokens, heads, kMaxKeyParts, head_dim + 2]: attention, in parts
+  std::vector<float> outputs;    // [kBatch + 1, D]: final norm's, for the head that guesses ahead
+  std::vector<float> pairs;      // [kBatch, 2 · D]: what it makes its rows of
   std::vector<ThreadScratch> threads;
 };
 

@@ -10,6 +10,7 @@
 #include "engine/text_assets.h"
 #include "engine/traffic.h"
 #include "formats/gguf_metadata.h"
+#include "model/config_source.h"
 #include "model/weights.h"
 #include "support/fail.h"
 
@@ -49,32 +50,31 @@ std::int64_t gguf_block(std::string_view name) noexcept {
   return block;
 }
 
-/// What a tensor that the decoder does not read is for, by the names that Hugging Face, MLX and llama.cpp
-/// give.
-TensorUse use_of_ignored(const Tensor& tensor, CheckpointKind kind, const Config& config) noexcept {
+/// What a tensor is for, by the names that Hugging Face, MLX and llama.cpp give.
+TensorUse use_of(const Tensor& tensor, bool is_read, CheckpointKind kind, const Config& config) noexcept {
   const std::string_view name = tensor.name;
+  const TensorUse otherwise = is_read ? TensorUse::kDecoder : TensorUse::kOther;
   if (kind == CheckpointKind::kGguf) {
     // llama.cpp puts the draft layers after the decoder's.
-    return gguf_block(name) >= config.n_layers() ? TensorUse::kDraft : TensorUse::kOther;
+    return gguf_block(name) >= config.n_layers() ? TensorUse::kDraft : otherwise;
   }
   for (const std::string_view prefix : {"model.visual.", "visual.", "vision_tower."}) {
     if (name.starts_with(prefix)) return TensorUse::kVision;
   }
-  for (const std::string_view prefix : {"mtp.", "language_model.mtp."}) {
+  for (const std::string_view prefix : kMtpPrefixes) {
     if (name.starts_with(prefix)) return TensorUse::kDraft;
   }
-  return TensorUse::kOther;
+  return otherwise;
 }
 
 void describe_tensors(CheckpointInfo& info, const Checkpoint& checkpoint, const Weights& weights) {
   for (const Tensor& tensor : checkpoint.tensors()) {
     const bool is_read = std::binary_search(weights.sources.begin(), weights.sources.end(), &tensor);
-    const TensorUse use =
-        is_read ? TensorUse::kDecoder : use_of_ignored(tensor, checkpoint.kind(), info.config);
+    const TensorUse use = use_of(tensor, is_read, checkpoint.kind(), info.config);
     const auto bytes = static_cast<std::int64_t>(tensor.data.size());
-    info.tensors.push_back({tensor.name, tensor.shape, tensor.type_name, bytes, use});
+    info.tensors.push_back({tensor.name, tensor.shape, tensor.type_name, bytes, use, !is_read});
     info.total_bytes += bytes;
-    if (is_read) info.decoder_bytes += bytes;
+    if (is_read) (use == TensorUse::kDraft ? info.mtp_bytes : info.decoder_bytes) += bytes;
   }
 }
 

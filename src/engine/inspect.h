@@ -15,7 +15,8 @@ namespace lattice {
 enum class TensorUse : std::uint8_t {
   kDecoder,  ///< read by every forward pass
   kVision,   ///< ignored: the image encoder
-  kDraft,    ///< ignored: the head that predicts several tokens (MTP)
+  kDraft,    ///< of the head that guesses ahead (MTP): read where it is asked to; ignored where it is of a
+             ///< kind that Lattice does not run
   kOther,    ///< ignored: something that we do not know
 };
 /// "decoder", "vision", "draft", "other".
@@ -27,6 +28,7 @@ struct TensorInfo {
   std::string type;                 ///< the file's own name
   std::int64_t bytes = 0;
   TensorUse use = TensorUse::kDecoder;
+  bool is_ignored = false;
 };
 
 /// Everything that can be said of a checkpoint without reading its weights.
@@ -39,6 +41,7 @@ struct CheckpointInfo {
   std::vector<TensorInfo> tensors;  ///< all of them, in the checkpoint's order
   std::int64_t total_bytes = 0;     ///< of all tensors
   std::int64_t decoder_bytes = 0;   ///< of those that the decoder reads
+  std::int64_t mtp_bytes = 0;       ///< of the head that guesses ahead (MTP); 0 where there is none
   std::int64_t parameters = 0;      ///< of the decoder, the embedding included
 
   std::int64_t weight_bytes_per_token =

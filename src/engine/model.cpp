@@ -25,7 +25,10 @@ Model::Impl::Impl(const std::filesystem::path& path_given, const LoadOptions& op
       default_sampling(sampling_defaults(*checkpoint)),
       text(*checkpoint, config.vocab_size) {
   const DeviceKind& device = find_device(options.device);
-  weights = Weights::bind(*checkpoint, config);
+  using Check = Weights::ValueCheck;
+  weights = Weights::bind(*checkpoint, config, options.mtp ? Check::kAll : Check::kDecoder);
+  has_mtp_tensors = weights.mtp.has_value();
+  if (!options.mtp) weights.mtp.reset();
   weight_bytes_per_token = weights.bytes_per_token();
   kv_element_bytes = options.kv == KvPrecision::kF16 ? 2 : 4;
   backend = device.make(config, weights, options);

@@ -33,7 +33,8 @@ struct Model::Impl {
   std::filesystem::path path;
   std::unique_ptr<Checkpoint> checkpoint;
   Config config;
-  Weights weights;  ///< empty where the backend has copies of its own
+  Weights weights;               ///< empty where the backend has copies of its own
+  bool has_mtp_tensors = false;  ///< whether the checkpoint has a head that guesses ahead
   std::int64_t weight_bytes_per_token = 0;
   std::int64_t kv_element_bytes = 0;
   Sampling default_sampling;

@@ -89,6 +89,17 @@ std::int64_t Session::Impl::sync(std::span<const Token> wanted, const ProgressCa
   return static_cast<std::int64_t>(reused);
 }
 
+std::span<const Token> Session::Impl::draft(Token token, std::int64_t count) {
+  settle(/*with_logits=*/false);
+  drop_guesses();
+  if (now.tokens.empty()) return {};
+  drafted_.resize(static_cast<std::size_t>(count));
+  ahead_.rows.resize(drafted_.size() * now.logits.size());
+  model.impl().with_backend(
+      [&](Backend& backend) { backend.draft(*now.state, token, drafted_, ahead_.rows); });
+  return drafted_;
+}
+
 void Session::Impl::feed_and_guess(Token token, std::span<const Token> guesses) {
   if (guesses.empty()) {
     feed({&token, 1}, {});

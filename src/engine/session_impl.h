@@ -46,6 +46,11 @@ struct Session::Impl {
 
   /// How many guesses a step can take beside its token; 0 where the backend cannot take them back.
   [[nodiscard]] std::int64_t most_guesses() const noexcept { return model.impl().backend->most_guesses(); }
+  /// Whether the model's own head can guess.
+  [[nodiscard]] bool has_mtp() const noexcept { return model.impl().backend->has_mtp(); }
+  /// What the head guesses to come after `token`, which comes next and is not fed: `count` tokens, which must
+  /// fit behind it; none before the first token of all. Good until the next call.
+  [[nodiscard]] std::span<const Token> draft(Token token, std::int64_t count);
   /// Feeds `token` as feed() does, and reads ahead: computes the logits behind each of `guesses` of what
   /// comes after it in the same pass. Nobody else sees the guesses: the session holds `token` as its last.
   void feed_and_guess(Token token, std::span<const Token> guesses);
@@ -81,6 +86,7 @@ struct Session::Impl {
   Token next_of_stream(Token fed);
 
   Ahead ahead_;
+  std::vector<Token> drafted_;
 };
 
 }  // namespace lattice

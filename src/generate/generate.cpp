@@ -17,8 +17,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// More cost a pass more than they bring (docs/optimizations.md).
-constexpr std::int64_t kUsualGuesses = 4;
+// More cost a pass more than they bring (docs/optimizations.md).
+constexpr std::int64_t kUsualLookupGuesses = 4;
+constexpr std::int64_t kUsualMtpGuesses = 1;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -50,21 +51,37 @@ void check_options(const GenerateOptions& options) {
   }
 }
 
-/// Guesses a pass that are asked for. Throws Error(kUsage) for those that the device cannot take back.
-std::int64_t guesses_a_pass(const Session& session, const GenerateOptions& options) {
-  if (options.draft_tokens < 0)
-    fail_usage("draft_tokens is {}, not 0 (as suits the device) or more", options.draft_tokens);
-  if (options.draft == Draft::kNone) return 0;
-  const std::int64_t most = session.impl().most_guesses();
-  if (most == 0) {
+/// Where guesses are to come from, kAuto settled. Throws Error(kUsage) where the device cannot take them back
+/// or the model has no such thing.
+Draft draft_of(const Session& session, const GenerateOptions& options) {
+  if (options.draft == Draft::kNone) return Draft::kNone;
+  if (session.impl().most_guesses() == 0) {
     fail_usage("the device {} cannot take guesses back, so nothing can be drafted; use the cpu, or no draft",
                session.model().device());
   }
+  const bool has_mtp = session.impl().has_mtp();
+  if (options.draft == Draft::kAuto) return has_mtp ? Draft::kMtp : Draft::kLookup;
+  if (options.draft == Draft::kMtp && !has_mtp) {
+    const Model::Impl& model = session.model().impl();
+    if (model.has_mtp_tensors) fail_usage("the model was loaded without its head that guesses ahead (MTP)");
+    fail_usage("{}: the checkpoint has no head that guesses ahead (MTP); draft by lookup, or not at all",
+               model.path.string());
+  }
+  return options.draft;
+}
+
+/// Guesses a pass that are asked for. Throws Error(kUsage) for more than the device can take back.
+std::int64_t guesses_a_pass(const Session& session, const GenerateOptions& options, Draft draft) {
+  if (options.draft_tokens < 0)
+    fail_usage("draft_tokens is {}, not 0 (as suits the device) or more", options.draft_tokens);
+  if (draft == Draft::kNone) return 0;
+  const std::int64_t most = session.impl().most_guesses();
   if (options.draft_tokens > most) {
     fail_usage("{} guesses a pass were asked for; this device takes back at most {}", options.draft_tokens,
                most);
   }
-  return options.draft_tokens == 0 ? std::min(most, kUsualGuesses) : options.draft_tokens;
+  if (options.draft_tokens != 0) return options.draft_tokens;
+  return std::min(most, draft == Draft::kMtp ? kUsualMtpGuesses : kUsualLookupGuesses);
 }
 
 void check_prompt(const Session& session, std::size_t prompt_tokens) {
@@ -92,7 +109,8 @@ class Run {
       : session_(session),
         options_(options),
         limit_(limit_of(session, prompt.size(), options.max_tokens)),
-        guesses_a_pass_(guesses_a_pass(session, options)),
+        draft_(draft_of(session, options)),
+        guesses_a_pass_(guesses_a_pass(session, options, draft_)),
         tokenizer_(options.decode_text ? &session.model().impl().text.tokenizer() : nullptr),
         sampler_(options.sampling, drawable_ids()) {
     if (tokenizer_ != nullptr) stream_.emplace(*tokenizer_, options);
@@ -170,12 +188,19 @@ class Run {
       ++out_.accepted_tokens;
       return;
     }
-    // The last token that may come is drawn and not fed.
-    const std::int64_t most = std::min(guesses_a_pass_, tokens_left() - 1);
-    const std::span<const Token> guesses = most > 0 ? lookup_.guess(text_, most) : std::span<const Token>();
+    const std::span<const Token> guesses = guess(token);
     session_.impl().feed_and_guess(token, guesses);
     out_.drafted_tokens += static_cast<std::int64_t>(guesses.size());
     ++out_.decode_steps;
+  }
+
+  /// What may come after `token`, which is to be fed.
+  [[nodiscard]] std::span<const Token> guess(Token token) {
+    // The last token that may come is drawn and not fed; and a callback may have fed the session others.
+    const std::int64_t most =
+        std::min({guesses_a_pass_, tokens_left() - 1, session_.context() - session_.position() - 1});
+    if (most <= 0) return {};
+    return draft_ == Draft::kMtp ? session_.impl().draft(token, most) : lookup_.guess(text_, most);
   }
 
   [[nodiscard]] bool ends_text(Token token) const {
@@ -206,6 +231,7 @@ class Run {
   const GenerateOptions& options_;
   Clock::time_point start_ = Clock::now();
   Limit limit_;
+  Draft draft_;
   std::int64_t guesses_a_pass_;
   PromptLookup lookup_;
   std::vector<Token> text_;     // prompt and generated tokens, where guesses are wanted

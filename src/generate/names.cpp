@@ -24,6 +24,10 @@ std::string_view draft_name(Draft draft) noexcept {
       return "none";
     case Draft::kLookup:
       return "lookup";
+    case Draft::kMtp:
+      return "mtp";
+    case Draft::kAuto:
+      return "auto";
   }
   return "unknown";
 }

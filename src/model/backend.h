@@ -136,6 +136,16 @@ class Backend {
   /// to any of them. 0 where it cannot.
   [[nodiscard]] virtual std::int64_t most_guesses() const noexcept { return 0; }
 
+  /// Whether the model has a head that guesses ahead (MtpHead), so that draft() can be called.
+  [[nodiscard]] virtual bool has_mtp() const noexcept { return false; }
+  /// Guesses what follows `token`, which comes next after what `state` holds, at least one token, and is not
+  /// fed yet: guesses[0] stands behind it, guesses[1] behind that, each the likeliest by the head. `logits`,
+  /// [guesses.size(), vocab_size], gets those that they were picked from. `state` stays what it is. Throws
+  /// Error(kUsage) where there is no head, the state is empty, the token is out of range or it and the
+  /// guesses do not fit.
+  virtual void draft(State& state, std::int32_t token, std::span<std::int32_t> guesses,
+                     std::span<float> logits);
+
   /// Whether stream() gives streams.
   [[nodiscard]] virtual bool has_streams() const noexcept { return false; }
   /// Goes on from `state` with `first`, which is in the vocabulary and fits. The state must outlive the
@@ -150,5 +160,8 @@ class Backend {
 /// What every backend's forward() demands of its arguments: throws Error(kUsage) as it says there.
 void check_forward(const Backend& backend, const State& state, std::span<const std::int32_t> tokens,
                    Backend::Logits which, std::span<const float> out);
+/// Likewise of its draft().
+void check_draft(const Backend& backend, const State& state, std::int32_t token,
+                 std::span<const std::int32_t> guesses, std::span<const float> logits);
 
 }  // namespace lattice

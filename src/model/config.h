@@ -46,6 +46,9 @@ struct Config {
 
   double rms_norm_eps = 0;
   bool tie_word_embeddings = false;
+  /// Whether the file speaks of a head of one layer that guesses ahead (multi-token prediction) with the
+  /// decoder's own embedding and output matrix. Conversions often leave the tensors out: Weights::mtp tells.
+  bool mtp = false;
   std::vector<std::int32_t> eos_token_ids;  ///< of the config and, where there is one, the generation config
 
   [[nodiscard]] std::int64_t n_layers() const noexcept { return static_cast<std::int64_t>(layers.size()); }

@@ -44,10 +44,15 @@ const GgufMetadata::IntArray* find_array(const GgufMetadata& metadata, const std
   return it == metadata.all().end() ? nullptr : std::get_if<GgufMetadata::IntArray>(&it->second);
 }
 
+/// Layers of multi-token prediction.
+std::int64_t draft_layers(const GgufMetadata& metadata) {
+  return metadata.find_int(key("nextn_predict_layers")).value_or(0);
+}
+
 /// The decoder's layers. block_count includes the draft layers of multi-token prediction, which stand last.
 std::vector<LayerKind> read_layers(const GgufMetadata& metadata, const std::string& file) {
   const std::int64_t blocks = metadata.get_int(key("block_count"));
-  const std::int64_t draft = metadata.find_int(key("nextn_predict_layers")).value_or(0);
+  const std::int64_t draft = draft_layers(metadata);
   if (blocks < 1 || blocks > kMaxLayers) {
     fail("{}: qwen35.block_count is {}, not between 1 and {}", file, blocks, kMaxLayers);
   }
@@ -166,6 +171,10 @@ Config config_from_gguf(const Checkpoint& checkpoint) {
     check_equal(file, "vocab_size", *vocab, "the row count of token_embd.weight", config.vocab_size);
   }
   config.tie_word_embeddings = checkpoint.find(tensor_names::kGgufHead) == nullptr;
+  config.mtp = draft_layers(metadata) == 1 &&
+               std::ranges::none_of(tensor_names::kGgufMtpOwn, [&](std::string_view own) {
+                 return checkpoint.find(fmt::format("blk.{}.{}", config.n_layers(), own)) != nullptr;
+               });
   read_eos(metadata, file, config);
   return config;
 }

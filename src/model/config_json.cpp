@@ -152,6 +152,17 @@ std::vector<LayerKind> read_layers(const Fields& text) {
   return layers;
 }
 
+/// Heads of several layers or with an embedding of their own, which no released model has, are left alone.
+bool read_mtp(const Fields& text) {
+  if (text.find("mtp_num_hidden_layers") == nullptr) return false;
+  const std::int64_t n_layers = text.get_int("mtp_num_hidden_layers");
+  if (n_layers < 0 || n_layers > kMaxLayers) {
+    fail("{}: {}mtp_num_hidden_layers is {}, not between 0 and {}", text.file(), text.prefix(), n_layers,
+         kMaxLayers);
+  }
+  return n_layers == 1 && !text.find_bool("mtp_use_dedicated_embeddings").value_or(false);
+}
+
 /// The rotary fields stand in rope_parameters; files of the first weeks have them beside the other fields.
 void read_rope(const Fields& text, Config& config) {
   const Fields rope = text.find_object("rope_parameters").value_or(text);
@@ -261,6 +272,7 @@ Config config_from_json(const Checkpoint& checkpoint) {
          text.prefix());
   }
   config.tie_word_embeddings = !has_head;
+  config.mtp = read_mtp(text);
 
   read_eos(text, config);
   read_eos(top, config);

@@ -29,6 +29,9 @@ inline constexpr std::string_view kDecoderPrefixes[] = {"model.language_model.",
 inline constexpr std::string_view kHeadNames[] = {"lm_head.weight", "language_model.lm_head.weight",
                                                   "model.lm_head.weight"};
 
+/// What stands before the names of the head that guesses ahead (MTP), outside GGUF.
+inline constexpr std::string_view kMtpPrefixes[] = {"mtp.", "language_model.mtp.", "model.mtp."};
+
 /// The first of kHeadNames that `checkpoint` has, or nullptr.
 [[nodiscard]] const Tensor* find_head(const Checkpoint& checkpoint) noexcept;
 

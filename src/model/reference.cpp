@@ -122,6 +122,8 @@ struct ReferenceState final : State {
     copy->tokens = tokens;
     copy->kv = kv;
     copy->recurrent = recurrent;
+    copy->mtp_kv = mtp_kv;
+    copy->output = output;
     return copy;
   }
   void reset() override { clear(); }
@@ -131,10 +133,14 @@ struct ReferenceState final : State {
   std::int64_t tokens = 0;
   std::vector<KvCache> kv;            // of every layer, empty for the linear ones
   std::vector<Recurrence> recurrent;  // of every layer, empty for the full ones
+  KvCache mtp_kv;                     // of the head that guesses ahead: of all tokens but the last
+  Vector output;                      // the final norm's, of the last token
 
  private:
   void clear() {
     tokens = 0;
+    mtp_kv = {};
+    output.clear();
     for (std::size_t i = 0; i < config_.layers.size(); ++i) {
       if (config_.layers[i] == LayerKind::kFull) {
         const auto room = static_cast<std::size_t>(capacity_ * config_.kv_dim());
@@ -179,20 +185,26 @@ void attend(std::span<const float> query, const KvCache& cache, std::int64_t kv_
   for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<float>(sum[i] / total);
 }
 
-/// Gated full attention. (Qwen3_5Attention)
-Vector full_attention(const Config& config, const FullMixer& mixer, std::span<const float> x,
-                      std::int64_t position, KvCache& cache) {
-  const std::int64_t size = config.head_dim;
-  Vector q_and_gate = matvec(mixer.q, x);  // for each head: its query, then its gate
+/// Puts a token's keys and values behind those of the tokens before.
+void append_keys(const Config& config, const FullMixer& mixer, std::span<const float> x,
+                 std::int64_t position, KvCache& cache) {
   Vector k = matvec(mixer.k, x);
   const Vector v = matvec(mixer.v, x);
   for (std::int64_t h = 0; h < config.kv_heads; ++h) {
-    const std::span<float> key = head_of<float>(k, h, size);
+    const std::span<float> key = head_of<float>(k, h, config.head_dim);
     rms_norm(key, mixer.k_norm, config.rms_norm_eps);
     rotate(key, position, config.rotary_dim, config.rope_theta);
   }
   cache.keys.insert(cache.keys.end(), k.begin(), k.end());
   cache.values.insert(cache.values.end(), v.begin(), v.end());
+}
+
+/// Gated full attention. (Qwen3_5Attention)
+Vector full_attention(const Config& config, const FullMixer& mixer, std::span<const float> x,
+                      std::int64_t position, KvCache& cache) {
+  const std::int64_t size = config.head_dim;
+  Vector q_and_gate = matvec(mixer.q, x);  // for each head: its query, then its gate
+  append_keys(config, mixer, x, position, cache);
 
   Vector out(static_cast<std::size_t>(config.q_dim()));
   for (std::int64_t h = 0; h < config.attention_heads; ++h) {
@@ -331,11 +343,37 @@ class ReferenceBackend final : public Backend {
     check(*own, tokens, which, out);
     const auto vocab = static_cast<std::size_t>(config_.vocab_size);
     for (std::size_t t = 0; t < tokens.size(); ++t) {
-      const Vector hidden = step(*own, tokens[t]);
+      const Vector& hidden = step(*own, tokens[t]);
       const bool last = t + 1 == tokens.size();
       if (which == Logits::kAll) matvec(weights_.head, hidden, out.subspan(t * vocab, vocab));
       if (which == Logits::kLast && last) matvec(weights_.head, hidden, out);
     }
+  }
+
+  [[nodiscard]] bool has_mtp() const noexcept override { return weights_.mtp.has_value(); }
+
+  void draft(State& state, std::int32_t token, std::span<std::int32_t> guesses,
+             std::span<float> logits) override {
+    check_draft(*this, state, token, guesses, logits);
+    auto& own = dynamic_cast<ReferenceState&>(state);
+    const MtpHead& head = *weights_.mtp;
+    const Layer& layer = head.layer;
+    const KvCache before = own.mtp_kv;
+    const auto vocab = static_cast<std::size_t>(config_.vocab_size);
+    Vector output = own.output;
+    for (std::size_t i = 0; i < guesses.size(); ++i) {
+      Vector h = mtp_row(head, output, token);
+      const auto position = own.tokens - 1 + static_cast<std::int64_t>(i);
+      add(h, full_attention(config_, std::get<FullMixer>(layer.mixer),
+                            rms_norm_of(h, layer.mixer_norm, config_.rms_norm_eps), position, own.mtp_kv));
+      add(h, mlp(layer, rms_norm_of(h, layer.mlp_norm, config_.rms_norm_eps)));
+      output = rms_norm_of(h, head.norm, config_.rms_norm_eps);
+      const std::span<float> row = logits.subspan(i * vocab, vocab);
+      matvec(weights_.head, output, row);
+      token = static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+      guesses[i] = token;
+    }
+    own.mtp_kv = before;
   }
 
  private:
@@ -357,8 +395,28 @@ class ReferenceBackend final : public Backend {
     if (out.size() != wanted) fail_usage("room for {} logits was given, not {}", out.size(), wanted);
   }
 
+  /// What enters the head's layer: of the output at a token, and the token that comes next.
+  [[nodiscard]] Vector mtp_row(const MtpHead& head, std::span<const float> output, std::int32_t next) const {
+    Vector both(static_cast<std::size_t>(config_.hidden_size));
+    dequantize_row(weights_.embed, next, both);
+    rms_norm(both, head.embed_norm, config_.rms_norm_eps);
+    const Vector normed = rms_norm_of(output, head.hidden_norm, config_.rms_norm_eps);
+    both.insert(both.end(), normed.begin(), normed.end());
+    return matvec(head.fc, both);
+  }
+
+  /// Lets the head see what comes after the state's last token. Of the rows before the one that it guesses
+  /// from, only keys and values are needed.
+  void show_to_mtp(ReferenceState& state, std::int32_t next) const {
+    const Layer& layer = weights_.mtp->layer;
+    const Vector row = mtp_row(*weights_.mtp, state.output, next);
+    append_keys(config_, std::get<FullMixer>(layer.mixer),
+                rms_norm_of(row, layer.mixer_norm, config_.rms_norm_eps), state.tokens - 1, state.mtp_kv);
+  }
+
   /// Takes one token in and returns the final norm's output. (Qwen3_5TextModel, Qwen3_5DecoderLayer)
-  [[nodiscard]] Vector step(ReferenceState& state, std::int32_t token) const {
+  const Vector& step(ReferenceState& state, std::int32_t token) const {
+    if (weights_.mtp && state.tokens > 0) show_to_mtp(state, token);
     Vector h(static_cast<std::size_t>(config_.hidden_size));
     dequantize_row(weights_.embed, token, h);
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
@@ -372,7 +430,8 @@ class ReferenceBackend final : public Backend {
       add(h, mlp(layer, rms_norm_of(h, layer.mlp_norm, config_.rms_norm_eps)));
     }
     ++state.tokens;
-    return rms_norm_of(h, weights_.final_norm, config_.rms_norm_eps);
+    state.output = rms_norm_of(h, weights_.final_norm, config_.rms_norm_eps);
+    return state.output;
   }
 
   Config config_;

@@ -42,8 +42,22 @@ inline constexpr TensorNames kO{"self_attn.o_proj.weight", "attn_output.weight"}
 inline constexpr TensorNames kQNorm{"self_attn.q_norm.weight", "attn_q_norm.weight"};
 inline constexpr TensorNames kKNorm{"self_attn.k_norm.weight", "attn_k_norm.weight"};
 
+// Of the head that guesses ahead (multi-token prediction), beside its layer's.
+inline constexpr TensorNames kMtpFc{"fc.weight", "nextn.eh_proj.weight"};
+inline constexpr TensorNames kMtpEmbedNorm{"pre_fc_norm_embedding.weight", "nextn.enorm.weight"};
+inline constexpr TensorNames kMtpHiddenNorm{"pre_fc_norm_hidden.weight", "nextn.hnorm.weight"};
+inline constexpr TensorNames kMtpNorm{"norm.weight", "nextn.shared_head_norm.weight"};
+/// GGUF's names for an embedding and an output matrix of the head's own.
+inline constexpr std::string_view kGgufMtpOwn[] = {"nextn.embed_tokens.weight",
+                                                   "nextn.shared_head_head.weight"};
+
 /// The output matrix in GGUF, where it is not the embedding. (Hugging Face's names: kHeadNames.)
 inline constexpr std::string_view kGgufHead = "output.weight";
+
+/// What stands before the names of layer `layer` in GGUF: "blk.3.".
+[[nodiscard]] inline std::string gguf_layer_prefix(std::int64_t layer) {
+  return fmt::format("blk.{}.", layer);
+}
 
 /// GGUF's name of a tensor of layer `layer`: "blk.3.attn_q.weight".
 [[nodiscard]] inline std::string gguf_layer_name(TensorNames names, std::int64_t layer) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 #include "support/fail.h"
 
@@ -99,7 +100,7 @@ struct Piece {
 
 constexpr std::int64_t kPieceBytes = 1 << 22;
 
-std::vector<Piece> cut(const std::vector<NamedMatrix>& matrices) {
+std::vector<Piece> cut(std::span<const NamedMatrix> matrices) {
   std::vector<Piece> pieces;
   for (std::size_t i = 0; i < matrices.size(); ++i) {
     const MatrixView& matrix = matrices[i].matrix;
@@ -114,7 +115,7 @@ std::vector<Piece> cut(const std::vector<NamedMatrix>& matrices) {
 
 }  // namespace
 
-void check_finite(const std::string& file, const std::vector<NamedMatrix>& matrices) {
+void check_finite(const std::string& file, std::span<const NamedMatrix> matrices) {
   const std::vector<Piece> pieces = cut(matrices);
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> first_bad{pieces.size()};

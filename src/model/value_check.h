@@ -1,7 +1,7 @@
 #pragma once
 
+#include <span>
 #include <string>
-#include <vector>
 
 #include "quant/matrix_view.h"
 
@@ -17,7 +17,7 @@ struct NamedMatrix {
 /// element, of a quantised one the scales and minima, from which alone such a value can come. Every cache
 /// line is read once, on all cores, so on a cold file this is the time of reading it, which the first forward
 /// pass would take in any case.
-void check_finite(const std::string& file, const std::vector<NamedMatrix>& matrices);
+void check_finite(const std::string& file, std::span<const NamedMatrix> matrices);
 
 /// Whether row `row` of `matrix` holds no NaN and no infinity: in its scales, or in its elements where they
 /// are floats.

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <optional>
+#include <span>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -40,13 +42,19 @@ class Binder {
 
   Weights bind();
   [[nodiscard]] const std::string& file() const noexcept { return file_; }
-  [[nodiscard]] const std::vector<NamedMatrix>& matrices() const noexcept { return matrices_; }
+  /// Those that have been bound, whose values are to be looked at.
+  [[nodiscard]] std::span<const NamedMatrix> matrices(Weights::ValueCheck check) const noexcept {
+    const std::span<const NamedMatrix> all(matrices_);
+    if (check == Weights::ValueCheck::kAll) return all;
+    return all.first(check == Weights::ValueCheck::kDecoder ? decoder_matrices_ : 0);
+  }
 
  private:
   [[nodiscard]] std::string find_prefix() const;
   [[nodiscard]] bool conversion_added_one();
-  [[nodiscard]] std::string name_of(TensorNames names) const;
-  [[nodiscard]] std::string name_of(TensorNames names, std::int64_t layer) const;
+  [[nodiscard]] std::string name_of(TensorNames names, std::string_view at) const;
+  [[nodiscard]] std::string layer_at(std::int64_t i) const;
+  [[nodiscard]] std::optional<std::string> find_mtp() const;
   /// The tensor called `name`, which then counts as one of the weights' sources.
   [[nodiscard]] const Tensor& tensor(const std::string& name);
 
@@ -61,9 +69,11 @@ class Binder {
   [[nodiscard]] std::vector<float> norm(const std::string& name, std::int64_t size);
   [[nodiscard]] std::vector<float> decay_rate(const std::string& name);
 
-  Layer layer(std::int64_t i);
-  LinearMixer linear_mixer(std::int64_t i);
-  FullMixer full_mixer(std::int64_t i);
+  // `at` is what stands before the names of a layer, or of a head.
+  Layer layer(const std::string& at, LayerKind kind);
+  LinearMixer linear_mixer(const std::string& at);
+  FullMixer full_mixer(const std::string& at);
+  MtpHead mtp_head(const std::string& at);
 
   const Checkpoint& checkpoint_;
   const Config& config_;
@@ -73,6 +83,7 @@ class Binder {
   std::vector<const Tensor*> sources_;  // before norms_have_one_, which is found by looking at a tensor
   bool norms_have_one_;
   std::vector<NamedMatrix> matrices_;
+  std::size_t decoder_matrices_ = 0;  // of these; the head's stand behind
 };
 
 std::string Binder::find_prefix() const {
@@ -88,18 +99,34 @@ std::string Binder::find_prefix() const {
 bool Binder::conversion_added_one() {
   for (std::int64_t i = 0; i < config_.n_layers(); ++i) {
     if (config_.layers[static_cast<std::size_t>(i)] != LayerKind::kLinear) continue;
-    const Shape& shape = tensor(name_of(kConv, i)).shape;
+    const Shape& shape = tensor(name_of(kConv, layer_at(i))).shape;
     return shape.size() == 3 && shape[2] == 1;
   }
   return checkpoint_.kind() == CheckpointKind::kMlx;
 }
 
-std::string Binder::name_of(TensorNames names) const {
-  return prefix_ + std::string(gguf_ ? names.gguf : names.hf);
+std::string Binder::name_of(TensorNames names, std::string_view at) const {
+  return fmt::format("{}{}", at, gguf_ ? names.gguf : names.hf);
 }
 
-std::string Binder::name_of(TensorNames names, std::int64_t layer) const {
-  return gguf_ ? gguf_layer_name(names, layer) : fmt::format("{}layers.{}.{}", prefix_, layer, names.hf);
+std::string Binder::layer_at(std::int64_t i) const {
+  return gguf_ ? gguf_layer_prefix(i) : fmt::format("{}layers.{}.", prefix_, i);
+}
+
+/// What stands before the names of the head that guesses ahead, where the checkpoint has any part of one. In
+/// GGUF it is the layer behind the decoder's.
+std::optional<std::string> Binder::find_mtp() const {
+  if (!config_.mtp) return std::nullopt;
+  const auto has = [&](std::string_view prefix) {
+    return std::ranges::any_of(checkpoint_.tensors(),
+                               [&](const Tensor& tensor) { return tensor.name.starts_with(prefix); });
+  };
+  if (gguf_) {
+    std::string block = layer_at(config_.n_layers());
+    return has(block) ? std::optional(std::move(block)) : std::nullopt;
+  }
+  const auto* const prefix = std::ranges::find_if(kMtpPrefixes, has);
+  return prefix == std::end(kMtpPrefixes) ? std::nullopt : std::optional<std::string>(*prefix);
 }
 
 const Tensor& Binder::tensor(const std::string& name) {
@@ -266,60 +293,73 @@ std::vector<float> Binder::decay_rate(const std::string& name) {
   return out;
 }
 
-LinearMixer Binder::linear_mixer(std::int64_t i) {
+LinearMixer Binder::linear_mixer(const std::string& at) {
   const std::int64_t hidden = config_.hidden_size;
   const std::int64_t channels = config_.conv_dim();
   const std::int64_t taps = config_.conv_kernel;
   LinearMixer mixer;
-  mixer.qkv = matrix(name_of(kQkv, i), channels, hidden);
-  mixer.z = matrix(name_of(kZ, i), config_.linear_v_dim(), hidden);
-  mixer.b = matrix(name_of(kB, i), config_.linear_v_heads, hidden);
-  mixer.a = matrix(name_of(kA, i), config_.linear_v_heads, hidden);
-  mixer.out = matrix(name_of(kOut, i), hidden, config_.linear_v_dim());
+  mixer.qkv = matrix(name_of(kQkv, at), channels, hidden);
+  mixer.z = matrix(name_of(kZ, at), config_.linear_v_dim(), hidden);
+  mixer.b = matrix(name_of(kB, at), config_.linear_v_heads, hidden);
+  mixer.a = matrix(name_of(kA, at), config_.linear_v_heads, hidden);
+  mixer.out = matrix(name_of(kOut, at), hidden, config_.linear_v_dim());
   // One layout in memory under three shapes: Hugging Face's (norms without the 1), MLX's, and GGUF's.
-  mixer.conv = gguf_             ? values(name_of(kConv, i), {{channels, taps}})
-               : norms_have_one_ ? values(name_of(kConv, i), {{channels, taps, 1}})
-                                 : values(name_of(kConv, i), {{channels, 1, taps}});
-  mixer.decay_rate = decay_rate(name_of(kDecay, i));
-  const bool has_suffix = checkpoint_.find(name_of(kDtBias, i)) != nullptr;
-  const bool ollama = !has_suffix && checkpoint_.find(name_of(kDtBiasOllama, i)) != nullptr;
-  mixer.dt_bias = values(name_of(ollama ? kDtBiasOllama : kDtBias, i), {{config_.linear_v_heads}});
-  mixer.norm = values(name_of(kLinearNorm, i), {{config_.linear_head_dim}});
+  mixer.conv = gguf_             ? values(name_of(kConv, at), {{channels, taps}})
+               : norms_have_one_ ? values(name_of(kConv, at), {{channels, taps, 1}})
+                                 : values(name_of(kConv, at), {{channels, 1, taps}});
+  mixer.decay_rate = decay_rate(name_of(kDecay, at));
+  const bool has_suffix = checkpoint_.find(name_of(kDtBias, at)) != nullptr;
+  const bool ollama = !has_suffix && checkpoint_.find(name_of(kDtBiasOllama, at)) != nullptr;
+  mixer.dt_bias = values(name_of(ollama ? kDtBiasOllama : kDtBias, at), {{config_.linear_v_heads}});
+  mixer.norm = values(name_of(kLinearNorm, at), {{config_.linear_head_dim}});
   return mixer;
 }
 
-FullMixer Binder::full_mixer(std::int64_t i) {
+FullMixer Binder::full_mixer(const std::string& at) {
   const std::int64_t hidden = config_.hidden_size;
   FullMixer mixer;
-  mixer.q = matrix(name_of(kQ, i), 2 * config_.q_dim(), hidden);
-  mixer.k = matrix(name_of(kK, i), config_.kv_dim(), hidden);
-  mixer.v = matrix(name_of(kV, i), config_.kv_dim(), hidden);
-  mixer.o = matrix(name_of(kO, i), hidden, config_.q_dim());
-  mixer.q_norm = norm(name_of(kQNorm, i), config_.head_dim);
-  mixer.k_norm = norm(name_of(kKNorm, i), config_.head_dim);
+  mixer.q = matrix(name_of(kQ, at), 2 * config_.q_dim(), hidden);
+  mixer.k = matrix(name_of(kK, at), config_.kv_dim(), hidden);
+  mixer.v = matrix(name_of(kV, at), config_.kv_dim(), hidden);
+  mixer.o = matrix(name_of(kO, at), hidden, config_.q_dim());
+  mixer.q_norm = norm(name_of(kQNorm, at), config_.head_dim);
+  mixer.k_norm = norm(name_of(kKNorm, at), config_.head_dim);
   return mixer;
 }
 
-Layer Binder::layer(std::int64_t i) {
+Layer Binder::layer(const std::string& at, LayerKind kind) {
   Layer out;
-  out.mixer_norm = norm(name_of(kMixerNorm, i), config_.hidden_size);
-  if (config_.layers[static_cast<std::size_t>(i)] == LayerKind::kLinear) {
-    out.mixer = linear_mixer(i);
+  out.mixer_norm = norm(name_of(kMixerNorm, at), config_.hidden_size);
+  if (kind == LayerKind::kLinear) {
+    out.mixer = linear_mixer(at);
   } else {
-    out.mixer = full_mixer(i);
+    out.mixer = full_mixer(at);
   }
-  out.mlp_norm = norm(name_of(kMlpNorm, i), config_.hidden_size);
-  out.gate = matrix(name_of(kGate, i), config_.intermediate_size, config_.hidden_size);
-  out.up = matrix(name_of(kUp, i), config_.intermediate_size, config_.hidden_size);
-  out.down = matrix(name_of(kDown, i), config_.hidden_size, config_.intermediate_size);
+  out.mlp_norm = norm(name_of(kMlpNorm, at), config_.hidden_size);
+  out.gate = matrix(name_of(kGate, at), config_.intermediate_size, config_.hidden_size);
+  out.up = matrix(name_of(kUp, at), config_.intermediate_size, config_.hidden_size);
+  out.down = matrix(name_of(kDown, at), config_.hidden_size, config_.intermediate_size);
   return out;
+}
+
+MtpHead Binder::mtp_head(const std::string& at) {
+  const std::int64_t hidden = config_.hidden_size;
+  MtpHead head;
+  head.fc = matrix(name_of(kMtpFc, at), hidden, 2 * hidden);
+  head.embed_norm = norm(name_of(kMtpEmbedNorm, at), hidden);
+  head.hidden_norm = norm(name_of(kMtpHiddenNorm, at), hidden);
+  head.layer = layer(gguf_ ? at : at + "layers.0.", LayerKind::kFull);
+  head.norm = norm(name_of(kMtpNorm, at), hidden);
+  return head;
 }
 
 Weights Binder::bind() {
   Weights weights;
-  weights.embed = matrix(name_of(kEmbed), config_.vocab_size, config_.hidden_size);
-  for (std::int64_t i = 0; i < config_.n_layers(); ++i) weights.layers.push_back(layer(i));
-  weights.final_norm = norm(name_of(kFinalNorm), config_.hidden_size);
+  weights.embed = matrix(name_of(kEmbed, prefix_), config_.vocab_size, config_.hidden_size);
+  for (std::int64_t i = 0; i < config_.n_layers(); ++i) {
+    weights.layers.push_back(layer(layer_at(i), config_.layers[static_cast<std::size_t>(i)]));
+  }
+  weights.final_norm = norm(name_of(kFinalNorm, prefix_), config_.hidden_size);
   if (config_.tie_word_embeddings) {
     weights.head = weights.embed;
   } else {
@@ -327,6 +367,8 @@ Weights Binder::bind() {
     if (head == nullptr) fail("{}: tensor {} is missing", file_, gguf_ ? kGgufHead : "lm_head.weight");
     weights.head = matrix(head->name, config_.vocab_size, config_.hidden_size);
   }
+  decoder_matrices_ = matrices_.size();
+  if (const std::optional<std::string> at = find_mtp()) weights.mtp = mtp_head(*at);
   std::sort(sources_.begin(), sources_.end());  // the checkpoint keeps its tensors in one array
   sources_.erase(std::unique(sources_.begin(), sources_.end()), sources_.end());
   weights.sources = std::move(sources_);
@@ -375,7 +417,7 @@ Weights Weights::bind(const Checkpoint& checkpoint, const Config& config, ValueC
   Binder binder(checkpoint, config);
   Weights weights = binder.bind();
   weights.mapped = true;
-  if (check == ValueCheck::kAll) check_finite(binder.file(), binder.matrices());
+  check_finite(binder.file(), binder.matrices(check));
   return weights;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -42,6 +43,18 @@ struct Layer {
   MatrixView down;              // [D, I]
 };
 
+/// The head that guesses ahead (multi-token prediction; DeepSeek-V3, arXiv:2412.19437, section 2.2). From the
+/// decoder's output at token t, after the final norm, and the embedding of token t + 1 it makes a row,
+/// fc · [norm(embedding), norm(output)]; runs it through a layer of its own, whose keys and values are those
+/// of the rows before; and its norm and the decoder's output matrix give the logits of token t + 2.
+struct MtpHead {
+  MatrixView fc;                   // [D, 2 · D], the embedding's columns first
+  std::vector<float> embed_norm;   // [D], 1 + w (pre_fc_norm_embedding)
+  std::vector<float> hidden_norm;  // [D], 1 + w (pre_fc_norm_hidden)
+  Layer layer;                     // of full attention
+  std::vector<float> norm;         // [D], 1 + w
+};
+
 /// The decoder's weights in one canonical form, whatever file they came from: matrices as stored, small
 /// tensors in float with the zero-centred norms' +1 already applied. Matrices point into the checkpoint,
 /// which must outlive them.
@@ -50,20 +63,22 @@ struct Weights {
   std::vector<Layer> layers;
   std::vector<float> final_norm;       // [D], 1 + w
   MatrixView head;                     // [vocab, D]; the same bytes as `embed` when tied
+  std::optional<MtpHead> mtp;          // where the checkpoint has one
   std::vector<const Tensor*> sources;  // the checkpoint's tensors that all this is made of, in its order
   bool mapped = false;                 // matrices lie in mapped files, and not in memory that was filled
 
   /// How far `bind` looks into the values. Small tensors (norms, decay, bias, convolution) are always
   /// checked.
   enum class ValueCheck : std::uint8_t {
-    kSmall,  ///< no further: for looking at a checkpoint without reading it all
-    kAll,    ///< also that no matrix holds a NaN or an infinity: its scales, or its elements where they are
-             ///< floats
+    kSmall,    ///< no further: for looking at a checkpoint without reading it all
+    kDecoder,  ///< also that no matrix of the decoder holds a NaN or an infinity: its scales, or its elements
+               ///< where they are floats
+    kAll,      ///< also those of `mtp`
   };
 
   /// Finds, checks (shape and type) and converts every tensor that `config` asks for. Throws Error naming the
-  /// file and the tensor that is missing, has the wrong shape or type, or holds what is no number. Vision and
-  /// MTP tensors are ignored.
+  /// file and the tensor that is missing, has the wrong shape or type, or holds what is no number. Vision
+  /// tensors are ignored. A checkpoint has either all tensors of an MTP head or none.
   [[nodiscard]] static Weights bind(const Checkpoint& checkpoint, const Config& config,
                                     ValueCheck check = ValueCheck::kAll);
 

@@ -81,6 +81,35 @@ TEST(Benchmark, HoldsABatchAgainstOneToken) {
   EXPECT_THROW(options.check(), Error);
 }
 
+TEST(Benchmark, HoldsGuessesOfTheModelsHeadAgainstOneToken) {
+  Options options = quick_options();
+  options.path = std::filesystem::path(LATTICE_SOURCE_DIR) / "tests/data/model/mtp";
+  options.load.device = "cpu";
+  options.load.mtp = true;
+  options.prefill_tokens = 0;
+  options.drafts = {1, 3};
+  options.filter = "draft";
+  for (const std::int64_t context : {0, 24}) {
+    options.contexts = {context};
+    const Result result = run(options);
+    ASSERT_EQ(result.drafts.size(), 2u);
+    EXPECT_EQ(result.drafts[1].tokens, 3);
+    EXPECT_EQ(result.drafts[1].context, context);
+    EXPECT_EQ(result.drafts[1].ratios.values.size(), 2u);
+    EXPECT_GT(result.drafts[1].seconds.min(), 0);
+  }
+  options.load.mtp = false;  // then nothing is measured, and the reason said
+  try {
+    (void)run(options);
+    ADD_FAILURE() << "was measured";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("no head that guesses ahead"), std::string::npos)
+        << error.what();
+  }
+  options.drafts = {0};
+  EXPECT_THROW(options.check(), Error);
+}
+
 TEST(Benchmark, CountsTheDispatchesOfADeviceThatDrawsTokens) {
   Options options = quick_options();
   options.load.device = "soft";

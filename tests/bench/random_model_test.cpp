@@ -110,6 +110,25 @@ TEST(RandomModel, ATiedHeadIsTheEmbedding) {
   EXPECT_EQ(model.weights().head.data, model.weights().embed.data);
 }
 
+TEST(RandomModel, HasAHeadThatGuessesAheadWhereTheConfigurationHas) {
+  ThreadPool pool(1);
+  Config config = small_config(true);
+  EXPECT_FALSE(RandomModel(config, DType::kQ8_0, pool).weights().mtp.has_value());
+  const std::int64_t without = RandomModel::matrix_bytes(config, DType::kF32);
+  config.mtp = true;
+  const RandomModel model(config, DType::kQ8_0, pool);
+  ASSERT_TRUE(model.weights().mtp.has_value());
+  const MtpHead& head = *model.weights().mtp;
+  EXPECT_EQ(head.fc.rows, 256);
+  EXPECT_EQ(head.fc.cols, 512);
+  EXPECT_EQ(std::get<FullMixer>(head.layer.mixer).k.rows, config.kv_dim());
+  EXPECT_EQ(head.norm.size(), 256u);
+  EXPECT_EQ(head.layer.mlp_norm.size(), 256u);
+  // fc, q and its gate, k, v and o, and the three of the MLP.
+  const std::int64_t elements = 256 * 512 + 256 * (3 * config.q_dim() + 2 * config.kv_dim()) + 3 * 256 * 512;
+  EXPECT_EQ(RandomModel::matrix_bytes(config, DType::kF32) - without, 4 * elements);
+}
+
 TEST(RandomModel, TakesLittleMoreThanItsLargestMatrix) {
   const Config config = shape_config("0.8b");
   const std::int64_t largest = config.vocab_size * config.hidden_size * 2;

@@ -282,9 +282,12 @@ TEST_F(CApi, GuessesAheadWithoutChangingTheTokens) {
   lattice_load_options load;
   ASSERT_EQ(lattice_load_options_init(&load, sizeof load), LATTICE_OK);
   load.device = "cpu";
+  EXPECT_EQ(load.mtp, 0);
+  load.mtp = 1;
   lattice_model* on_cpu = nullptr;
   lattice_session* drafting = nullptr;
-  ASSERT_EQ(lattice_model_load(base().c_str(), &load, &on_cpu), LATTICE_OK) << lattice_last_error();
+  const std::string with_head = golden::find_case("mtp").model.string();
+  ASSERT_EQ(lattice_model_load(with_head.c_str(), &load, &on_cpu), LATTICE_OK) << lattice_last_error();
   ASSERT_EQ(lattice_session_create(on_cpu, 64, &drafting), LATTICE_OK) << lattice_last_error();
   const std::vector<int32_t> prompt(12, tokens[0]);
   lattice_sampling repeating;  // penalties the other way round: what the text has already is the likeliest
@@ -296,8 +299,9 @@ TEST_F(CApi, GuessesAheadWithoutChangingTheTokens) {
   options.ids_only = 1;
   options.ignore_eos = 1;
   options.max_tokens = 20;
-  std::vector<int32_t> texts[2];
-  for (const int32_t draft : {LATTICE_DRAFT_NONE, LATTICE_DRAFT_LOOKUP}) {
+  std::vector<int32_t> texts[4];
+  for (const int32_t draft :
+       {LATTICE_DRAFT_NONE, LATTICE_DRAFT_LOOKUP, LATTICE_DRAFT_MTP, LATTICE_DRAFT_AUTO}) {
     lattice_generation generation;
     ASSERT_EQ(lattice_generation_init(&generation, sizeof generation), LATTICE_OK);
     options.draft = draft;
@@ -307,13 +311,23 @@ TEST_F(CApi, GuessesAheadWithoutChangingTheTokens) {
     texts[draft].assign(generation.tokens, generation.tokens + generation.token_count);
     EXPECT_EQ(generation.decode_tokens, 19);
     EXPECT_EQ(generation.decode_steps + generation.accepted_tokens, 19);
-    EXPECT_EQ(generation.drafted_tokens > 0, draft == LATTICE_DRAFT_LOOKUP);
+    EXPECT_EQ(generation.drafted_tokens > 0, draft != LATTICE_DRAFT_NONE);
     lattice_generation_clear(&generation);
   }
-  EXPECT_EQ(texts[0], texts[1]);
+  for (const auto& text : texts) EXPECT_EQ(text, texts[0]);
   options.draft_tokens = 1000;
   expect_failure(lattice_generate(drafting, prompt.data(), prompt.size(), &options, nullptr),
                  LATTICE_ERROR_USAGE, "at most");
+  options.draft_tokens = 0;
+  options.draft = LATTICE_DRAFT_MTP;
+  lattice_model* headless = nullptr;
+  lattice_session* without_head = nullptr;
+  ASSERT_EQ(lattice_model_load(base().c_str(), &load, &headless), LATTICE_OK) << lattice_last_error();
+  ASSERT_EQ(lattice_session_create(headless, 64, &without_head), LATTICE_OK) << lattice_last_error();
+  expect_failure(lattice_generate(without_head, prompt.data(), prompt.size(), &options, nullptr),
+                 LATTICE_ERROR_USAGE, "no head that guesses ahead");
+  lattice_session_free(without_head);
+  lattice_model_free(headless);
   options.draft = 17;
   expect_failure(lattice_generate(drafting, prompt.data(), prompt.size(), &options, nullptr),
                  LATTICE_ERROR_USAGE, "options.draft is 17");

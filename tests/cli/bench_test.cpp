@@ -65,6 +65,18 @@ TEST(Bench, TimesBatches) {
   EXPECT_GT(json["benchmarks"][1]["cost_of_one"]["value"], 0);
 }
 
+TEST(Bench, TimesGuessesOfTheModelsOwnHead) {
+  const std::string model = golden::find_case("mtp").model.string();
+  const Finished done =
+      run_lattice({"bench", model, "--device", "cpu", "--repeats", "1", "--steps", "2", "--contexts", "8",
+                   "--drafts", "1,2", "--filter", "draft", "--json", "--quiet"});
+  ASSERT_EQ(done.status, 0) << done.error;
+  const nlohmann::json json = done.json();
+  ASSERT_EQ(json["benchmarks"].size(), 2u);
+  EXPECT_EQ(json["benchmarks"][1]["name"], "draft/2");
+  EXPECT_EQ(json["options"]["drafts"], (std::vector<int>{1, 2}));
+}
+
 TEST(Bench, ListsNamesWithoutMeasuring) {
   EXPECT_EQ(run_lattice({"bench", "--list", "--filter", "batch", "--batches", "1,8"}).out,
             "batch/1\nbatch/8\n");

@@ -76,6 +76,25 @@ TEST(Run, GuessesAheadWithoutChangingTheText) {
   EXPECT_GE(figures.at("tokens_per_step"), 1.0);
 }
 
+TEST(Run, GuessesAheadWithTheModelsOwnHead) {
+  const std::string model = golden::find_case("mtp").model.string();
+  const Strings plain = {"run", model,           "--tokens", "1,2,3,1,2",    "--device",
+                         "cpu", "--max-tokens",  "24",       "--ignore-eos", "--seed",
+                         "4",   "--temperature", "0.7",      "--json"};
+  const nlohmann::json without = run_lattice(plain).json();
+  for (const char* how : {"mtp", "auto"}) {
+    Strings drafted = plain;
+    drafted.insert(drafted.end(), {"--draft", how});
+    const Finished run = run_lattice(drafted);
+    ASSERT_EQ(run.status, 0) << run.error;
+    EXPECT_EQ(run.json().at("tokens"), without.at("tokens"));
+    EXPECT_GT(run.json().at("figures").at("drafted_tokens"), 0);
+  }
+  const Finished inspected = run_lattice({"inspect", model});
+  EXPECT_NE(inspected.out.find("for --draft mtp"), std::string::npos) << inspected.out;
+  EXPECT_GT(run_lattice({"inspect", model, "--json"}).json().at("mtp_bytes"), 0);
+}
+
 TEST(Run, NeedsNoTokenizerForIds) {
   const golden::Case one = golden::find_case("base");
   const Finished run = run_lattice({"run", one.model.string(), "--tokens", "1,2,3", "--max-tokens", "4",

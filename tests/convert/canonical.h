@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -105,6 +106,13 @@ inline Model of(const golden::LoadedModel& model) {
   out["final_norm"] = of(model.weights.final_norm);
   for (std::size_t i = 0; i < model.weights.layers.size(); ++i) {
     add_layer(out, std::to_string(i) + ".", model.weights.layers[i], model.config);
+  }
+  if (const std::optional<MtpHead>& head = model.weights.mtp) {
+    out["mtp.fc"] = of(head->fc);
+    out["mtp.embed_norm"] = of(head->embed_norm);
+    out["mtp.hidden_norm"] = of(head->hidden_norm);
+    out["mtp.norm"] = of(head->norm);
+    add_layer(out, "mtp.layer.", head->layer, model.config);
   }
   return out;
 }

@@ -295,8 +295,57 @@ TEST(ConvertGguf, KeepsMetadataButWhatDescribesTheOtherFile) {
   EXPECT_EQ(metadata.encoded("other.int8").size(), 5u);  // its type, and one byte
 }
 
-/// A file with a draft layer: its block is counted in block_count and in the flags of the layers.
-TEST(ConvertGguf, LeavesDraftLayersOut) {
+TEST(ConvertGguf, CarriesTheHeadThatGuessesAhead) {
+  const TemporaryDirectory directory;
+  for (const char* name : {"mtp", "mtp_gguf"}) {
+    const golden::LoadedModel original = load(golden::find_case(name).model);
+    const golden::LoadedModel back = converted(golden::find_case(name).model, directory.path() / "to.gguf",
+                                               {.type = DType::kF32, .threads = 2});
+    const GgufMetadata& metadata = *back.checkpoint->gguf();
+    EXPECT_EQ(metadata.get_int("qwen35.block_count"), original.config.n_layers() + 1);
+    EXPECT_EQ(metadata.get_int("qwen35.nextn_predict_layers"), 1);
+    ASSERT_TRUE(back.weights.mtp && original.weights.mtp);
+    expect_same(canonical::of(back), canonical::of(original));
+  }
+}
+
+/// Where no interval describes the layers' kinds, they are listed, and the head's layer has its entry as
+/// well.
+TEST(ConvertGguf, CountsTheHeadAmongTheLayersKinds) {
+  const TemporaryDirectory directory;
+  const fs::path model = golden::find_case("mtp").model;
+  nlohmann::json config = golden::read_json(model / "config.json");
+  ASSERT_EQ(config["layer_types"], (nlohmann::json{"linear_attention", "full_attention"}));
+  config["layer_types"] = {"full_attention", "linear_attention"};
+  write_file(directory.path() / "config.json", config.dump());
+  const auto swapped = [](std::string name) {
+    for (const auto& [from, to] :
+         {std::pair("model.layers.0.", "model.layers.1."), std::pair("model.layers.1.", "model.layers.0.")}) {
+      if (name.starts_with(from)) return to + name.substr(std::string_view(from).size());
+    }
+    return name;
+  };
+  {
+    const auto source = Checkpoint::open(model);
+    SafetensorsWriter writer(directory.path() / "model.safetensors");
+    for (const Tensor& tensor : source->tensors()) {
+      writer.add_tensor(swapped(tensor.name), tensor.shape, tensor.type_name);
+    }
+    for (const Tensor& tensor : source->tensors()) writer.write(swapped(tensor.name), tensor.data);
+    writer.finish();
+  }
+  const golden::LoadedModel original = load(directory.path());
+  const golden::LoadedModel back =
+      converted(directory.path(), directory.path() / "to.gguf", {.type = DType::kF32, .threads = 2});
+  const auto* kinds = back.checkpoint->gguf()->find_ints("qwen35.attention.recurrent_layers");
+  ASSERT_NE(kinds, nullptr);
+  EXPECT_EQ(*kinds, (std::vector<std::int64_t>{0, 1, 0}));
+  expect_same(canonical::of(back), canonical::of(original));
+}
+
+/// A file that speaks of a draft layer and has none of its tensors: the block is counted in block_count and
+/// in the flags of the layers.
+TEST(ConvertGguf, LeavesADraftLayerOutThatIsNotThere) {
   const TemporaryDirectory directory;
   const fs::path from = directory.path() / "from.gguf", to = directory.path() / "to.gguf";
   const fs::path base = golden::find_case("base_gguf").model;

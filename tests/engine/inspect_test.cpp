@@ -62,10 +62,27 @@ TEST(Inspect, TellsWhatTheDecoderIgnores) {
                           : is_draft ? TensorUse::kDraft
                                      : TensorUse::kDecoder)
         << tensor.name;
+    EXPECT_EQ(tensor.is_ignored, is_vision || is_draft) << tensor.name;
     if (is_vision || is_draft) ignored += tensor.bytes;
   }
   EXPECT_GT(ignored, 0);
   EXPECT_EQ(info.decoder_bytes + ignored, info.total_bytes);
+}
+
+TEST(Inspect, TellsOfTheHeadThatGuessesAhead) {
+  for (const char* name : {"mtp", "mtp_gguf"}) {
+    const CheckpointInfo info = inspect_case(name);
+    EXPECT_EQ(count(info, TensorUse::kDraft), 15) << name;
+    std::int64_t draft = 0;
+    for (const TensorInfo& tensor : info.tensors) {
+      EXPECT_FALSE(tensor.is_ignored) << tensor.name;
+      if (tensor.use == TensorUse::kDraft) draft += tensor.bytes;
+    }
+    EXPECT_EQ(info.mtp_bytes, draft) << name;
+    EXPECT_EQ(info.decoder_bytes + draft, info.total_bytes) << name;
+  }
+  EXPECT_EQ(inspect_case("base").mtp_bytes, 0);
+  EXPECT_EQ(inspect_case("nested_v_per_k_3").mtp_bytes, 0);
 }
 
 TEST(Inspect, NamesTheFormats) {

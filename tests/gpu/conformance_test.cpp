@@ -26,7 +26,8 @@ auto maker(MakeDevice make_device, Weights16 how) {
 /// What rounding to half may cost the cases that have quantised weights: theirs to 11 bits, of which Q4_K and
 /// the like need more, and their inputs where a library makes the products. Seen: up to 3.1e-2. (The CPU's
 /// 8-bit activations are allowed 2.5 and 5e-2 there.)
-const std::map<std::string, double> kOfRounding = {{"base_gguf", 1e-1}, {"base_mlx", 5e-2}};
+const std::map<std::string, double> kOfRounding = {
+    {"base_gguf", 1e-1}, {"base_mlx", 5e-2}, {"mtp_gguf", 5e-2}};
 
 /// The devices that are here; the software one always is.
 std::vector<BackendUnderTest> backends() {

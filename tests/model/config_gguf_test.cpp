@@ -89,6 +89,10 @@ TEST(ConfigGguf, DraftLayersAreNoDecoderLayers) {
   values["qwen35.block_count"] = std::int64_t{4};
   values["qwen35.nextn_predict_layers"] = std::int64_t{1};
   EXPECT_EQ(read(values).n_layers(), 3);
+  EXPECT_TRUE(read(values).mtp);
+  values["qwen35.nextn_predict_layers"] = std::int64_t{2};
+  EXPECT_FALSE(read(values).mtp);
+  values["qwen35.nextn_predict_layers"] = std::int64_t{1};
   for (const std::size_t entries : {3, 4}) {
     values["qwen35.attention.recurrent_layers"] = Ints(entries, 1);
     EXPECT_EQ(read(values).count(LayerKind::kLinear), 3);

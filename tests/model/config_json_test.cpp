@@ -144,6 +144,20 @@ TEST(ConfigJson, TheHeadIsTiedUnlessThereIsOne) {
             "model/config.json: tie_word_embeddings is not true, but the checkpoint has no lm_head.weight");
 }
 
+TEST(ConfigJson, AHeadThatGuessesAheadHasOneLayerAndTheDecodersEmbedding) {
+  Json config = flat();
+  EXPECT_FALSE(read(config).mtp);
+  config["mtp_num_hidden_layers"] = 1;
+  EXPECT_TRUE(read(config).mtp);
+  config["mtp_use_dedicated_embeddings"] = false;
+  EXPECT_TRUE(read(config).mtp);
+  config["mtp_use_dedicated_embeddings"] = true;
+  EXPECT_FALSE(read(config).mtp);
+  config["mtp_use_dedicated_embeddings"] = nullptr;
+  config["mtp_num_hidden_layers"] = 3;
+  EXPECT_FALSE(read(config).mtp);
+}
+
 TEST(ConfigJson, EndTokensAreThoseOfBothFilesAndOfTheFamilysVocabulary) {
   Json config = flat();
   config["eos_token_id"] = {9, 3};
@@ -224,6 +238,10 @@ std::vector<BadField> bad_fields() {
        "attn_output_gate is false, which no Qwen3.5 model has and Lattice does not compute"},
       {"/attn_output_gate", 1, "attn_output_gate is not true or false"},
       {"/hidden_act", "gelu", "hidden_act is \"gelu\", not silu"},
+      {"/mtp_num_hidden_layers", -1, "mtp_num_hidden_layers is -1, not between 0 and 1024"},
+      {"/mtp_num_hidden_layers", INT64_MAX,
+       "mtp_num_hidden_layers is 9223372036854775807, not between 0 and 1024"},
+      {"/mtp_num_hidden_layers", "1", "mtp_num_hidden_layers is not a whole number"},
       {"/quantization_config",
        {{"quant_method", "gptq"}},
        "quantization_config.quant_method is \"gptq\", which Lattice does not read; use the original "

@@ -88,6 +88,14 @@ inline ShippedGolden shipped() {
   return golden;
 }
 
+/// What a head that guesses ahead says.
+struct GoldenDraft {
+  std::int64_t after = 0;  ///< tokens fed
+  std::int32_t token = 0;  ///< that comes next
+  Ids guesses;
+  std::vector<float> logits;  ///< [guesses, vocab]
+};
+
 /// A prompt through a checkpoint of odd shape: one pass over `ids`, then `continuation` token by token.
 struct CasePrompt {
   Ids ids;
@@ -96,6 +104,7 @@ struct CasePrompt {
   std::vector<float> last_logits;              ///< after the last of `ids`
   std::vector<double> continuation_logsumexp;  ///< after every token of `continuation`
   std::vector<float> continuation_last_logits;
+  std::vector<GoldenDraft> drafts;  ///< after `ids` and after `continuation`; none where there is no head
 };
 
 struct Case {
@@ -103,6 +112,20 @@ struct Case {
   std::filesystem::path model;  ///< for Checkpoint::open
   std::vector<CasePrompt> prompts;
 };
+
+inline std::vector<GoldenDraft> read_drafts(const nlohmann::json& prompt) {
+  std::vector<GoldenDraft> out;
+  if (!prompt.contains("drafts")) return out;
+  for (const nlohmann::json& entry : prompt.at("drafts")) {
+    GoldenDraft draft{entry.at("after"), entry.at("token"), entry.at("guesses").get<Ids>(), {}};
+    for (const nlohmann::json& row : entry.at("logits")) {
+      const auto logits = row.get<std::vector<float>>();
+      draft.logits.insert(draft.logits.end(), logits.begin(), logits.end());
+    }
+    out.push_back(std::move(draft));
+  }
+  return out;
+}
 
 /// All checkpoints of odd shapes, by name.
 inline std::vector<Case> cases() {
@@ -117,7 +140,8 @@ inline std::vector<Case> cases() {
                              prompt.at("logsumexp").get<std::vector<double>>(),
                              prompt.at("last_logits").get<std::vector<float>>(),
                              prompt.at("continuation_logsumexp").get<std::vector<double>>(),
-                             prompt.at("continuation_last_logits").get<std::vector<float>>()});
+                             prompt.at("continuation_last_logits").get<std::vector<float>>(),
+                             read_drafts(prompt)});
     }
     cases.push_back(std::move(one));
   }

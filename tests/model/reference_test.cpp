@@ -1,6 +1,7 @@
 #include "model/reference.h"
 
 #include "model/backend_conformance.h"
+#include "model/mtp_conformance.h"
 
 namespace lattice {
 namespace {
@@ -11,6 +12,10 @@ namespace {
 INSTANTIATE_TEST_SUITE_P(Reference, BackendConformance,
                          testing::Values(BackendUnderTest{"reference", make_reference_backend, 5e-4, 512}),
                          backend_name);
+
+INSTANTIATE_TEST_SUITE_P(Reference, MtpConformance,
+                         testing::Values(MtpBackend{"reference", make_reference_backend, 5e-4}),
+                         [](const auto& of) { return of.param.name; });
 
 TEST(Reference, RefusesTheStateOfAnotherBackend) {
   const golden::LoadedModel model = golden::load_model(golden::find_case("base").model);

@@ -39,6 +39,9 @@ class Spoiled {
   void remove(const std::string& name) {
     std::erase_if(tensors_, [&](const Tensor& tensor) { return tensor.name == name; });
   }
+  void remove_all(const std::string& prefix) {
+    std::erase_if(tensors_, [&](const Tensor& tensor) { return tensor.name.starts_with(prefix); });
+  }
   /// Overwrites the bytes of a tensor from `at` on.
   template <typename T>
   void poke(const std::string& name, std::size_t at, T value) {
@@ -71,7 +74,7 @@ class Spoiled {
 
 /// Every tensor that a decoder of this shape needs, missing in turn.
 TEST(Weights, EveryTensorIsNeeded) {
-  for (const std::string name : {"base", "base_gguf", "base_mlx"}) {
+  for (const std::string name : {"base", "base_gguf", "base_mlx", "mtp", "mtp_gguf"}) {
     const auto checkpoint = Checkpoint::open(golden::find_case(name).model);
     for (const Tensor& tensor : checkpoint->tensors()) {
       Spoiled model(name);
@@ -94,7 +97,7 @@ TEST(Weights, EveryTensorIsNeeded) {
 
 /// Every tensor with one row more than it should have.
 TEST(Weights, EveryShapeIsChecked) {
-  for (const std::string name : {"base", "base_gguf", "base_mlx"}) {
+  for (const std::string name : {"base", "base_gguf", "base_mlx", "mtp", "mtp_gguf"}) {
     const auto checkpoint = Checkpoint::open(golden::find_case(name).model);
     for (const Tensor& tensor : checkpoint->tensors()) {
       if (tensor.name == "token_embd.weight") continue;  // its rows are what says how many tokens there are
@@ -212,6 +215,79 @@ TEST(Weights, RowsAreMadeOfWholeBlocks) {
             "m: tensor model.layers.0.mlp.down_proj.weight has rows of 28, not a multiple of the 32 that "
             "Q8_0 stores "
             "together");
+}
+
+TEST(WeightsMtp, AHeadIsThereOrNot) {
+  EXPECT_TRUE(Spoiled("mtp").bind().mtp.has_value());
+  EXPECT_TRUE(Spoiled("mtp_gguf").bind().mtp.has_value());
+  EXPECT_FALSE(Spoiled("base").bind().mtp.has_value());
+  // Conversions leave the tensors out and the config as it was.
+  Spoiled converted("mtp");
+  converted.remove_all("mtp.");
+  EXPECT_FALSE(converted.bind().mtp.has_value());
+  Spoiled gguf("mtp_gguf");
+  gguf.remove_all("blk.2.");
+  EXPECT_FALSE(gguf.bind().mtp.has_value());
+  // A config that speaks of none, or of one of another kind, and tensors that are left alone.
+  for (const Json& change :
+       {Json{{"mtp_num_hidden_layers", 0}}, Json{{"mtp_num_hidden_layers", nullptr}},
+        Json{{"mtp_num_hidden_layers", 2}}, Json{{"mtp_use_dedicated_embeddings", true}}}) {
+    Spoiled other("mtp");
+    other.config.merge_patch(change);
+    other.remove("mtp.norm.weight");
+    EXPECT_FALSE(other.bind().mtp.has_value()) << change;
+  }
+  Spoiled own_embedding("mtp_gguf");
+  own_embedding.tensor("blk.2.nextn.enorm.weight").name = "blk.2.nextn.embed_tokens.weight";
+  EXPECT_FALSE(own_embedding.bind().mtp.has_value());
+}
+
+TEST(WeightsMtp, NamesMayHaveAPrefix) {
+  const auto source = Checkpoint::open(golden::find_case("mtp").model);
+  for (const char* prefix : {"language_model.", "model."}) {
+    Spoiled model("mtp");
+    for (const Tensor& tensor : source->tensors()) {
+      if (tensor.name.starts_with("mtp.")) model.tensor(tensor.name).name = prefix + tensor.name;
+    }
+    EXPECT_TRUE(model.bind().mtp.has_value()) << prefix;
+  }
+}
+
+TEST(WeightsMtp, NormsGetTheirOneInAllFormats) {
+  const auto source = Checkpoint::open(golden::find_case("mtp").model);
+  const Weights hugging_face = Spoiled("mtp").bind();
+  const Weights gguf = Spoiled("mtp_gguf").bind();
+  const auto first = [&](const char* name) {
+    float value = 0;
+    dequantize_row({DType::kBF16, 1, 1, source->find(name)->data.data(), {}}, 0, std::span(&value, 1));
+    return value;
+  };
+  for (const Weights* weights : {&hugging_face, &gguf}) {
+    EXPECT_EQ(weights->mtp->embed_norm[0], 1 + first("mtp.pre_fc_norm_embedding.weight"));
+    EXPECT_EQ(weights->mtp->hidden_norm[0], 1 + first("mtp.pre_fc_norm_hidden.weight"));
+    EXPECT_EQ(weights->mtp->norm[0], 1 + first("mtp.norm.weight"));
+    EXPECT_EQ(weights->mtp->layer.mixer_norm[0], 1 + first("mtp.layers.0.input_layernorm.weight"));
+  }
+  // The decoder's own count is without the head.
+  const Spoiled with("mtp");
+  Spoiled without("mtp");
+  without.remove_all("mtp.");
+  EXPECT_EQ(with.bind().bytes_per_token(), without.bind().bytes_per_token());
+  EXPECT_EQ(with.bind().parameters(), without.bind().parameters());
+}
+
+TEST(WeightsMtp, ItsMatricesAreLookedIntoWhereItIsUsed) {
+  using Check = Weights::ValueCheck;
+  Spoiled model("mtp");
+  model.poke("mtp.fc.weight", 2 * (128 * 3 + 1), std::uint16_t{0x7f80});
+  EXPECT_EQ(model.error(Check::kAll), "m: tensor mtp.fc.weight has a value that is not finite in row 3");
+  EXPECT_EQ(model.error(Check::kDecoder), "");
+  Spoiled decoder("mtp");
+  decoder.poke("model.layers.0.mlp.up_proj.weight", 0, std::uint16_t{0x7f80});
+  EXPECT_NE(decoder.error(Check::kDecoder), "");
+  Spoiled norm("mtp");
+  norm.poke("mtp.norm.weight", 0, std::uint16_t{0x7f80});
+  EXPECT_NE(norm.error(Check::kSmall), "");
 }
 
 struct BadQuantization {

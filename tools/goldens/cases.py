@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import Qwen3_5TextConfig, Qwen3_5ForCausalLM
 
-from goldens import gguf_layout, mlx_layout
+from goldens import gguf_layout, mlx_layout, mtp
 
 TEXT_CONFIG = dict(
     architectures=["Qwen3_5ForCausalLM"], model_type="qwen3_5_text", attention_bias=False, attn_output_gate=True,
@@ -57,6 +57,14 @@ def random_state(config, seed):
     return state
 
 
+def random_mtp(config, seed):
+    """Weights of a head that guesses ahead. Its layer is one that a decoder of one full layer would have."""
+    layer = random_state({**config, **layer_types("F")}, seed)
+    prefix = "model.layers.0."
+    return mtp.random_state(config["hidden_size"], {name.removeprefix(prefix): value for name, value in layer.items()
+                                                    if name.startswith(prefix)})
+
+
 class Case:
     """A text checkpoint in one file. Subclasses change the layout."""
 
@@ -69,14 +77,18 @@ class Case:
     def stored(self):
         """Weights as the file stores them; the released checkpoints keep A_log and linear_attn.norm in F32."""
         keep = ("A_log", "linear_attn.norm.weight")
-        state = random_state(self.config, seed=zlib.crc32(self.weights_of.encode()))
+        seed = zlib.crc32(self.weights_of.encode())
+        state = random_state(self.config, seed)
+        if self.config.get("mtp_num_hidden_layers"):
+            state.update(random_mtp(self.config, seed + 1))
         return {name: value if name.endswith(keep) else value.to(self.dtype) for name, value in state.items()}
 
     def write(self, out, load):
-        """Writes the checkpoint and returns the model that Hugging Face makes of it."""
+        """Writes the checkpoint; returns the model that Hugging Face makes of it, and all weights that it has."""
         (out / "config.json").write_text(json.dumps(self.config, indent=1) + "\n")
-        save_file(self.stored(), out / "model.safetensors", metadata={"format": "pt"})
-        return load(out)
+        state = self.stored()
+        save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+        return load(out), state
 
 
 class NestedCase(Case):
@@ -99,7 +111,7 @@ class NestedCase(Case):
         state["mtp.fc.weight"] = torch.randn(hidden, 2 * hidden).to(self.dtype)
         state["mtp.norm.weight"] = torch.randn(hidden).to(self.dtype)
         save_file(state, out / "model.safetensors", metadata={"format": "pt"})
-        return load(out)
+        return load(out), state
 
 
 class ShardedCase(Case):
@@ -115,7 +127,7 @@ class ShardedCase(Case):
         total = sum(value.numel() * value.element_size() for value in state.values())
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
-        return load(out)
+        return load(out), state
 
 
 class ConvertedCase(Case):
@@ -132,13 +144,16 @@ class ConvertedCase(Case):
         missing = model.load_state_dict(back, strict=False).missing_keys
         assert missing in ([], ["lm_head.weight"]), missing
         model.tie_weights()
-        return model.float().eval()
+        return model.float().eval(), back
 
 
 def all_cases():
     # Three V heads a K head, the ratio at which a wrong order shows; the K heads' number and the ratio differ.
     base = dict(hidden_size=64, intermediate_size=32, tie_word_embeddings=False, **full_heads(4, 2, 32),
                 **linear_heads(2, 6, 16), **layer_types("LLF"))
+    with_mtp = dict(hidden_size=64, intermediate_size=32, tie_word_embeddings=False, mtp_num_hidden_layers=1,
+                    mtp_use_dedicated_embeddings=False, vocab_size=120, **full_heads(4, 2, 32),
+                    **linear_heads(1, 2, 16), **layer_types("LF"))
     return [
         Case("v_per_k_1", "one V head a K head; five layers; tied", hidden_size=80, intermediate_size=28,
              num_hidden_layers=5, **full_heads(2, 1, 32), **linear_heads(1, 1, 32)),
@@ -156,4 +171,10 @@ def all_cases():
         ConvertedCase("base_mlx", "base, quantised as MLX does", weights_of="base", layout=mlx_layout, **base),
         ConvertedCase("base_gguf", "base, as a GGUF file with many tensor types", weights_of="base", layout=gguf_layout,
                       **base),
+        Case("mtp", "with a head that guesses ahead", **with_mtp),
+        Case("mtp_tied", "such a head over a tied embedding; hidden size no multiple of 8; float16", dtype=torch.float16,
+             **{**with_mtp, **full_heads(3, 1, 32), "hidden_size": 52, "intermediate_size": 36,
+                "tie_word_embeddings": True}),
+        ConvertedCase("mtp_gguf", "mtp, as a GGUF file with many tensor types", weights_of="mtp", layout=gguf_layout,
+                      **with_mtp),
     ]

@@ -4,16 +4,20 @@ import numpy
 import torch
 from gguf import GGMLQuantizationType as Type
 
-from goldens.gguf_names import MATRICES, NORMS, row_order, tiled_order
+from goldens.gguf_names import MATRICES, NORMS, layer_and_name, row_order, tiled_order
 
 TYPES = {"attn_qkv": Type.Q8_0, "attn_gate": Type.Q5_1, "ssm_beta": Type.F16, "ssm_alpha": Type.F32,
          "ssm_out": Type.Q4_1, "attn_q": Type.Q4_0, "attn_k": Type.BF16, "attn_v": Type.Q8_0,
-         "attn_output": Type.Q5_0, "ffn_gate": Type.Q4_0, "ffn_up": Type.Q8_0, "ffn_down": Type.Q5_0}
+         "attn_output": Type.Q5_0, "ffn_gate": Type.Q4_0, "ffn_up": Type.Q8_0, "ffn_down": Type.Q5_0,
+         "nextn.eh_proj": Type.Q8_0}
 
 
 def add_keys(writer, config):
     size = config["linear_key_head_dim"]
-    writer.add_block_count(config["num_hidden_layers"])
+    heads = config.get("mtp_num_hidden_layers", 0)
+    writer.add_block_count(config["num_hidden_layers"] + heads)
+    if heads:
+        writer.add_nextn_predict_layers(heads)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_feed_forward_length(config["intermediate_size"])
@@ -31,7 +35,7 @@ def add_keys(writer, config):
     writer.add_ssm_time_step_rank(config["linear_num_value_heads"])
     writer.add_ssm_inner_size(config["linear_num_value_heads"] * size)
     writer.add_array("qwen35.attention.recurrent_layers",
-                     [kind == "linear_attention" for kind in config["layer_types"]])
+                     [kind == "linear_attention" for kind in config["layer_types"]] + [False] * heads)
     writer.add_eos_token_id(config["eos_token_id"])
 
 
@@ -55,7 +59,7 @@ def write(out, config, state):
         elif hf_name == "model.norm.weight":
             add("output_norm.weight", hf_name, values + 1, Type.F32, lambda x: x - 1)
         else:
-            layer, name = hf_name.removeprefix("model.layers.").removesuffix(".weight").split(".", 1)
+            layer, name = layer_and_name(hf_name, config)
             block = f"blk.{layer}."
             order = row_order(name, config, values.shape[0])
             back_order = numpy.argsort(order)
