@@ -31,6 +31,9 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
       scales_(floats(count * blocks_)),
       totals_(floats(count * blocks_)),
       halves_(floats(count * blocks_)),
+      turned_(count > kStepTokens ? floats(round_up(count, kInterleaved) * blocks_ * kBlock) : 0),
+      wide_(turned_.size()),
+      inputs_(turned_.empty() ? 0 : scales_.size()),
       views_(floats(count)) {
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
@@ -38,6 +41,10 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
                          .scales = scales_.data() + i * blocks_,
                          .totals = totals_.data() + i * blocks_,
                          .halves = halves_.data() + i * blocks_};
+    if (turned_.empty()) continue;
+    views_[floats(i)].turned = turned_.data() + interleaved(i);
+    views_[floats(i)].wide = wide_.data() + interleaved(i);
+    views_[floats(i)].inputs = inputs_.data() + i * blocks_;
   }
 }
 
@@ -48,9 +55,13 @@ float* PreparedVectors::values(std::int64_t index, std::int64_t cols) {
 }
 
 void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels) {
-  kernels.quantize(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
-                   quants_.data() + index * blocks_ * kBlock, scales_.data() + index * blocks_,
-                   totals_.data() + index * blocks_, halves_.data() + index * blocks_);
+  const std::int64_t first = index * blocks_;
+  const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
+  kernels.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
+                   scales_.data() + first, totals_.data() + first, halves_.data() + first);
+  if (turned_.empty() || kernels.widen == nullptr) return;
+  kernels.widen((*this)[index], blocks, turned_.data() + interleaved(index),
+                wide_.data() + interleaved(index), inputs_.data() + first);
 }
 
 ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(config)) {

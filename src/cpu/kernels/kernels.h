@@ -65,6 +65,9 @@ struct PackedRows {
   bool bf16_pairs = false;  ///< affine: pairs are bfloat16, not binary16
 };
 
+/// Vectors whose blocks can stand in turn (Activation::turned).
+constexpr std::int64_t kInterleaved = 4;
+
 /// One vector made ready for multiplication. The int8 part is there for quantised weights, unless activations
 /// stay exact.
 struct Activation {
@@ -73,6 +76,12 @@ struct Activation {
   const float* scales = nullptr;         ///< [blocks]: value ≈ scale · quant
   const std::int32_t* totals = nullptr;  ///< [blocks]: Σ quants, for offsets of codes and for biases
   const std::int32_t* halves = nullptr;  ///< [blocks]: Σ of a block's first 16 quants
+  // What Kernels::widen makes of the quants, for the products of more than kStepTokens vectors. A block's 32
+  // numbers follow those of the block before after kInterleaved times as many, so that neighbouring vectors
+  // can be one stream.
+  const std::uint8_t* turned = nullptr;  ///< quants + 128
+  const std::int16_t* wide = nullptr;    ///< quants
+  const float* inputs = nullptr;         ///< [blocks]: scale · total
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
@@ -94,6 +103,11 @@ struct Kernels {
   /// later.
   void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
                    std::int32_t* totals, std::int32_t* halves) = nullptr;
+
+  /// What this table's products want of a prompt's vectors beside what quantize() makes: turned, wide and
+  /// inputs of `blocks` blocks of x. Null where they want nothing.
+  void (*widen)(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
+                float* inputs) = nullptr;
 
   /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
   float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;
