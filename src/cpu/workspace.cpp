@@ -67,9 +67,10 @@ void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kern
 ThreadScratch::ThreadScratch(const Config& config) : input(1, widest_input(config)) {
   const std::int64_t d = config.linear_head_dim;
   head.resize(floats(4 * d));
-  // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed state.
+  // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed
+  // state; gates.
   chunk.resize(
-      floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 2 * kChunk));
+      floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 3 * kChunk));
   const std::int64_t group = config.attention_heads / std::max<std::int64_t>(config.kv_heads, 1);
   const std::int64_t rows = kQueryBlock * group;
   const std::int64_t prefill = rows * (2 * config.head_dim + kKeyBlock + 2) + 2 * config.head_dim * kKeyBlock;

@@ -117,6 +117,9 @@ struct Kernels {
   void (*swiglu_pairs)(const float* pairs, float* out, std::int64_t n) = nullptr;
   /// x[i] = silu(x[i]). Any n.
   void (*silu)(float* x, std::int64_t n) = nullptr;
+  /// out[i] = silu(Σ_t weights[t · stride + i] · rows[t][i]), over `taps` rows.
+  void (*convolve)(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
+                   float* out, std::int64_t n) = nullptr;
   /// x[i] = e^(x[i]·factor − shift), and returns their sum. Below e^−87 the result is 0. Any n.
   float (*exp_sum)(float* x, float factor, float shift, std::int64_t n) = nullptr;
   /// c [m, n] (+)= a [m, k] · b [k, n], row-major with the given strides. n is a multiple of 16.

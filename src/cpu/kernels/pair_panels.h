@@ -112,6 +112,7 @@ class CodePanel {
 
  public:
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kGroupRows);
+  static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
 
   void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
@@ -194,6 +195,7 @@ class WidePanel {
 
  public:
   static constexpr std::int64_t kBlocks = kPanelBytes / (2 * kBlock * kGroupRows);
+  static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
 
   void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {

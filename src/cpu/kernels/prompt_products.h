@@ -9,6 +9,7 @@
 //
 // A Panel has
 //   kBlocks                blocks of 32 columns that it holds at most
+//   kBlockBytes            what a block of a group takes where it comes from, without scales
 //   kTokens                tokens of its largest tile
 //   unpack(…)              fills it with `count` blocks of a group from block `first` on
 //   multiply<kTokens>(…)   adds their products with a tile's tokens to sums [tokens][kGroupRows]
@@ -41,6 +42,7 @@ class FloatPanel {
  public:
   static constexpr std::int64_t kBlocks =
       kPanelBytes / (kBlock * kGroupRows * static_cast<std::int64_t>(sizeof(float)));
+  static constexpr std::int64_t kBlockBytes = Block::kBlockBytes;
   static constexpr int kTokens = S::kFloatTokens;
 
   void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
@@ -99,15 +101,34 @@ void multiply_tile(const Panel& panel, const Activation* x, std::int64_t tokens,
   panel.template multiply<kTile>(x, first, count, sums);
 }
 
+/// Weights that are asked for while others are multiplied, so that they are in the second-level cache when
+/// their panel is made: between two panels passes so much time that processors do not see one stream.
+class WeightsAhead {
+ public:
+  WeightsAhead(const std::byte* from, std::int64_t bytes, std::int64_t portions)
+      : at_(from), end_(from + bytes), portion_((bytes / portions / kLine + 1) * kLine) {}
+  void ask() {
+    const std::byte* end = end_ - at_ < portion_ ? end_ : at_ + portion_;
+    for (; at_ < end; at_ += kLine) __builtin_prefetch(at_, 0, 2);
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64;
+  const std::byte* at_;
+  const std::byte* end_;
+  std::int64_t portion_;
+};
+
 /// Tiles of Panel::kTokens; what is left over for the last two is halved between them, as small ones are
 /// slow.
 template <typename Panel>
 void multiply_panel(const Panel& panel, const Activation* x, std::int64_t tokens, std::int64_t first,
-                    std::int64_t count, float (*sums)[kGroupRows]) {
+                    std::int64_t count, WeightsAhead ahead, float (*sums)[kGroupRows]) {
   for (std::int64_t t = 0; t < tokens;) {
     const std::int64_t left = tokens - t;
     const bool halve = left > Panel::kTokens && left < 2 * Panel::kTokens;
     const std::int64_t tile = halve ? (left + 1) / 2 : left < Panel::kTokens ? left : Panel::kTokens;
+    ahead.ask();
     multiply_tile<Panel::kTokens>(panel, x + t, tile, first, count, sums + t);
     t += tile;
   }
@@ -128,6 +149,31 @@ inline void store_sums(const float (*sums)[kGroupRows], std::int64_t tokens, std
   }
 }
 
+/// Where prompt_product() is: in panel (group, block), of the groups from `first` on; `last` ends its part.
+struct PanelPlace {
+  std::int64_t first;
+  std::int64_t group;
+  std::int64_t block;
+  std::int64_t last;
+};
+
+/// What is multiplied after the panel at a place.
+template <typename Panel>
+WeightsAhead next_weights(const PackedRows& weights, PanelPlace at, std::int64_t tokens) {
+  if (++at.group == smaller(at.first + kPanelGroups, at.last)) {
+    at.block += Panel::kBlocks;
+    if (at.block < weights.blocks) {
+      at.group = at.first;
+    } else {
+      at.block = 0;
+    }
+  }
+  const std::int64_t blocks = at.group < at.last ? smaller(weights.blocks - at.block, Panel::kBlocks) : 0;
+  const std::int64_t skipped = blocks == 0 ? 0 : at.group * weights.blocks + at.block;
+  return {weights.quants + skipped * Panel::kBlockBytes, blocks * Panel::kBlockBytes,
+          (tokens + Panel::kTokens - 1) / Panel::kTokens};
+}
+
 /// The Product (kernels.h) of more than kStepTokens vectors. A panel's part of the vectors comes from the
 /// second-level cache for all but the first of kPanelGroups groups.
 template <typename Panel>
@@ -144,7 +190,8 @@ void prompt_product(const PackedRows& weights, std::int64_t first, std::int64_t 
         const std::int64_t count = smaller(weights.blocks - block, Panel::kBlocks);
         for (std::int64_t g = 0; g < groups; ++g) {
           panel.unpack(weights, group + g, block, count);
-          multiply_panel(panel, x + done, batch, block, count, sums[g]);
+          multiply_panel(panel, x + done, batch, block, count,
+                         next_weights<Panel>(weights, {group, group + g, block, last}, batch), sums[g]);
         }
       }
       for (std::int64_t g = 0; g < groups; ++g)
