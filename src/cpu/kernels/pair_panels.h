@@ -4,6 +4,7 @@
 //   multiply_bytes(a, b)    bytes without a sign by bytes with one, pairs added in 16 bits
 //   multiply_words(a, b)    16-bit numbers with a sign, pairs added in 32 bits
 //   add_words, sub_words, sub_bytes, times_minus_128   in 16 and in 8 bits, modulo 2^16 and 2^8
+//   ones, set1_word         a 16-bit number in every place
 //   low_bytes, high_bytes   of each lane the first two bytes, or the last two, as 16-bit numbers with a sign
 //   in_turn(a)              a, computed where it stands
 // A block's sums are integers and exact, so that a prompt's products are those of single steps, bit for bit.

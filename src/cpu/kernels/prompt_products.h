@@ -185,7 +185,8 @@ void prompt_product(const PackedRows& weights, std::int64_t first, std::int64_t 
     const std::int64_t batch = smaller(tokens - done, kPanelTokens);
     for (std::int64_t group = first; group < last; group += kPanelGroups) {
       const std::int64_t groups = smaller(last - group, kPanelGroups);
-      std::memset(sums, 0, sizeof sums);
+      for (std::int64_t g = 0; g < groups; ++g)
+        std::memset(sums[g], 0, static_cast<std::size_t>(batch) * sizeof sums[g][0]);
       for (std::int64_t block = 0; block < weights.blocks; block += Panel::kBlocks) {
         const std::int64_t count = smaller(weights.blocks - block, Panel::kBlocks);
         for (std::int64_t g = 0; g < groups; ++g) {
