@@ -260,7 +260,7 @@ inline void widen(const Activation& x, std::int64_t blocks, std::uint8_t* turned
   for (std::int64_t b = 0; b < blocks; ++b, turned += kTileBlock, wide += kTileBlock) {
     for (std::int64_t i = 0; i < kBlock; ++i, ++quants) {
       turned[i] = static_cast<std::uint8_t>(*quants + 128);
-      wide[i] = *quants;
+      wide[i] = static_cast<std::int16_t>(turned[i] - 128);
     }
     inputs[b] = x.scales[b] * static_cast<float>(x.totals[b]);
   }
