@@ -7,7 +7,8 @@
 namespace lattice::cpu {
 namespace {
 
-constexpr float kL2Epsilon = 1e-6f;  // inside the sum, as Hugging Face's l2norm has it
+constexpr std::int64_t kSolved = 16;  // rows of a chunk that are solved one by one; a multiple of 16
+constexpr float kL2Epsilon = 1e-6f;   // inside the sum, as Hugging Face's l2norm has it
 
 float sigmoid(float x) {
   return 1.0f / (1.0f + std::exp(-x));
@@ -22,9 +23,17 @@ void scale(float* x, float factor, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
+/// In squares, so that the lines that columns are written to stay in the cache until they are full.
 void transpose(const float* in, float* out, std::int64_t rows, std::int64_t cols, std::int64_t out_stride) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < cols; ++c) out[c * out_stride + r] = in[r * cols + c];
+  constexpr std::int64_t kSquare = 16;
+  for (std::int64_t first_row = 0; first_row < rows; first_row += kSquare) {
+    const std::int64_t last_row = std::min(first_row + kSquare, rows);
+    for (std::int64_t first_col = 0; first_col < cols; first_col += kSquare) {
+      const std::int64_t last_col = std::min(first_col + kSquare, cols);
+      for (std::int64_t c = first_col; c < last_col; ++c) {
+        for (std::int64_t r = first_row; r < last_row; ++r) out[c * out_stride + r] = in[r * cols + c];
+      }
+    }
   }
 }
 
@@ -39,16 +48,15 @@ const float* LinearMixerPass::input_row(std::int64_t token) const {
 
 /// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim].
 void LinearMixerPass::convolve(std::int64_t channel, std::int64_t token, float* out) const {
-  const std::int64_t d = config_.linear_head_dim;
-  const std::int64_t taps = config_.conv_kernel;
-  std::fill(out, out + d, 0.0f);
-  for (std::int64_t tap = 0; tap < taps; ++tap) {
-    const float* row = input_row(token - (taps - 1) + tap);
-    if (row == nullptr) continue;
-    const float* weight = weights_.conv_taps.data() + tap * config_.conv_dim() + channel;
-    for (std::int64_t i = 0; i < d; ++i) out[i] += weight[i] * row[channel + i];
+  const float* rows[kMaxConvKernel];
+  std::int64_t taps = 0;
+  for (std::int64_t back = config_.conv_kernel - 1; back >= 0; --back) {
+    const float* row = input_row(token - back);
+    if (row != nullptr) rows[taps++] = row + channel;
   }
-  kernels_.silu(out, d);
+  const float* weights =
+      weights_.conv_taps.data() + (config_.conv_kernel - taps) * config_.conv_dim() + channel;
+  kernels_.convolve(rows, weights, config_.conv_dim(), taps, out, config_.linear_head_dim);
 }
 
 /// q (unit, over √d), k (unit) and v of V head `head`.
@@ -158,6 +166,7 @@ void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t 
   float* o = fresh + kChunk * d;           // [n, d]
   float* beta = o + kChunk * d;            // [n]
   float* c = beta + kChunk;                // [n]
+  float* decays = c + kChunk;              // [n]
 
   float sum = 0.0f;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -168,26 +177,21 @@ void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t 
   }
   if (n < kChunk) std::fill(kt, kt + d * kChunk, 0.0f);
   transpose(k, kt, n, d, kChunk);
-  const std::int64_t columns = round_up(n, 16);
-  kernels_.matmul(k, d, kt, kChunk, keys, kChunk, n, columns, d, false);
-  kernels_.matmul(q, d, kt, kChunk, scores, kChunk, n, columns, d, false);
-
+  for (std::int64_t i = 0; i < n; i += kSolved) {  // causality spares what is above the diagonal
+    const std::int64_t rows = std::min(kSolved, n - i);
+    kernels_.matmul(k + i * d, d, kt, kChunk, keys + i * kChunk, kChunk, rows, i + kSolved, d, false);
+    kernels_.matmul(q + i * d, d, kt, kChunk, scores + i * kChunk, kChunk, rows, i + kSolved, d, false);
+  }
   for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t j = 0; j <= i; ++j) {
-      const float decay = std::exp(c[i] - c[j]);
-      scores[i * kChunk + j] *= decay;
-      keys[i * kChunk + j] *= beta[i] * decay;
-    }
-    std::fill(scores + i * kChunk + i + 1, scores + i * kChunk + columns, 0.0f);
-
     float* row = uw + i * 2 * d;
     const float to_start = beta[i] * std::exp(c[i]);
     for (std::int64_t l = 0; l < d; ++l) {
       row[l] = beta[i] * v[i * d + l];
       row[d + l] = to_start * k[i * d + l];
     }
-    for (std::int64_t j = 0; j < i; ++j) kernels_.axpy(-keys[i * kChunk + j], uw + j * 2 * d, row, 2 * d);
+    decay_row(i, c, beta[i], decays, keys + i * kChunk, scores + i * kChunk);
   }
+  solve(n, keys, uw);
 
   kernels_.matmul(uw + d, 2 * d, state, d, fresh, d, n, d, d, false);  // W S
   for (std::int64_t i = 0; i < n; ++i) {
@@ -195,15 +199,46 @@ void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t 
   }
   kernels_.matmul(q, d, state, d, o, d, n, d, d, false);
   for (std::int64_t i = 0; i < n; ++i) scale(o + i * d, std::exp(c[i]), d);
-  kernels_.matmul(scores, kChunk, fresh, d, o, d, n, d, n, true);
+  for (std::int64_t i = 0; i < n; i += kSolved) {
+    const std::int64_t rows = std::min(kSolved, n - i);
+    kernels_.matmul(scores + i * kChunk, kChunk, fresh, d, o + i * d, d, rows, d, i + rows, true);
+  }
   for (std::int64_t i = 0; i < n; ++i) gated_norm(head, first + i, o + i * d);
 
   const float last = c[n - 1];
-  for (std::int64_t l = 0; l < d; ++l) {
-    for (std::int64_t i = 0; i < n; ++i) kt[l * kChunk + i] *= std::exp(last - c[i]);
-  }
+  for (std::int64_t i = 0; i < n; ++i) scale(fresh + i * d, std::exp(last - c[i]), d);
   scale(state, std::exp(last), d * d);
   kernels_.matmul(kt, kChunk, fresh, d, state, d, d, d, n, true);
+}
+
+/// Row i of what the chunk solves: of keys [kChunk], k_i·k_j → −L_ij, of scores, q_i·k_j → A_ij; zero where
+/// j > i, up to the end of the row's square. Uses decays [kChunk].
+void LinearMixerPass::decay_row(std::int64_t i, const float* c, float beta, float* decays, float* keys,
+                                float* scores) const {
+  std::copy_n(c, i + 1, decays);
+  kernels_.exp_sum(decays, -1.0f, -c[i], i + 1);  // e^(c_i − c_j)
+  for (std::int64_t j = 0; j <= i; ++j) {
+    scores[j] *= decays[j];
+    keys[j] *= -beta * decays[j];
+  }
+  std::fill(scores + i + 1, scores + round_up(i + 1, kSolved), 0.0f);
+}
+
+/// Forward substitution: rows [n, 2d] ← (I + L)⁻¹ rows, with −L in `keys` [n, kChunk]. The rows of a square
+/// on the diagonal one by one; what is left of the square, before, as a product.
+void LinearMixerPass::solve(std::int64_t n, const float* keys, float* rows) const {
+  const std::int64_t width = 2 * config_.linear_head_dim;
+  for (std::int64_t first = 0; first < n; first += kSolved) {
+    const std::int64_t last = std::min(first + kSolved, n);
+    if (first > 0) {
+      kernels_.matmul(keys + first * kChunk, kChunk, rows, width, rows + first * width, width, last - first,
+                      width, first, true);
+    }
+    for (std::int64_t i = first + 1; i < last; ++i) {
+      for (std::int64_t j = first; j < i; ++j)
+        kernels_.axpy(keys[i * kChunk + j], rows + j * width, rows + i * width, width);
+    }
+  }
 }
 
 void LinearMixerPass::chunks(std::int64_t head, ThreadScratch& scratch) const {

@@ -66,6 +66,8 @@ class LinearMixerPass {
   void take_in_pending(std::int64_t head, ThreadScratch& scratch) const;
   void keep_step(std::int64_t head, std::int64_t token) const;
   void gated_norm(std::int64_t head, std::int64_t token, float* o) const;
+  void decay_row(std::int64_t i, const float* c, float beta, float* decays, float* keys, float* scores) const;
+  void solve(std::int64_t n, const float* keys, float* rows) const;
   void chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* state, float* scratch) const;
 
   const Config& config_;

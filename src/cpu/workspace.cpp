@@ -32,6 +32,9 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
       scales_(floats(count * blocks_)),
       totals_(floats(count * blocks_)),
       halves_(floats(count * blocks_)),
+      turned_(count > kStepTokens ? floats(round_up(count, kInterleaved) * blocks_ * kBlock) : 0),
+      wide_(turned_.size()),
+      inputs_(turned_.empty() ? 0 : scales_.size()),
       views_(floats(count)) {
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
@@ -39,6 +42,10 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
                          .scales = scales_.data() + i * blocks_,
                          .totals = totals_.data() + i * blocks_,
                          .halves = halves_.data() + i * blocks_};
+    if (turned_.empty()) continue;
+    views_[floats(i)].turned = turned_.data() + interleaved(i);
+    views_[floats(i)].wide = wide_.data() + interleaved(i);
+    views_[floats(i)].inputs = inputs_.data() + i * blocks_;
   }
 }
 
@@ -49,17 +56,22 @@ float* PreparedVectors::values(std::int64_t index, std::int64_t cols) {
 }
 
 void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels) {
-  kernels.quantize(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
-                   quants_.data() + index * blocks_ * kBlock, scales_.data() + index * blocks_,
-                   totals_.data() + index * blocks_, halves_.data() + index * blocks_);
+  const std::int64_t first = index * blocks_;
+  const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
+  kernels.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
+                   scales_.data() + first, totals_.data() + first, halves_.data() + first);
+  if (turned_.empty() || kernels.widen == nullptr) return;
+  kernels.widen((*this)[index], blocks, turned_.data() + interleaved(index),
+                wide_.data() + interleaved(index), inputs_.data() + first);
 }
 
 ThreadScratch::ThreadScratch(const Config& config, bool with_mtp) : input(1, widest_input(config, with_mtp)) {
   const std::int64_t d = config.linear_head_dim;
   head.resize(floats(4 * d));
-  // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed state.
+  // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed
+  // state; gates.
   chunk.resize(
-      floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 2 * kChunk));
+      floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 3 * kChunk));
   const std::int64_t group = config.attention_heads / std::max<std::int64_t>(config.kv_heads, 1);
   const std::int64_t rows = kQueryBlock * group;
   const std::int64_t prefill = rows * (2 * config.head_dim + kKeyBlock + 2) + 2 * config.head_dim * kKeyBlock;

@@ -35,12 +35,21 @@ class PreparedVectors {
   [[nodiscard]] const Activation* data() const { return views_.data(); }
 
  private:
+  /// Where vector `index` of turned_ and wide_ begins.
+  [[nodiscard]] std::int64_t interleaved(std::int64_t index) const noexcept {
+    const std::int64_t within = index % kInterleaved;
+    return ((index - within) * blocks_ + within) * kBlock;
+  }
+
   std::int64_t blocks_;  // a vector has room for
   std::vector<float> values_;
   std::vector<std::int8_t> quants_;
   std::vector<float> scales_;
   std::vector<std::int32_t> totals_;
   std::vector<std::int32_t> halves_;
+  std::vector<std::uint8_t> turned_;  // and what follows: where there is room for a prompt
+  std::vector<std::int16_t> wide_;
+  std::vector<float> inputs_;
   std::vector<Activation> views_;
 };
 

@@ -60,7 +60,7 @@ void check_config(const Config& config, const ConfigNames& names) {
       {names.linear_k_heads, config.linear_k_heads, 1 << 10},
       {names.linear_v_heads, config.linear_v_heads, 1 << 10},
       {names.linear_head_dim, config.linear_head_dim, 1 << 10},
-      {names.conv_kernel, config.conv_kernel, 16},
+      {names.conv_kernel, config.conv_kernel, kMaxConvKernel},
   };
   for (const auto& [name, value, most] : bounds) {
     if (value < 1 || value > most) {

@@ -21,6 +21,8 @@ enum class VHeadOrder : std::uint8_t {
            ///< (tiled) order.
 };
 
+constexpr std::int64_t kMaxConvKernel = 16;  ///< most taps of the linear layers' convolution
+
 /// A Qwen3.5 text decoder's dimensions. Read from config.json (nested text_config or flat) or GGUF metadata,
 /// checked for consistency and for bounds, so that everything downstream may multiply them without a second
 /// thought. Names are Hugging Face's, without "num_".

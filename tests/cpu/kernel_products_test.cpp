@@ -54,7 +54,8 @@ struct Shape {
 
 // One row, one short of and one past a group, several groups; columns down to one, and either side of a
 // block. The quantised formats take the columns rounded up.
-constexpr Shape kShapes[] = {{1, 32}, {15, 64}, {16, 1}, {17, 33}, {33, 95}, {48, 160}, {7, 257}, {64, 1056}};
+constexpr Shape kShapes[] = {{1, 32},   {15, 64}, {16, 1},    {17, 33}, {33, 95},
+                             {48, 160}, {7, 257}, {64, 1056}, {97, 64}};
 
 class ProductTest : public KernelTest {
  protected:
@@ -213,7 +214,10 @@ TEST_P(ProductTest, SumsOfTheLargestCodesFit) {
       SCOPED_TRACE(format.name() + ", bytes of " + std::to_string(byte));
       const Matrix matrix = make(
           format, {20, 256}, [] { return 1.0f; }, [byte] { return byte; });
-      for (const float x : {1.0f, -1.0f}) expect_int8_product(matrix, prepare(5, 256, [x] { return x; }), 5);
+      for (const float x : {1.0f, -1.0f}) {
+        for (const std::int64_t tokens : {5, 9})
+          expect_int8_product(matrix, prepare(tokens, 256, [x] { return x; }), tokens);
+      }
       if (HasFatalFailure()) return;
     }
   }
@@ -260,6 +264,10 @@ TEST_P(ProductTest, IntegerSumsAreExact) {
     const std::vector<float> scales(kTokens * kBlocks, 0.5f);
     std::vector<std::int32_t> totals(kTokens * kBlocks);
     const std::vector<std::int32_t> halves(kTokens * kBlocks);  // not used by these two
+    constexpr std::int64_t kWidened = kBlocks * kInterleaved * kBlock;
+    std::vector<std::uint8_t> turned(kTokens * kWidened);
+    std::vector<std::int16_t> wide(kTokens * kWidened);
+    std::vector<float> inputs(kTokens * kBlocks);
     std::vector<Activation> x;
     for (std::int64_t t = 0; t < kTokens; ++t) {
       for (std::int64_t b = 0; b < kBlocks; ++b) {
@@ -270,7 +278,14 @@ TEST_P(ProductTest, IntegerSumsAreExact) {
                    .quants = quants.data() + t * kBlocks * kBlock,
                    .scales = scales.data() + t * kBlocks,
                    .totals = totals.data() + t * kBlocks,
-                   .halves = halves.data() + t * kBlocks});
+                   .halves = halves.data() + t * kBlocks,
+                   .turned = turned.data() + t * kWidened,
+                   .wide = wide.data() + t * kWidened,
+                   .inputs = inputs.data() + t * kBlocks});
+      if (kernels().widen != nullptr) {
+        kernels().widen(x.back(), kBlocks, turned.data() + t * kWidened, wide.data() + t * kWidened,
+                        inputs.data() + t * kBlocks);
+      }
     }
     for (const std::int64_t tokens : {std::int64_t{1}, kTokens}) {
       std::vector<float> y(static_cast<std::size_t>(tokens * kRows));
@@ -379,11 +394,26 @@ TEST_P(ProductTest, MultipliesExtremeValues) {
           make(format, {20, 96}, [&] { return uniform(0.5f, 1.0f) * (whole(0, 1) ? size : -size); });
       for (const float x_size : {1e-30f, 1e30f}) {
         if (size < 1e-30f && x_size < 1.0f) continue;  // products that are no numbers
-        const PreparedVectors x = prepare(2, matrix.view.cols, [&] { return uniform(-x_size, x_size); });
-        expect_float_product(matrix, x, 2);
-        if (format.is_quantised()) expect_int8_product(matrix, x, 2);
+        for (const std::int64_t tokens : {2, 9}) {
+          const PreparedVectors x =
+              prepare(tokens, matrix.view.cols, [&] { return uniform(-x_size, x_size); });
+          expect_float_product(matrix, x, tokens);
+          if (format.is_quantised()) expect_int8_product(matrix, x, tokens);
+        }
       }
     }
+  }
+}
+
+/// More vectors than a panel takes, and more groups of rows than share its vectors.
+TEST_P(ProductTest, MultipliesManyVectors) {
+  constexpr std::int64_t kTokens = 135;
+  for (const FileFormat& format : kFormats) {
+    const Matrix matrix = make(format, {83, 300}, unit());
+    const PreparedVectors x = prepare(kTokens, matrix.view.cols, unit());
+    expect_float_product(matrix, x, kTokens);
+    if (format.is_quantised()) expect_int8_product(matrix, x, kTokens);
+    if (HasFatalFailure()) return;
   }
 }
 
@@ -392,15 +422,14 @@ TEST_P(ProductTest, NaNAndInfinityComeThrough) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     for (const FileFormat& format : kFormats) {
       for (const bool exact : {false, true}) {
-        const Matrix matrix = make(format, {20, 96}, [&] { return uniform(0.5f, 1.0f); });
-        std::int64_t count = 0;
-        const PreparedVectors x =
-            prepare(3, matrix.view.cols, [&] { return count++ == matrix.view.cols + 40 ? bad : 1.0f; });
-        const std::vector<float> y = multiply(matrix, x, 3, exact, 20);
-        for (std::size_t r = 0; r < 20; ++r) {
-          EXPECT_TRUE(std::isfinite(y[r])) << format.name();
-          EXPECT_FALSE(std::isfinite(y[20 + r])) << format.name() << (exact ? ", exact" : "");
-          EXPECT_TRUE(std::isfinite(y[40 + r])) << format.name();
+        for (const std::int64_t tokens : {3, 9}) {
+          const Matrix matrix = make(format, {20, 96}, [&] { return uniform(0.5f, 1.0f); });
+          std::int64_t count = 0;
+          const PreparedVectors x = prepare(tokens, matrix.view.cols,
+                                            [&] { return count++ == matrix.view.cols + 40 ? bad : 1.0f; });
+          const std::vector<float> y = multiply(matrix, x, tokens, exact, 20);
+          for (std::size_t i = 0; i < y.size() - kGroupRows; ++i)
+            EXPECT_EQ(std::isfinite(y[i]), i / 20 != 1) << format.name() << (exact ? ", exact, " : ", ") << i;
         }
       }
     }

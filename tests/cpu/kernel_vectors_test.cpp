@@ -169,6 +169,35 @@ TEST_P(VectorTest, SiluAndSwiglu) {
   EXPECT_TRUE(std::all_of(bad.begin(), bad.end(), [](float v) { return std::isnan(v); }));
 }
 
+TEST_P(VectorTest, Convolve) {
+  for (const std::int64_t taps : {1, 2, 3, 4, 7}) {
+    for (const std::int64_t n : kLengths) {
+      const std::int64_t stride = n + 3;
+      const std::vector<float> weights = floats(taps * stride);
+      const std::vector<float> inputs = floats(taps * n, -8.0f, 8.0f);
+      std::vector<const float*> rows;
+      for (std::int64_t t = 0; t < taps; ++t) rows.push_back(inputs.data() + t * n);
+      std::vector<float> out(static_cast<std::size_t>(n) + 1, 77.0f);
+      kernels().convolve(rows.data(), weights.data(), stride, taps, out.data(), n);
+      EXPECT_EQ(out.back(), 77.0f);
+      for (std::int64_t i = 0; i < n; ++i) {
+        double sum = 0;
+        double magnitudes = 0;
+        for (std::int64_t t = 0; t < taps; ++t) {
+          const double term = static_cast<double>(weights[static_cast<std::size_t>(t * stride + i)]) *
+                              rows[static_cast<std::size_t>(t)][i];
+          sum += term;
+          magnitudes += std::abs(term);
+        }
+        // silu is nowhere steeper than 1.1.
+        EXPECT_NEAR(out[static_cast<std::size_t>(i)], silu(sum),
+                    1.1 * sum_error(magnitudes, taps) + kSiluError * std::abs(silu(sum)))
+            << taps << " taps, " << i << " of " << n;
+      }
+    }
+  }
+}
+
 TEST_P(VectorTest, ExpSum) {
   for (const std::int64_t n : {1, 5, 8, 16, 23, 64, 131}) {
     std::vector<float> x = floats(n, -40.0f, 40.0f);

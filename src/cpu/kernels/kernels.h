@@ -65,6 +65,9 @@ struct PackedRows {
   bool bf16_pairs = false;  ///< affine: pairs are bfloat16, not binary16
 };
 
+/// Vectors whose blocks can stand in turn (Activation::turned).
+constexpr std::int64_t kInterleaved = 4;
+
 /// One vector made ready for multiplication. The int8 part is there for quantised weights, unless activations
 /// stay exact.
 struct Activation {
@@ -73,6 +76,12 @@ struct Activation {
   const float* scales = nullptr;         ///< [blocks]: value ≈ scale · quant
   const std::int32_t* totals = nullptr;  ///< [blocks]: Σ quants, for offsets of codes and for biases
   const std::int32_t* halves = nullptr;  ///< [blocks]: Σ of a block's first 16 quants
+  // What Kernels::widen makes of the quants, for the products of more than kStepTokens vectors. A block's 32
+  // numbers follow those of the block before after kInterleaved times as many, so that neighbouring vectors
+  // can be one stream.
+  const std::uint8_t* turned = nullptr;  ///< quants + 128
+  const std::int16_t* wide = nullptr;    ///< quants
+  const float* inputs = nullptr;         ///< [blocks]: scale · total
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
@@ -95,6 +104,11 @@ struct Kernels {
   void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
                    std::int32_t* totals, std::int32_t* halves) = nullptr;
 
+  /// What this table's products want of a prompt's vectors beside what quantize() makes: turned, wide and
+  /// inputs of `blocks` blocks of x. Null where they want nothing.
+  void (*widen)(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
+                float* inputs) = nullptr;
+
   /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
   float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;
   /// y += a·x.
@@ -103,6 +117,9 @@ struct Kernels {
   void (*swiglu_pairs)(const float* pairs, float* out, std::int64_t n) = nullptr;
   /// x[i] = silu(x[i]). Any n.
   void (*silu)(float* x, std::int64_t n) = nullptr;
+  /// out[i] = silu(Σ_t weights[t · stride + i] · rows[t][i]), over `taps` rows.
+  void (*convolve)(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
+                   float* out, std::int64_t n) = nullptr;
   /// x[i] = e^(x[i]·factor − shift), and returns their sum. Below e^−87 the result is 0. Any n.
   float (*exp_sum)(float* x, float factor, float shift, std::int64_t n) = nullptr;
   /// c [m, n] (+)= a [m, k] · b [k, n], row-major with the given strides. n is a multiple of 16.

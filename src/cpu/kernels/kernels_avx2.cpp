@@ -1,5 +1,6 @@
 // The kernels for AVX2 with FMA and F16C.
 
+#include "cpu/kernels/pair_panels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/simd_avx2.h"
 #include "cpu/kernels/vector_kernels.h"
@@ -59,13 +60,35 @@ struct DotAvx2 {
   };
 };
 
+/// What pair_panels.h is written over.
+struct PairsAvx2 {
+  static __m256i ones() { return _mm256_set1_epi16(1); }
+  static __m256i set1_word(std::int16_t x) { return _mm256_set1_epi16(x); }
+  static __m256i multiply_bytes(__m256i a, __m256i b) { return _mm256_maddubs_epi16(a, b); }
+  static __m256i multiply_words(__m256i a, __m256i b) { return _mm256_madd_epi16(a, b); }
+  static __m256i add_words(__m256i a, __m256i b) { return _mm256_add_epi16(a, b); }
+  static __m256i sub_words(__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); }
+  static __m256i sub_bytes(__m256i a, __m256i b) { return _mm256_sub_epi8(a, b); }
+  static __m256i times_minus_128(__m256i a) {
+    return _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_slli_epi16(a, 7));
+  }
+  static __m256i low_bytes(__m256i a) { return high_bytes(_mm256_slli_epi32(a, 16)); }
+  /// Bytes 2 and 3 of a lane go to the upper halves of its words, and down again with their signs.
+  static __m256i high_bytes(__m256i a) {
+    const __m256i upper = _mm256_and_si256(a, _mm256_set1_epi32(static_cast<int>(0xff000000u)));
+    const __m256i lower = _mm256_and_si256(_mm256_srli_epi32(a, 8), _mm256_set1_epi32(0xff00));
+    return _mm256_srai_epi16(_mm256_or_si256(upper, lower), 8);
+  }
+  static __m256i in_turn(__m256i a) { return lattice::cpu::in_turn(a); }
+};
+
 }  // namespace
 
 const Kernels& avx2_kernels() noexcept {
   static const Kernels table = [] {
     Kernels kernels;
     add_float_products<Avx2>(kernels);
-    add_int8_products<Avx2, DotAvx2>(kernels);
+    add_paired_products<Avx2, DotAvx2, PairsAvx2>(kernels);
     add_vector_kernels<Avx2>(kernels);
     return kernels;
   }();

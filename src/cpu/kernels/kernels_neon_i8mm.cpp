@@ -13,7 +13,6 @@ namespace {
 template <typename Format>
 struct MatrixTile {
   static constexpr int kMaxTokens = 4;
-  static constexpr int kStepTile = 4;
   static constexpr int kQuads = static_cast<int>(kGroupRows) / 4;
   static constexpr int kHalves = Format::kHalves;
   using Reader = CodeReader<Neon, Format::kBits>;

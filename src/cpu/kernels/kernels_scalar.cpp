@@ -138,6 +138,15 @@ void silu(float* x, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] = silu_of(x[i]);
 }
 
+void convolve(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
+              float* out, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    float sum = 0.0f;
+    for (std::int64_t t = 0; t < taps; ++t) sum += weights[t * stride + i] * rows[t][i];
+    out[i] = silu_of(sum);
+  }
+}
+
 float exp_sum(float* x, float factor, float shift, std::int64_t n) {
   float sum = 0.0f;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -210,6 +219,7 @@ const Kernels& scalar_kernels() noexcept {
       .axpy = axpy,
       .swiglu_pairs = swiglu_pairs,
       .silu = silu,
+      .convolve = convolve,
       .exp_sum = exp_sum,
       .matmul = matmul,
       .delta_step = delta_step,

@@ -1,6 +1,8 @@
-// Matrix products over packed rows (PackedRows in kernels.h), once for every vector instruction set. Included
-// by one file an instruction set, which is compiled with that set's flags; everything is in an anonymous
-// namespace, so that no function compiled with those flags can be merged into code that runs without them.
+// Matrix products over packed rows (PackedRows in kernels.h), once for every vector instruction set: of
+// decode steps, and for sets without panels of their own (pair_panels.h) of prompts too, where weights are
+// quantised. Included by one file an instruction set, which is compiled with that set's flags; everything is
+// in an anonymous namespace, so that no function compiled with those flags can be merged into code that runs
+// without them.
 //
 // S is the set's description (simd_*.h). A lane is a row: a word of weights meets the same columns of x in
 // every lane, so that x is broadcast and nothing is summed across lanes. A tile is a group's rows, or part of
@@ -16,6 +18,7 @@
 #include <cstring>
 
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/prompt_products.h"
 #include "cpu/kernels/weight_codes.h"
 
 namespace lattice::cpu {
@@ -153,8 +156,7 @@ struct FloatTile {
   using Float = typename S::Float;
   static constexpr std::int64_t kLanes = S::kLanes;
   static constexpr int kAllVectors = static_cast<int>(kGroupRows) / S::kLanes;
-  static constexpr int kMaxTokens = S::kFloatTokens;
-  static constexpr int kStepTile = S::kFloatStepTokens;
+  static constexpr int kMaxTokens = S::kFloatStepTokens;
 
   /// kVectors registers of rows from `first_vector` on. Columns go to kChains sums in turn: with one token
   /// there are too few sums to hide the latency of FMA otherwise.
@@ -214,12 +216,9 @@ struct FloatTile {
 
   template <int kTokens>
   static void run(const PackedRows& weights, std::int64_t group, const Activation* x, TileSums& out) {
-    // Small tiles sum in the order of one token.
-    constexpr int kChains = kTokens <= kStepTile ? S::kFloatChains : 1;
-    constexpr int kWidest = kTokens == 1 ? kAllVectors : kChains == 1 ? S::kTileVectors : S::kStepVectors;
-    constexpr int kVectors = kAllVectors < kWidest ? kAllVectors : kWidest;
+    constexpr int kVectors = kTokens == 1 ? kAllVectors : S::kStepVectors;
     for (int v = 0; v < kAllVectors; v += kVectors)
-      part<kTokens, kVectors, kChains>(weights, group, v, x, out);
+      part<kTokens, kVectors, S::kFloatChains>(weights, group, v, x, out);
   }
 };
 
@@ -244,6 +243,24 @@ constexpr int log2_of(int n) {
   return n <= 1 ? 0 : 1 + log2_of(n / 2);
 }
 
+/// sum and a block's products Σ (code − zero) · x, those of each half where scales are the halves'. x_input:
+/// the block's Σ x, scaled.
+template <typename S, typename Format>
+LATTICE_INLINE inline typename S::Float add_scaled(typename S::Float sum, const typename S::Int* products,
+                                                   const ScaleRegisters<S, Format::kHalves>& scales,
+                                                   float x_scale, float x_input) {
+  using Float = typename S::Float;
+  if constexpr (Format::kHalves == 1) {
+    const Float scaled = S::mul(S::to_float(products[0]), S::set1(x_scale));
+    sum = S::fma(scaled, scales.scale[0], sum);
+  } else {
+    const Float first = S::mul(S::to_float(products[0]), scales.scale[0]);
+    sum = S::fma(S::fma(S::to_float(products[1]), scales.scale[1], first), S::set1(x_scale), sum);
+  }
+  if constexpr (Format::Scales::kBias) sum = S::fma(S::set1(x_input), scales.bias, sum);
+  return sum;
+}
+
 template <typename S, typename Dot, typename Format>
 struct Int8Tile {
   using Float = typename S::Float;
@@ -254,7 +271,6 @@ struct Int8Tile {
   static constexpr std::int64_t kLanes = S::kLanes;
   static constexpr int kAllVectors = static_cast<int>(kGroupRows) / S::kLanes;
   static constexpr int kMaxTokens = S::kInt8Tokens;
-  static constexpr int kStepTile = kMaxTokens;  // a block's sum is exact in any order
   static constexpr int kHalves = Format::kHalves;
   static constexpr int kPartsOfHalf = Reader::kParts / kHalves;
   static constexpr int kZero = Format::kZero + Operand::kOffset;
@@ -329,20 +345,17 @@ struct Int8Tile {
         const float x_scale = x[t].scales[block];
         const std::int32_t total = x[t].totals[block];
         for (int v = 0; v < kVectors; ++v) {
-          Float& sum = sums[t][v];
           const auto& own = products[t][v];
+          Int sums_of_halves[kHalves];
           if constexpr (kHalves == 1) {
-            const Float product = S::to_float(less_zero(Operand::total(own[0]), total));
-            sum = S::fma(S::mul(product, S::set1(x_scale)), scales[v].scale[0], sum);
+            sums_of_halves[0] = less_zero(Operand::total(own[0]), total);
           } else {
             const std::int32_t half = x[t].halves[block];
-            const Float first = S::to_float(less_zero(Operand::total(own[0]), half));
-            const Float second = S::to_float(less_zero(Operand::total(own[1]), total - half));
-            const Float both = S::fma(second, scales[v].scale[1], S::mul(first, scales[v].scale[0]));
-            sum = S::fma(both, S::set1(x_scale), sum);
+            sums_of_halves[0] = less_zero(Operand::total(own[0]), half);
+            sums_of_halves[1] = less_zero(Operand::total(own[1]), total - half);
           }
-          if constexpr (Scales::kBias)
-            sum = S::fma(S::set1(x_scale * static_cast<float>(total)), scales[v].bias, sum);
+          sums[t][v] = add_scaled<S, Format>(sums[t][v], sums_of_halves, scales[v], x_scale,
+                                             x_scale * static_cast<float>(total));
         }
       }
     }
@@ -360,21 +373,6 @@ struct Int8Tile {
 
 // ---- What they share.
 
-/// Writes a tile's sums, leaving out rows that are padding.
-inline void store_tile(const TileSums& sums, std::int64_t tokens, std::int64_t group, std::int64_t rows,
-                       float* y, std::int64_t stride) {
-  const std::int64_t first = group * kGroupRows;
-  const std::int64_t used = rows - first < kGroupRows ? rows - first : kGroupRows;
-  for (std::int64_t t = 0; t < tokens; ++t) {
-    float* to = y + t * stride + first;
-    if (used == kGroupRows) {
-      std::memcpy(to, sums.of[t], sizeof sums.of[t]);
-    } else if (used > 0) {
-      std::memcpy(to, sums.of[t], static_cast<std::size_t>(used) * sizeof(float));
-    }
-  }
-}
-
 /// A group against `tokens` vectors, in tiles of kTokens and one of what is left.
 template <typename Tile, int kTokens>
 void group_product(const PackedRows& weights, std::int64_t group, const Activation* x, std::int64_t tokens,
@@ -383,7 +381,7 @@ void group_product(const PackedRows& weights, std::int64_t group, const Activati
   std::int64_t t = 0;
   for (; t + kTokens <= tokens; t += kTokens) {
     Tile::template run<kTokens>(weights, group, x + t, sums);
-    store_tile(sums, kTokens, group, weights.rows, y + t * stride, stride);
+    store_sums(sums.of, kTokens, group, weights.rows, y + t * stride, stride);
   }
   if constexpr (kTokens > 1) {
     if (t < tokens)
@@ -395,26 +393,35 @@ void group_product(const PackedRows& weights, std::int64_t group, const Activati
 template <typename Tile>
 void product(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
              std::int64_t tokens, float* y, std::int64_t stride) {
-  constexpr auto kOfGroup = group_product<Tile, Tile::kMaxTokens>;
-  constexpr auto kOfSteps = group_product<Tile, Tile::kStepTile>;
-  const auto of_group = tokens <= kStepTokens ? kOfSteps : kOfGroup;
-  for (std::int64_t group = first; group < last; ++group) of_group(weights, group, x, tokens, y, stride);
+  for (std::int64_t group = first; group < last; ++group)
+    group_product<Tile, Tile::kMaxTokens>(weights, group, x, tokens, y, stride);
+}
+
+/// Decode steps in tiles, prompts over panels.
+template <typename Tile, typename Panel>
+void product(const PackedRows& weights, std::int64_t first, std::int64_t last, const Activation* x,
+             std::int64_t tokens, float* y, std::int64_t stride) {
+  const auto of_tokens = tokens <= kStepTokens ? product<Tile> : prompt_product<Panel>;
+  of_tokens(weights, first, last, x, tokens, y, stride);
 }
 
 constexpr std::size_t index_of(PackedFormat format) {
   return static_cast<std::size_t>(format);
 }
 
+template <typename S, typename Block>
+constexpr Product float_product = product<FloatTile<S, Block>, FloatPanel<S, Block>>;
+
 template <typename S>
 void add_float_products(Kernels& table) noexcept {
   const auto add = [&](PackedFormat format, Product product) {
     table.products[index_of(format)] = table.exact_products[index_of(format)] = product;
   };
-  add(PackedFormat::kF32, product<FloatTile<S, PlainBlock<S, WordsF32<S>>>>);
-  add(PackedFormat::kF16, product<FloatTile<S, PlainBlock<S, WordsF16<S>>>>);
-  add(PackedFormat::kBF16, product<FloatTile<S, PlainBlock<S, WordsBF16<S>>>>);
+  add(PackedFormat::kF32, float_product<S, PlainBlock<S, WordsF32<S>>>);
+  add(PackedFormat::kF16, float_product<S, PlainBlock<S, WordsF16<S>>>);
+  add(PackedFormat::kBF16, float_product<S, PlainBlock<S, WordsBF16<S>>>);
   each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
-    table.exact_products[index_of(kFormat)] = product<FloatTile<S, CodedBlock<S, Format>>>;
+    table.exact_products[index_of(kFormat)] = float_product<S, CodedBlock<S, Format>>;
   });
 }
 

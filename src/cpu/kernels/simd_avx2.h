@@ -18,7 +18,7 @@ struct Avx2 {
   // Sixteen registers. Twelve sums of a 6 × 2 tile hide the latency of FMA, 4 cycles at 2 a cycle.
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 2;
-  static constexpr int kFloatTokens = 4;      // × 2 registers of rows: 8 sums
+  static constexpr int kFloatTokens = 6;      // × 2 registers of rows: 12 sums
   static constexpr int kFloatChains = 2;      // × 2 registers of rows, one token: as fast as 4 in cache
   static constexpr int kFloatStepTokens = 2;  // × 2 sums × 2 registers of rows
   static constexpr int kStepVectors = 2;
@@ -84,6 +84,7 @@ struct Avx2 {
   static Int load_bytes(const std::byte* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   }
+  static void store_int(std::byte* p, Int a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
   /// kLanes bytes, one a lane.
   static Int load_u8(const std::byte* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));

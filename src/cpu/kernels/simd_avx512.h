@@ -71,6 +71,7 @@ struct Avx512 {
   static Int zero_int() { return _mm512_setzero_si512(); }
   static Int set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
   static Int load_bytes(const std::byte* p) { return _mm512_loadu_si512(p); }
+  static void store_int(std::byte* p, Int a) { _mm512_storeu_si512(p, a); }
   /// kLanes bytes, one a lane.
   static Int load_u8(const std::byte* p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

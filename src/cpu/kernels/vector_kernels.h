@@ -127,6 +127,16 @@ struct VectorKernels {
     map(x, n, [](Float v) { return silu_of<S>(v); });
   }
 
+  static void convolve(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
+                       float* out, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; i += kLanes) {
+      Float sum = S::zero();
+      for (std::int64_t t = 0; t < taps; ++t)
+        sum = S::fma(S::load(weights + t * stride + i), S::load(rows[t] + i), sum);
+      S::store(out + i, silu_of<S>(sum));
+    }
+  }
+
   static float exp_sum(float* x, float factor, float shift, std::int64_t n) {
     const Float factors = S::set1(factor);
     const Float shifts = S::set1(-shift);
@@ -276,6 +286,7 @@ void add_vector_kernels(Kernels& table) noexcept {
   table.axpy = All::axpy;
   table.swiglu_pairs = All::swiglu_pairs;
   table.silu = All::silu;
+  table.convolve = All::convolve;
   table.exp_sum = All::exp_sum;
   table.matmul = All::matmul;
   table.delta_step = All::delta_step;

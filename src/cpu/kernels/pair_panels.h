@@ -1,0 +1,279 @@
+// Panels (prompt_products.h) of weights that meet int8 activations, for instruction sets that multiply bytes,
+// or 16-bit numbers, and add the products in pairs. Included by the files of such sets, so everything is in
+// an anonymous namespace. S is the set's description (simd_*.h); Pairs has
+//   multiply_bytes(a, b)    bytes without a sign by bytes with one, pairs added in 16 bits
+//   multiply_words(a, b)    16-bit numbers with a sign, pairs added in 32 bits
+//   add_words, sub_words, sub_bytes, times_minus_128   in 16 and in 8 bits, modulo 2^16 and 2^8
+//   ones, set1_word         a 16-bit number in every place
+//   low_bytes, high_bytes   of each lane the first two bytes, or the last two, as 16-bit numbers with a sign
+//   in_turn(a)              a, computed where it stands
+// A block's sums are integers and exact, so that a prompt's products are those of single steps, bit for bit.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "cpu/kernels/product_kernels.h"
+#include "cpu/kernels/weight_codes.h"
+
+namespace lattice::cpu {
+namespace {
+
+/// Four bytes in every lane.
+template <typename S>
+typename S::Int four_bytes(const void* from) {
+  std::int32_t four;
+  std::memcpy(&four, from, sizeof four);
+  return S::set1_int(four);
+}
+
+/// The scales of a panel's blocks, as floats.
+template <typename S, typename Format, std::int64_t kBlocks>
+class PanelScales {
+ public:
+  static constexpr int kHalves = Format::kHalves;
+
+  void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
+    for (std::int64_t b = 0; b < count; ++b) {
+      for (int lane = 0; lane < kGroupRows; lane += S::kLanes) {
+        ScaleRegisters<S, kHalves> scales;
+        Format::Scales::load(weights, group, first + b, lane, scales);
+        for (int half = 0; half < kHalves; ++half) S::store(scales_[b][half] + lane, scales.scale[half]);
+        if constexpr (Format::Scales::kBias) S::store(biases_[b] + lane, scales.bias);
+      }
+    }
+  }
+  [[nodiscard]] ScaleRegisters<S, kHalves> of(std::int64_t block, int lane) const {
+    ScaleRegisters<S, kHalves> scales;
+    for (int half = 0; half < kHalves; ++half) scales.scale[half] = S::load(scales_[block][half] + lane);
+    if constexpr (Format::Scales::kBias) scales.bias = S::load(biases_[block] + lane);
+    return scales;
+  }
+
+ private:
+  alignas(64) float scales_[kBlocks][kHalves][kGroupRows];
+  alignas(64) float biases_[Format::Scales::kBias ? kBlocks : 1][kGroupRows];
+};
+
+/// Numbers from a block of a token to its next.
+constexpr std::int64_t kTileBlock = kInterleaved * kBlock;
+
+/// A tile's tokens from a block on. The pointers are copied, as stores of registers might change them
+/// otherwise for all that the compiler knows.
+template <int kTile, typename T>
+struct TileTokens {
+  const T* operands[kTile];
+  const float* scales[kTile];
+  const float* inputs[kTile];
+
+  TileTokens(const Activation* x, const T* Activation::*operands_of, std::int64_t first) {
+    for (int t = 0; t < kTile; ++t) {
+      operands[t] = x[t].*operands_of + first * kTileBlock;
+      scales[t] = x[t].scales + first;
+      inputs[t] = x[t].inputs + first;
+    }
+  }
+};
+
+/// Adds a block's scaled products with a tile's tokens to sums.
+template <typename S, typename Format, typename Scales, int kTile, typename T, typename Products>
+LATTICE_INLINE inline void add_block(const Scales& scales, std::int64_t block, const TileTokens<kTile, T>& x,
+                                     const Products& products, float (*sums)[kGroupRows]) {
+  for (int t = 0; t < kTile; ++t) {
+    for (int v = 0; v < static_cast<int>(kGroupRows) / S::kLanes; ++v) {
+      float* sum = sums[t] + v * S::kLanes;
+      S::store(sum, add_scaled<S, Format>(S::load(sum), products[t][v], scales.of(block, v * S::kLanes),
+                                          x.scales[t][block], x.inputs[t][block]));
+    }
+  }
+}
+
+/// Codes of 4 to 6 bits, as bytes less the format's zero. With u = x + 128, which has no sign, a product is
+/// Σ w·u − 128 Σ w; and − 128 Σ w, which is a group's own, is what the sums start from. They are 16 bits
+/// wide, modulo 2^16, and widened when so many words have been added that Σ w·x would no longer fit: what it
+/// passes through on the way is no matter.
+template <typename S, typename Pairs, typename Format>
+class CodePanel {
+  using Int = typename S::Int;
+  using Reader = CodeReader<S, Format::kBits>;
+  static constexpr int kVectors = static_cast<int>(kGroupRows) / S::kLanes;
+  static constexpr int kHalves = Format::kHalves;
+  static constexpr int kWords = 8;  // of four columns, in a block
+
+  static constexpr int kLast = (1 << Format::kBits) - 1 - Format::kZero;
+  static constexpr int kLargest = kLast > Format::kZero ? kLast : Format::kZero;  // |w|
+  static_assert(2 * 255 * kLargest <= 32767, "two products of a byte fit 16 bits");
+  /// Words that a run of 16-bit sums adds up: two products of each are in one sum.
+  static constexpr int kRunWords = [] {
+    int words = kWords / kHalves;
+    while (words * 2 * 127 * kLargest > 32767) words /= 2;
+    return words;
+  }();
+  static constexpr int kRuns = kWords / kRunWords;
+
+ public:
+  static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kGroupRows);
+  static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
+  static constexpr int kTokens = S::kInt8Tokens;
+
+  void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
+    scales_.unpack(weights, group, first, count);
+    const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
+    for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
+      for (int v = 0; v < kVectors; ++v) unpack_block(words + v * S::kLanes * 4, b, v);
+    }
+  }
+
+  template <int kTile>
+  void multiply(const Activation* x, std::int64_t first, std::int64_t count,
+                float (*sums)[kGroupRows]) const {
+    const TileTokens<kTile, std::uint8_t> tokens(x, &Activation::turned, first);
+    for (std::int64_t b = 0; b < count; ++b) {
+      Int products[kTile][kVectors][kHalves];
+      unrolled<kRuns>([&](auto run) LATTICE_INLINE {
+        constexpr int kRun = decltype(run)::value;
+        constexpr int kHalf = kRun * kHalves / kRuns;
+        Int narrow[kTile][kVectors];
+        for (auto& token : narrow) {
+          for (int v = 0; v < kVectors; ++v) token[v] = S::load_bytes(starts_[b][kRun][v]);
+        }
+        unrolled<kRunWords>([&](auto word_of_run) LATTICE_INLINE {
+          constexpr int kWord = kRun * kRunWords + decltype(word_of_run)::value;
+          for (int t = 0; t < kTile; ++t) {
+            const Int u = four_bytes<S>(tokens.operands[t] + b * kTileBlock + 4 * kWord);
+            for (int v = 0; v < kVectors; ++v) {
+              const Int pairs = Pairs::multiply_bytes(u, S::load_bytes(codes_[b][kWord][v]));
+              narrow[t][v] = Pairs::in_turn(Pairs::add_words(narrow[t][v], pairs));
+            }
+          }
+        });
+        for (int t = 0; t < kTile; ++t) {
+          for (int v = 0; v < kVectors; ++v) {
+            const Int wide = Pairs::multiply_words(narrow[t][v], Pairs::ones());
+            Int& product = products[t][v][kHalf];
+            product = kRun * kHalves % kRuns == 0 ? wide : S::add_int(product, wide);
+          }
+        }
+      });
+      add_block<S, Format>(scales_, b, tokens, products, sums);
+    }
+  }
+
+ private:
+  void unpack_block(const std::byte* words, std::int64_t b, int v) {
+    const Reader reader(words);
+    const Int zero = S::set1_int(Format::kZero * 0x01010101);
+    Int sums[kRuns];
+    for (Int& sum : sums) sum = S::zero_int();
+    unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
+      unrolled<Reader::kParts>([&](auto part) LATTICE_INLINE {
+        constexpr int kStep = decltype(step)::value;
+        constexpr int kPart = decltype(part)::value;
+        constexpr int kWord = Reader::column(kStep, kPart) / 4;
+        const Int w = Pairs::sub_bytes(reader.template codes<kStep, kPart>(), zero);
+        S::store_int(codes_[b][kWord][v], w);
+        Int& sum = sums[kWord / kRunWords];
+        sum = Pairs::add_words(sum, Pairs::multiply_bytes(S::set1_int(0x01010101), w));
+      });
+    });
+    for (int run = 0; run < kRuns; ++run) S::store_int(starts_[b][run][v], Pairs::times_minus_128(sums[run]));
+  }
+
+  alignas(64) std::byte codes_[kBlocks][kWords][kVectors][S::kLanes * 4];
+  alignas(64) std::byte starts_[kBlocks][kRuns][kVectors][S::kLanes * 4];  // −128 Σ w of a run
+  PanelScales<S, Format, kBlocks> scales_;
+};
+
+/// Codes of 8 bits, whose products with activations fit 16 bits one by one at most: widened to 16 bits, so
+/// that pairs are added in 32.
+template <typename S, typename Pairs, typename Format>
+class WidePanel {
+  using Int = typename S::Int;
+  using Reader = CodeReader<S, Format::kBits>;
+  static constexpr int kVectors = static_cast<int>(kGroupRows) / S::kLanes;
+  static constexpr int kWords = 16;  // of two columns, in a block
+  static_assert(Format::kHalves == 1);
+
+ public:
+  static constexpr std::int64_t kBlocks = kPanelBytes / (2 * kBlock * kGroupRows);
+  static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
+  static constexpr int kTokens = S::kInt8Tokens;
+
+  void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
+    scales_.unpack(weights, group, first, count);
+    const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
+    for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
+      for (int v = 0; v < kVectors; ++v) unpack_block(words + v * S::kLanes * 4, b, v);
+    }
+  }
+
+  template <int kTile>
+  void multiply(const Activation* x, std::int64_t first, std::int64_t count,
+                float (*sums)[kGroupRows]) const {
+    const TileTokens<kTile, std::int16_t> tokens(x, &Activation::wide, first);
+    for (std::int64_t b = 0; b < count; ++b) {
+      Int products[kTile][kVectors][1];
+      unrolled<kWords>([&](auto word) LATTICE_INLINE {
+        constexpr int kWord = decltype(word)::value;
+        for (int t = 0; t < kTile; ++t) {
+          const Int two = four_bytes<S>(tokens.operands[t] + b * kTileBlock + 2 * kWord);
+          for (int v = 0; v < kVectors; ++v) {
+            const Int pairs = Pairs::multiply_words(two, S::load_bytes(codes_[b][kWord][v]));
+            Int& product = products[t][v][0];
+            product = kWord == 0 ? pairs : Pairs::in_turn(S::add_int(product, pairs));
+          }
+        }
+      });
+      add_block<S, Format>(scales_, b, tokens, products, sums);
+    }
+  }
+
+ private:
+  void unpack_block(const std::byte* words, std::int64_t b, int v) {
+    const Reader reader(words);
+    // An affine code is stored less 128.
+    const Int zero = Pairs::set1_word(static_cast<std::int16_t>(Format::kZero));
+    unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
+      constexpr int kStep = decltype(step)::value;
+      const Int codes = reader.template codes<kStep, 0>();
+      S::store_int(codes_[b][2 * kStep][v], Pairs::sub_words(Pairs::low_bytes(codes), zero));
+      S::store_int(codes_[b][2 * kStep + 1][v], Pairs::sub_words(Pairs::high_bytes(codes), zero));
+    });
+  }
+
+  alignas(64) std::byte codes_[kBlocks][kWords][kVectors][S::kLanes * 4];
+  PanelScales<S, Format, kBlocks> scales_;
+};
+
+template <typename S, typename Pairs, typename Format, int kBits = Format::kBits>
+struct PanelOf {
+  using type = CodePanel<S, Pairs, Format>;
+};
+template <typename S, typename Pairs, typename Format>
+struct PanelOf<S, Pairs, Format, 8> {
+  using type = WidePanel<S, Pairs, Format>;
+};
+
+inline void widen(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
+                  float* inputs) {
+  const std::int8_t* quants = x.quants;
+  for (std::int64_t b = 0; b < blocks; ++b, turned += kTileBlock, wide += kTileBlock) {
+    for (std::int64_t i = 0; i < kBlock; ++i, ++quants) {
+      turned[i] = static_cast<std::uint8_t>(*quants + 128);
+      wide[i] = static_cast<std::int16_t>(turned[i] - 128);
+    }
+    inputs[b] = x.scales[b] * static_cast<float>(x.totals[b]);
+  }
+}
+
+template <typename S, typename Dot, typename Pairs>
+void add_paired_products(Kernels& table) noexcept {
+  each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
+    using Panel = typename PanelOf<S, Pairs, Format>::type;
+    table.products[index_of(kFormat)] = product<Int8Tile<S, Dot, Format>, Panel>;
+  });
+  table.widen = widen;
+}
+
+}  // namespace
+}  // namespace lattice::cpu
