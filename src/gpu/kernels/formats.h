@@ -17,7 +17,8 @@ using namespace metal;
 //   dot(chunk, x, start)     Σ w·x over the chunk
 //   unpack(chunk, out)       the chunk's weights
 //
-//   kTileSteps               blocks that two neighbouring lanes share in a unit of a tile (tiles.h); 0 where rows never
+//   kTileSteps               blocks that two neighbouring lanes share in a unit of a tile (tiles.h); 0 where
+//   rows never
 //                            lie in tiles
 //
 // What is made of integers besides, for gemv_bytes.metal:

@@ -21,12 +21,13 @@ using namespace metal;
 //   lattice_pair_factor(lane)
 //       comes to the sum of both lanes' products: one lane's share by itself says nothing. For
 //   lattice_make_pair_operand(planes, stride, zeros, lane)
-//       where x is planes, y is planes + stride, z follows y, zeros has zeros at each i, and lanes of equal lane % 4
-//       ask for the same i
+//       where x is planes, y is planes + stride, z follows y, zeros has zeros at each i, and lanes of equal
+//       lane % 4 ask for the same i
 //
-// lattice_pair_dots() is written as what a lane computes for itself alone. On CUDA a simdgroup does it in tensor
-// cores, as products of 16 rows (a and b of lanes 4i to 4i + 3, side by side) and 8 columns: x, y and z of lanes 0
-// and 1, with zeros at the others' places, and those of lanes 2 and 3. Each lane is left two columns of two rows.
+// lattice_pair_dots() is written as what a lane computes for itself alone. On CUDA a simdgroup does it in
+// tensor cores, as products of 16 rows (a and b of lanes 4i to 4i + 3, side by side) and 8 columns: x, y and
+// z of lanes 0 and 1, with zeros at the others' places, and those of lanes 2 and 3. Each lane is left two
+// columns of two rows.
 //
 // A kernel that calls lattice_wait_for_inputs() calls it in every thread, before it writes anything and
 // before it reads what a dispatch of the same Commands has written; weights and what earlier submissions left
@@ -68,7 +69,8 @@ inline int lattice_byte_dot(uint4 a, uint4 b) {
   return sum;
 }
 inline float lattice_digits_value(uint4 a, lattice_byte_operand operand, uint i) {
-  const int upper = lattice_byte_dot(a, operand.planes[0][i]) * 256 + lattice_byte_dot(a, operand.planes[1][i]);
+  const int upper =
+      lattice_byte_dot(a, operand.planes[0][i]) * 256 + lattice_byte_dot(a, operand.planes[1][i]);
   return fma(float(upper), 256.0f, float(lattice_byte_dot(a, operand.planes[2][i])));
 }
 inline float lattice_pair_factor(uint) {

@@ -1,18 +1,21 @@
 #pragma once
 
-// Where the chunks of a matrix lie. Rows follow one another, or lie in tiles (DeviceMatrix::row_groups), so that a simdgroup
-// of gemv_bytes.metal reads whole lines and has the operands of its products as they come.
+// Where the chunks of a matrix lie. Rows follow one another, or lie in tiles (DeviceMatrix::row_groups), so
+// that a simdgroup of gemv_bytes.metal reads whole lines and has the operands of its products as they come.
 //
-// A tile has 16 rows, and units of four of their chunks, one after the other. In a unit lane l has four words of rows l / 4
-// and l / 4 + 8, a and b: a0 b0 a1 b1 at vector l of the unit, a2 b2 a3 b3 at vector 32 + l. Two neighbouring lanes share
-// blocks of weights, so that one product (lattice_pair_dots()) sums a block for both:
+// A tile has 16 rows, and units of four of their chunks, one after the other. In a unit lane l has four words
+// of rows l / 4 and l / 4 + 8, a and b: a0 b0 a1 b1 at vector l of the unit, a2 b2 a3 b3 at vector 32 + l.
+// Two neighbouring lanes share blocks of weights, so that one product (lattice_pair_dots()) sums a block for
+// both:
 //
 //   Q8_0   one block of two chunks: a lane's words are chunk l % 4
-//   Q4_0   two blocks of a chunk each, in turn: words 0 and 1 have 16 columns of the one, words 2 and 3 of the other, the
-//          first 16 columns in the even lane; a byte has column j below and column j + 8 above, as q − 8 in four bits
+//   Q4_0   two blocks of a chunk each, in turn: words 0 and 1 have 16 columns of the one, words 2 and 3 of
+//   the other, the
+//          first 16 columns in the even lane; a byte has column j below and column j + 8 above, as q − 8 in
+//          four bits
 //
-// Scales: for every two lanes those of a and b of each of their blocks. What is beyond the matrix's rows and columns is
-// zero.
+// Scales: for every two lanes those of a and b of each of their blocks. What is beyond the matrix's rows and
+// columns is zero.
 
 #include "formats.h"
 
@@ -49,7 +52,8 @@ inline uint4 join_nibbles(uint2 even, uint2 odd) {
 
 /// Chunk `c` of a row.
 template <typename Format>
-inline Chunk load_chunk(device const uint4* quants, device const half* scales, ChunkPlaces places, uint row, uint c) {
+inline Chunk load_chunk(device const uint4* quants, device const half* scales, ChunkPlaces places, uint row,
+                        uint c) {
   if (Format::kTileSteps == 0 || places.row_groups == 0) {
     return Format::load(quants + ulong(row) * places.row_chunks, scales + ulong(row) * places.row_blocks, c);
   }

@@ -20,8 +20,8 @@ namespace lattice::gpu {
 /// exists to test the kernels and what calls them where there is no GPU. Work runs when it is submitted.
 class SoftDevice final : public Device {
  public:
-  /// With the kernels that are compiled into the program. 0 threads: one a core. `like_cuda`: with a library of
-  /// matrix products, and weights in tiles whose bytes are multiplied, for tests of what comes with them.
+  /// With the kernels that are compiled into the program. 0 threads: one a core. `like_cuda`: with a library
+  /// of matrix products, and weights in tiles whose bytes are multiplied, for tests of what comes with them.
   explicit SoftDevice(int threads = 0, bool like_cuda = false);
   /// In checking mode: compiles the .metal files of `kernels` with the host compiler, watches every access,
   /// and runs each dispatch in `orders` orders of threads. For tests of the kernels: some thousand times
