@@ -102,7 +102,8 @@ TEST(GemvMasked, HoldsForEveryCombinationOfKnobs) {
       for (const std::uint32_t simdgroups : {1u, 3u, 8u}) {
         for (const std::uint32_t percent : {0u, 20u, 100u}) {
           run_masked(fast_device(), {type, 70, 608, rows, simdgroups, percent});
-          if (has_byte_gemv(type)) run_masked(fast_device(), {type, 70, 608, rows, simdgroups, percent, true});
+          if (has_byte_gemv(type))
+            run_masked(fast_device(), {type, 70, 608, rows, simdgroups, percent, true});
         }
       }
     }
