@@ -54,7 +54,7 @@ TEST(SoftDevice, RefusesArgumentsThatDoNotFitTheKernel) {
   };
   refused({"embed_f32", "5 buffers", "4"}, {*step, *table, *table, *hidden});
   refused({"embed_f32", "hidden", "constants"}, {*step, *table, *table, 1.0f, args});
-  refused({"embed_f32", "args", "16", "4"}, {*step, *table, *table, *hidden, 1.0f});
+  refused({"embed_f32", "args", "20", "4"}, {*step, *table, *table, *hidden, 1.0f});
   refused({"embed_f32", "quants", "multiple of 16"}, {*step, {*table, 8}, *table, *hidden, args});
   refused({"embed_f32", "step", "less than one"}, {{*step, 4}, *table, *table, *hidden, args});
   refused({"1024"}, {*step, *table, *table, *hidden, args}, {1}, 1025);
