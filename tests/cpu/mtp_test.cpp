@@ -17,7 +17,7 @@ using Ids = golden::Ids;
 using Logits = Backend::Logits;
 
 /// As for the decoder (conformance_test.cpp), of every instruction set, with activations in float.
-std::vector<MtpBackend> backends() {
+std::vector<MtpBackend> mtp_backends() {
   std::vector<MtpBackend> all;
   for (const Isa isa : available_isas()) {
     CpuOptions options;
@@ -31,7 +31,7 @@ std::vector<MtpBackend> backends() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cpu, MtpConformance, testing::ValuesIn(backends()),
+INSTANTIATE_TEST_SUITE_P(Cpu, MtpConformance, testing::ValuesIn(mtp_backends()),
                          [](const auto& of) { return of.param.name; });
 
 /// A sequence that is fed on some backend, and what its head then says.

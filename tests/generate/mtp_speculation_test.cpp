@@ -51,7 +51,7 @@ const std::vector<Ids>& prompts() {
   return all;
 }
 
-GenerateOptions ids_only(std::int64_t max_tokens) {
+GenerateOptions mtp_ids_only(std::int64_t max_tokens) {
   GenerateOptions options;
   options.max_tokens = max_tokens;
   options.ignore_eos = true;
@@ -107,7 +107,7 @@ TEST(MtpSpeculation, LeavesTokensAsTheyAre) {
       for (const Sampling& sampling :
            {Sampling{}, Sampling{.temperature = 1}, Sampling{.temperature = 0.6f, .top_k = 20, .top_p = 0.9f},
             Sampling{.temperature = 0.9f, .min_p = 0.02f, .presence_penalty = 1.5f}}) {
-        GenerateOptions options = ids_only(16);
+        GenerateOptions options = mtp_ids_only(16);
         options.sampling = sampling;
         options.sampling.seed = ++seed;
         expect_the_same(model, prompt, options, 512, tally);
@@ -126,8 +126,8 @@ TEST(MtpSpeculation, TakesWhatComesTrue) {
     const Model model = load(path, threads);
     Tally greedy, drawn;
     for (const Ids& prompt : prompts()) {
-      expect_the_same(model, prompt, ids_only(40), 512, greedy);
-      GenerateOptions options = ids_only(40);
+      expect_the_same(model, prompt, mtp_ids_only(40), 512, greedy);
+      GenerateOptions options = mtp_ids_only(40);
       options.sampling = {.temperature = 0.5f, .seed = 3};
       expect_the_same(model, prompt, options, 512, drawn);
     }
@@ -141,7 +141,7 @@ TEST(MtpSpeculation, TakesWhatComesTrue) {
 TEST(MtpSpeculation, TakesAPassForEachHandfulOfTokens) {
   const TemporaryDirectory directory;
   const Model model = load(write_knowing_model(directory.path()), 1);
-  GenerateOptions options = ids_only(41);  // one from the prompt's logits, and forty
+  GenerateOptions options = mtp_ids_only(41);  // one from the prompt's logits, and forty
   options.draft = Draft::kMtp;
   for (const std::int64_t guesses : {1, 3, 7}) {
     options.draft_tokens = guesses;
@@ -158,9 +158,10 @@ TEST(MtpSpeculation, EndsWhereItWouldEnd) {
   const Model model = load(write_knowing_model(directory.path()), 1);
   const Ids& prompt = prompts()[1];
   Tally tally;
-  for (std::int64_t most = 1; most <= 9; ++most) expect_the_same(model, prompt, ids_only(most), 512, tally);
+  for (std::int64_t most = 1; most <= 9; ++most)
+    expect_the_same(model, prompt, mtp_ids_only(most), 512, tally);
   for (std::int64_t room = 1; room <= 9; ++room) {
-    expect_the_same(model, prompt, ids_only(0), static_cast<std::int64_t>(prompt.size()) + room, tally);
+    expect_the_same(model, prompt, mtp_ids_only(0), static_cast<std::int64_t>(prompt.size()) + room, tally);
   }
   EXPECT_GT(tally.accepted, 0);
 }
@@ -173,7 +174,7 @@ TEST(MtpSpeculation, DoesNotMindACallbackThatUsesItsSession) {
     const Model model = load(path, 1);
     const auto tokens_of = [&](Draft draft) {
       Session session(model, 60);
-      GenerateOptions options = ids_only(30);
+      GenerateOptions options = mtp_ids_only(30);
       options.draft = draft;
       int calls = 0;
       options.on_token = [&](Token, std::string_view) {
@@ -195,7 +196,7 @@ TEST(MtpSpeculation, DoesNotMindACallbackThatUsesItsSession) {
 
 TEST(MtpSpeculation, IsAutomaticWhereTheHeadIsLoaded) {
   const std::filesystem::path path = golden::find_case("mtp").model;
-  GenerateOptions options = ids_only(20);
+  GenerateOptions options = mtp_ids_only(20);
   const auto drafted = [&](const Model& model, Draft draft) {
     options.draft = draft;
     Session session(model, 512);
@@ -214,7 +215,7 @@ TEST(MtpSpeculation, IsAutomaticWhereTheHeadIsLoaded) {
 TEST(MtpSpeculation, IsRefusedWhereItCannotBe) {
   const auto refusal = [](const Model& model) -> std::string {
     Session session(model, 64);
-    GenerateOptions options = ids_only(4);
+    GenerateOptions options = mtp_ids_only(4);
     options.draft = Draft::kMtp;
     try {
       (void)generate(session, Ids{1, 2, 3}, options);
