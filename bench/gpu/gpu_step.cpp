@@ -245,11 +245,8 @@ class Subject {
     bytes[kind_of(matrix)] += 16.0 * matrix.rows * matrix.row_chunks;
   }
   [[nodiscard]] static DeviceMatrix matrix_of(const MatrixKind& kind) {
-    DeviceMatrix matrix;
-    std::tie(matrix.rows, matrix.cols, matrix.format) = kind;
-    matrix.row_chunks = (matrix.cols + chunk_cols(matrix.format) - 1) / chunk_cols(matrix.format);
-    if (has_byte_gemv(matrix.format)) set_tiled(matrix);
-    return matrix;
+    const auto [rows, cols, format] = kind;
+    return shaped_matrix(format, rows, cols, /*tiled=*/true);
   }
   [[nodiscard]] GemvShape shape_of(const MatrixKind& kind) const {
     const auto found = chosen_.find(kind);
@@ -281,13 +278,7 @@ std::vector<StepMatrix> step_matrices(const Config& config, DType format) {
   std::vector<StepMatrix> out;
   const auto add = [&](std::int64_t rows, std::int64_t cols, bool norm, std::uint32_t epilogue,
                        HeadNorm heads = {}) {
-    StepMatrix one{{}, norm, epilogue, heads};
-    one.matrix.format = format;
-    one.matrix.rows = static_cast<std::uint32_t>(rows);
-    one.matrix.cols = static_cast<std::uint32_t>(cols);
-    one.matrix.row_chunks = (one.matrix.cols + chunk_cols(format) - 1) / chunk_cols(format);
-    if (has_byte_gemv(format)) set_tiled(one.matrix);
-    out.push_back(std::move(one));
+    out.push_back({shaped_matrix(format, rows, cols, /*tiled=*/true), norm, epilogue, heads});
   };
   add(linear_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
   add(full_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "quant/dtype.h"
+#include "quant/linear_row.h"
 
 namespace lattice::gpu {
 namespace {
@@ -24,16 +25,9 @@ bench::Samples Probe::time(const Commands& commands) {
 }
 
 DeviceMatrix Probe::matrix(DType format, std::uint32_t rows, std::uint32_t cols, std::uint64_t seed) {
-  DeviceMatrix out;
-  out.format = format;
-  out.rows = rows;
-  out.cols = cols;
-  out.row_chunks = (cols + chunk_cols(format) - 1) / chunk_cols(format);
+  DeviceMatrix out = shaped_matrix(format, rows, cols, /*tiled=*/false);
   out.quants = random(std::size_t{16} * rows * out.row_chunks, seed);
-  if (format == DType::kQ8_0 || format == DType::kQ4_0) {
-    out.row_blocks = (cols + 31) / 32;
-    out.scales = random(std::size_t{2} * rows * out.row_blocks, seed + 1);
-  }
+  if (has_block_scales(format)) out.scales = random(std::size_t{2} * rows * out.row_blocks, seed + 1);
   return out;
 }
 

@@ -345,13 +345,7 @@ double prepare(Device& device) {
        {std::tuple(8224u, 1024u, true, 0u), std::tuple(1024u, 2048u, false, 1u),
         std::tuple(7168u, 1024u, true, 2u), std::tuple(1024u, 3584u, false, 1u),
         std::tuple(248320u, 1024u, true, 0u)}) {
-    DeviceMatrix matrix;
-    matrix.format = DType::kQ8_0;
-    matrix.rows = rows;
-    matrix.cols = cols;
-    matrix.row_chunks = cols / chunk_cols(matrix.format);
-    matrix.row_blocks = cols / 32;
-    if (device.multiplies_bytes()) set_tiled(matrix);
+    const DeviceMatrix matrix = shaped_matrix(DType::kQ8_0, rows, cols, device.multiplies_bytes());
     const GemvShape shape = choose_gemv_shape(device.cores(), matrix);
     (void)device.kernel(gemv_kernel(shape, matrix.format), gemv_constants(shape, matrix, norm, epilogue));
   }

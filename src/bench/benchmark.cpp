@@ -96,6 +96,8 @@ class Runner {
   template <typename Measure>
   void measure_beside_one(std::vector<Batch>& out, std::string_view what,
                           const std::vector<std::int64_t>& sizes, std::int64_t room, const Measure& measure);
+  template <typename Call>
+  double mean_seconds(const Call& call);
   /// Seconds a call with `tokens` tokens after `context` takes, over options_.steps calls.
   double batch_seconds(State& state, std::int64_t context, std::int64_t tokens);
   /// Seconds that the model's own head takes for `tokens` guesses.
@@ -301,18 +303,24 @@ void Runner::measure_decode(State& state, std::int64_t context) {
   result_.decode.push_back(std::move(out));
 }
 
-double Runner::batch_seconds(State& state, std::int64_t context, std::int64_t tokens) {
-  reach(state, context);
-  std::vector<std::int32_t> fed;
-  for (std::int64_t i = 0; i < tokens; ++i) fed.push_back(prompt_token(context + i));
-  logits_.resize(static_cast<std::size_t>(tokens * model_->backend->config().vocab_size));
-  const auto call = [&] { model_->backend->forward(state, fed, Backend::Logits::kAll, logits_); };
+/// Of a call that leaves logits behind; one more comes first and warms up.
+template <typename Call>
+double Runner::mean_seconds(const Call& call) {
   call();
   const auto start = Clock::now();
   for (int i = 0; i < options_.steps; ++i) call();
   const double seconds = seconds_between(start, Clock::now()) / options_.steps;
   hash_.add(logits_);
   return seconds;
+}
+
+double Runner::batch_seconds(State& state, std::int64_t context, std::int64_t tokens) {
+  reach(state, context);
+  std::vector<std::int32_t> fed;
+  for (std::int64_t i = 0; i < tokens; ++i) fed.push_back(prompt_token(context + i));
+  logits_.resize(static_cast<std::size_t>(tokens * model_->backend->config().vocab_size));
+  const auto call = [&] { model_->backend->forward(state, fed, Backend::Logits::kAll, logits_); };
+  return mean_seconds(call);
 }
 
 double Runner::draft_seconds(State& state, std::int64_t context, std::int64_t tokens) {
@@ -322,12 +330,7 @@ double Runner::draft_seconds(State& state, std::int64_t context, std::int64_t to
   std::vector<std::int32_t> guesses(static_cast<std::size_t>(tokens));
   logits_.resize(static_cast<std::size_t>(tokens * model_->backend->config().vocab_size));
   const auto call = [&] { model_->backend->draft(state, first, guesses, logits_); };
-  call();
-  const auto start = Clock::now();
-  for (int i = 0; i < options_.steps; ++i) call();
-  const double seconds = seconds_between(start, Clock::now()) / options_.steps;
-  hash_.add(logits_);
-  return seconds;
+  return mean_seconds(call);
 }
 
 template <typename Measure>

@@ -27,21 +27,6 @@ bool is_kept_float(DType format) {
   return format == DType::kF32 || format == DType::kF16 || format == DType::kBF16;
 }
 
-/// A matrix without its memory.
-DeviceMatrix shaped(DType format, std::int64_t rows, std::int64_t cols) {
-  const std::int64_t cols_a_chunk = chunk_cols(format);
-  DeviceMatrix out;
-  out.format = format;
-  out.rows = static_cast<std::uint32_t>(rows);
-  out.cols = static_cast<std::uint32_t>(cols);
-  out.row_blocks = static_cast<std::uint32_t>((cols + kPackedBlock - 1) / kPackedBlock);
-  // Floats are padded to whole chunks, quantised rows to whole blocks, of which a chunk may be a part.
-  out.row_chunks = has_block_scales(format)
-                       ? out.row_blocks * static_cast<std::uint32_t>(kPackedBlock / cols_a_chunk)
-                       : static_cast<std::uint32_t>((cols + cols_a_chunk - 1) / cols_a_chunk);
-  return out;
-}
-
 /// Where a matrix's rows go.
 class MatrixLayout {
  public:
@@ -134,8 +119,19 @@ class MatrixLayout {
 
 }  // namespace
 
-void set_tiled(DeviceMatrix& matrix) noexcept {
-  matrix.row_groups = (matrix.row_chunks + kGroupChunks - 1) / kGroupChunks;
+DeviceMatrix shaped_matrix(DType format, std::int64_t rows, std::int64_t cols, bool tiled) {
+  const std::int64_t cols_a_chunk = chunk_cols(format);
+  DeviceMatrix out;
+  out.format = format;
+  out.rows = static_cast<std::uint32_t>(rows);
+  out.cols = static_cast<std::uint32_t>(cols);
+  out.row_blocks = static_cast<std::uint32_t>((cols + kPackedBlock - 1) / kPackedBlock);
+  // Floats are padded to whole chunks, quantised rows to whole blocks, of which a chunk may be a part.
+  out.row_chunks = has_block_scales(format)
+                       ? out.row_blocks * static_cast<std::uint32_t>(kPackedBlock / cols_a_chunk)
+                       : static_cast<std::uint32_t>((cols + cols_a_chunk - 1) / cols_a_chunk);
+  if (tiled && has_byte_gemv(format)) out.row_groups = (out.row_chunks + kGroupChunks - 1) / kGroupChunks;
+  return out;
 }
 
 std::string kernel_suffix(DType format) {
@@ -159,7 +155,7 @@ DeviceMatrix MatrixPacker::in_turn(std::span<const MatrixView> parts) const {
 
 DeviceMatrix MatrixPacker::one(const MatrixView& matrix) const {
   if (mapped && is_kept_float(matrix.dtype)) {
-    DeviceMatrix out = shaped(matrix.dtype, matrix.rows, matrix.cols);
+    DeviceMatrix out = shaped_matrix(matrix.dtype, matrix.rows, matrix.cols, /*tiled=*/false);
     const auto row_bytes = std::int64_t{out.row_chunks} * kChunkBytes;
     if (row_bytes == matrix.row_bytes()) {  // no padding
       out.quants = device.wrap({matrix.data, static_cast<std::size_t>(matrix.rows * row_bytes)});
@@ -184,8 +180,8 @@ std::vector<DeviceMatrix> MatrixPacker::stacked(std::span<const MatrixView> part
 }
 
 DeviceMatrix MatrixPacker::pack(DType format, std::span<const RowSource> rows) const {
-  DeviceMatrix out = shaped(format, static_cast<std::int64_t>(rows.size()), rows.front().matrix->cols);
-  if (tiled && has_byte_gemv(format)) set_tiled(out);
+  DeviceMatrix out =
+      shaped_matrix(format, static_cast<std::int64_t>(rows.size()), rows.front().matrix->cols, tiled);
   const MatrixLayout layout(out);
   std::vector<std::byte> quants(layout.quant_bytes());
   std::vector<std::uint16_t> scales(has_block_scales(format) ? layout.scales() : 0);

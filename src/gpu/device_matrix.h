@@ -37,8 +37,8 @@ struct DeviceMatrix {
   return format == DType::kQ8_0 || format == DType::kQ4_0;
 }
 
-/// Lays `matrix`, whose rows, columns, format and row_chunks are set, out in tiles.
-void set_tiled(DeviceMatrix& matrix) noexcept;
+/// A matrix without its memory; in tiles where that is wanted and gemv_bytes.metal has the format.
+[[nodiscard]] DeviceMatrix shaped_matrix(DType format, std::int64_t rows, std::int64_t cols, bool tiled);
 
 /// "q8_0" and the like: what the names of the format's kernels end in.
 [[nodiscard]] std::string kernel_suffix(DType format);

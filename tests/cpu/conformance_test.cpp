@@ -1,29 +1,11 @@
 #include <gtest/gtest.h>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/exact_backends.h"
 #include "model/backend_conformance.h"
 
 namespace lattice {
 namespace {
-
-/// Every instruction set that this processor has, with activations in float: int8 activations are an
-/// approximation, whose error another test states.
-std::vector<BackendUnderTest> backends() {
-  std::vector<BackendUnderTest> all;
-  for (const Isa isa : available_isas()) {
-    CpuOptions options;
-    options.isa = isa;
-    options.threads = 3;
-    options.exact = true;
-    all.push_back(
-        {.name = std::string(isa_name(isa)),
-         .make = [options](const Config& config,
-                           const Weights& weights) { return make_cpu_backend(config, weights, options); },
-         .logit_tolerance = 2e-3,
-         .perplexity_tokens = isa == Isa::kScalar ? 128 : 4096});  // the portable kernels are slow
-  }
-  return all;
-}
 
 /// What a user gets who asks for nothing. Models of float weights, the shipped one among them, are held to
 /// the same bound. The two cases with other weights have random ones, which amplify errors that a trained
@@ -46,7 +28,7 @@ std::vector<BackendUnderTest> default_backend() {
 }
 
 INSTANTIATE_TEST_SUITE_P(CpuDefault, BackendConformance, testing::ValuesIn(default_backend()), backend_name);
-INSTANTIATE_TEST_SUITE_P(Cpu, BackendConformance, testing::ValuesIn(backends()), backend_name);
+INSTANTIATE_TEST_SUITE_P(Cpu, BackendConformance, testing::ValuesIn(exact_backends()), backend_name);
 
 }  // namespace
 }  // namespace lattice

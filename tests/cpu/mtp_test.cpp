@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/exact_backends.h"
 #include "model/mtp_conformance.h"
 #include "model/reference.h"
 
@@ -16,23 +17,7 @@ namespace {
 using Ids = golden::Ids;
 using Logits = Backend::Logits;
 
-/// As for the decoder (conformance_test.cpp), of every instruction set, with activations in float.
-std::vector<MtpBackend> mtp_backends() {
-  std::vector<MtpBackend> all;
-  for (const Isa isa : available_isas()) {
-    CpuOptions options;
-    options.isa = isa;
-    options.threads = 3;
-    options.exact = true;
-    all.push_back({std::string(isa_name(isa)), [options](const Config& config, const Weights& weights) {
-                     return make_cpu_backend(config, weights, options);
-                   }});
-  }
-  return all;
-}
-
-INSTANTIATE_TEST_SUITE_P(Cpu, MtpConformance, testing::ValuesIn(mtp_backends()),
-                         [](const auto& of) { return of.param.name; });
+INSTANTIATE_TEST_SUITE_P(Cpu, MtpConformance, testing::ValuesIn(exact_backends()), backend_name);
 
 /// A sequence that is fed on some backend, and what its head then says.
 class Drafter {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/session_impl.h"
+#include "generate/ids_only.h"
 #include "lattice/generate.hpp"
 #include "model/golden.h"
 
@@ -101,14 +102,6 @@ TEST(DeviceGenerate, StopsBeforeAStopStringAndGoesOn) {
   EXPECT_EQ(next.reused_tokens, static_cast<std::int64_t>(more.size() - turn.size()));
   Session fresh(shipped_on("cpu"), 512);
   EXPECT_EQ(next.tokens, generate(fresh, more, options).tokens);
-}
-
-GenerateOptions ids_only(std::int64_t most) {
-  GenerateOptions options;
-  options.max_tokens = most;
-  options.ignore_eos = true;
-  options.decode_text = false;
-  return options;
 }
 
 /// Wherever a text is broken off, the session is what it would be had its tokens been fed one by one, to the

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/session_impl.h"
+#include "generate/ids_only.h"
 #include "lattice/error.hpp"
 #include "lattice/generate.hpp"
 #include "model/golden.h"
@@ -216,28 +217,17 @@ TEST(Speculation, ComesBackToASnapshotTakenBeforeIt) {
 }
 
 TEST(Speculation, IsRefusedWhereItCannotBe) {
-  const auto refusal = [](const Model& model, const GenerateOptions& options) -> std::string {
-    Session session(model, 64);
-    try {
-      (void)generate(session, Ids{1, 2, 3}, options);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), Error::Kind::kUsage);
-      EXPECT_EQ(session.position(), 0);
-      return error.what();
-    }
-    return "not refused";
-  };
   GenerateOptions options;
   options.draft = Draft::kLookup;
   options.draft_tokens = -1;
-  EXPECT_NE(refusal(model_on_one_thread(), options).find("draft_tokens is -1"), std::string::npos);
+  EXPECT_NE(refusal_of(model_on_one_thread(), options).find("draft_tokens is -1"), std::string::npos);
   options.draft_tokens = 8;
-  EXPECT_NE(refusal(model_on_one_thread(), options).find("at most 7"), std::string::npos);
+  EXPECT_NE(refusal_of(model_on_one_thread(), options).find("at most 7"), std::string::npos);
   options.draft_tokens = 0;
   LoadOptions load;
   load.device = "reference";
   const Model reference = Model::load(golden::find_case("base").model, load);
-  EXPECT_NE(refusal(reference, options).find("cannot take guesses back"), std::string::npos);
+  EXPECT_NE(refusal_of(reference, options).find("cannot take guesses back"), std::string::npos);
 }
 
 }  // namespace

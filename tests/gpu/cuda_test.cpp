@@ -69,12 +69,7 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
   const cuda::KernelCompiler with = compiler();
   for (const DType type : kFormats) {
     for (const std::uint32_t rows : {32u, 1024u, 248320u}) {
-      DeviceMatrix matrix;
-      matrix.format = type;
-      matrix.rows = rows;
-      matrix.cols = rows == 1024 ? 12288 : 1024;
-      matrix.row_chunks = matrix.cols / chunk_cols(type);
-      if (has_byte_gemv(type)) set_tiled(matrix);
+      const DeviceMatrix matrix = shaped_matrix(type, rows, rows == 1024 ? 12288 : 1024, /*tiled=*/true);
       const GemvShape shape = choose_gemv_shape(132, matrix);
       const auto compiled = compile(with, gemv_kernel(shape, type),
                                     gemv_constants(shape, matrix, rows != 1024, rows == 1024 ? 1 : 2));

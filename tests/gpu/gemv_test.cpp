@@ -269,12 +269,7 @@ TEST(Gemv, ChoosesShapesThatFit) {
     for (const std::uint32_t rows : {1u, 16u, 1024u, 2560u, 8224u, 24576u, 248320u}) {
       for (const std::uint32_t cols :
            {32u, 96u, 1024u, 2048u, 2560u, 3584u, 4096u, 6144u, 9216u, 12288u, 17408u}) {
-        DeviceMatrix matrix;
-        matrix.format = type;
-        matrix.rows = rows;
-        matrix.cols = cols;
-        matrix.row_chunks = cols / chunk_cols(type);
-        if (has_byte_gemv(type)) set_tiled(matrix);
+        const DeviceMatrix matrix = shaped_matrix(type, rows, cols, /*tiled=*/true);
         const GemvShape shape = choose_gemv_shape(132, matrix);
         EXPECT_TRUE(fits_stage(shape, type)) << dtype_name(type) << ' ' << rows << 'x' << cols;
         EXPECT_EQ(shape.simdgroups % shape.split, 0u);

@@ -14,6 +14,7 @@
 
 #include "lattice/error.hpp"
 #include "model/backend.h"
+#include "model/backend_under_test.h"
 #include "model/golden.h"
 
 // What every backend must do, whatever it runs on. A test program includes this once and names its backends:
@@ -22,26 +23,6 @@
 //                            backend_name);
 
 namespace lattice {
-
-struct BackendUnderTest {
-  std::string name;
-  std::function<std::unique_ptr<Backend>(const Config&, const Weights&)> make;
-  /// Largest difference from Hugging Face's logits, absolute. Theirs are float32 as well, so an agreement to
-  /// about 1e-5 of the logits' size is what two correct programs reach; this leaves room for other orders of
-  /// summation.
-  double logit_tolerance = 2e-3;
-  /// How much of the held-out text to read: one of those that golden.json has a figure for (128 … 4096).
-  std::int64_t perplexity_tokens = 4096;
-  /// Cases under tests/data/model, by name, whose logits may differ by more.
-  std::map<std::string, double> case_tolerance = {};
-};
-
-inline void PrintTo(const BackendUnderTest& backend, std::ostream* out) {
-  *out << backend.name;
-}
-inline std::string backend_name(const testing::TestParamInfo<BackendUnderTest>& info) {
-  return info.param.name;
-}
 
 class BackendConformance : public testing::TestWithParam<BackendUnderTest> {
  protected:

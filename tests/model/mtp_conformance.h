@@ -12,24 +12,14 @@
 
 #include "lattice/error.hpp"
 #include "model/backend.h"
+#include "model/backend_under_test.h"
 #include "model/golden.h"
 
 // What every backend must do that runs a model's head that guesses ahead. Used as backend_conformance.h is.
 
 namespace lattice {
 
-struct MtpBackend {
-  std::string name;
-  std::function<std::unique_ptr<Backend>(const Config&, const Weights&)> make;
-  /// Largest difference from the golden logits, absolute.
-  double logit_tolerance = 2e-3;
-};
-
-inline void PrintTo(const MtpBackend& backend, std::ostream* out) {
-  *out << backend.name;
-}
-
-class MtpConformance : public testing::TestWithParam<MtpBackend> {
+class MtpConformance : public testing::TestWithParam<BackendUnderTest> {
  protected:
   using Ids = golden::Ids;
   using Logits = Backend::Logits;

@@ -14,8 +14,8 @@ INSTANTIATE_TEST_SUITE_P(Reference, BackendConformance,
                          backend_name);
 
 INSTANTIATE_TEST_SUITE_P(Reference, MtpConformance,
-                         testing::Values(MtpBackend{"reference", make_reference_backend, 5e-4}),
-                         [](const auto& of) { return of.param.name; });
+                         testing::Values(BackendUnderTest{"reference", make_reference_backend, 5e-4}),
+                         backend_name);
 
 TEST(Reference, RefusesTheStateOfAnotherBackend) {
   const golden::LoadedModel model = golden::load_model(golden::find_case("base").model);

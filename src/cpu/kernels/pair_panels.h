@@ -27,6 +27,17 @@ typename S::Int four_bytes(const void* from) {
   return S::set1_int(four);
 }
 
+/// Calls unpack(words, b, v) for register v of rows of each of `count` blocks of a group from `first` on.
+template <typename S, typename Reader, typename Unpack>
+LATTICE_INLINE inline void each_vector(const PackedRows& weights, std::int64_t group, std::int64_t first,
+                                       std::int64_t count, const Unpack& unpack) {
+  const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
+  for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
+    for (int v = 0; v < static_cast<int>(kGroupRows) / S::kLanes; ++v)
+      unpack(words + v * S::kLanes * 4, b, v);
+  }
+}
+
 /// The scales of a panel's blocks, as floats.
 template <typename S, typename Format, std::int64_t kBlocks>
 class PanelScales {
@@ -118,10 +129,9 @@ class CodePanel {
 
   void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
     scales_.unpack(weights, group, first, count);
-    const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
-    for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
-      for (int v = 0; v < kVectors; ++v) unpack_block(words + v * S::kLanes * 4, b, v);
-    }
+    each_vector<S, Reader>(weights, group, first, count,
+                           [&](const std::byte* words, std::int64_t b, int v)
+                               LATTICE_INLINE { unpack_block(words, b, v); });
   }
 
   template <int kTile>
@@ -201,10 +211,9 @@ class WidePanel {
 
   void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
     scales_.unpack(weights, group, first, count);
-    const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
-    for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
-      for (int v = 0; v < kVectors; ++v) unpack_block(words + v * S::kLanes * 4, b, v);
-    }
+    each_vector<S, Reader>(weights, group, first, count,
+                           [&](const std::byte* words, std::int64_t b, int v)
+                               LATTICE_INLINE { unpack_block(words, b, v); });
   }
 
   template <int kTile>

@@ -8,11 +8,10 @@
 // Two neighbouring lanes share blocks of weights, so that one product (lattice_pair_dots()) sums a block for
 // both:
 //
-//   Q8_0   one block of two chunks: a lane's words are chunk l % 4
-//   Q4_0   two blocks of a chunk each, in turn: words 0 and 1 have 16 columns of the one, words 2 and 3 of
-//   the other, the
-//          first 16 columns in the even lane; a byte has column j below and column j + 8 above, as q − 8 in
-//          four bits
+// - Q8_0: one block of two chunks; a lane's words are chunk l % 4.
+// - Q4_0: two blocks of a chunk each, in turn. Words 0 and 1 have 16 columns of the one, words 2 and 3 of the
+//   other, the first 16 in the even lane. A byte has column j below and column j + 8 above, as q − 8 in four
+//   bits.
 //
 // Scales: for every two lanes those of a and b of each of their blocks. What is beyond the matrix's rows and
 // columns is zero.
