@@ -27,6 +27,7 @@
 #include "engine/traffic.h"
 #include "gpu/cuda/cuda_device.h"
 #include "gpu/decode_step.h"
+#include "gpu/grid.h"
 #include "gpu/kernel_table.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/layer_args.h"
@@ -41,8 +42,25 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using MatrixKind = std::tuple<std::uint32_t, std::uint32_t, DType>;  // rows, columns, format
 
+constexpr std::uint32_t kCores = 132;  // of the devices that tables are searched on: H100 and H200
+
 MatrixKind kind_of(const DeviceMatrix& matrix) {
   return {matrix.rows, matrix.cols, matrix.format};
+}
+
+/// How often a shape's threadgroups may stand on a core: as the compiler's registers allow, or more often by
+/// at most as many registers as it can do without.
+std::vector<std::uint32_t> residents(const GemvShape& shape, const DeviceMatrix& matrix) {
+  constexpr std::uint32_t kRegisters = 65536;
+  constexpr std::uint32_t kUnitRegisters = 10;  // of weights and scales, of a tile
+  const std::uint32_t weights = shape.rows / 16 * shape.unroll * kUnitRegisters;
+  const std::uint32_t groups = gemv_threadgroups(shape, matrix);
+  std::vector<std::uint32_t> out = {0};
+  for (std::uint32_t n = 2; n <= 6 && (n - 1) * kCores < groups; ++n) {
+    const std::uint32_t registers = kRegisters / (n * shape.simdgroups * kSimdWidth) / 8 * 8;
+    if (registers >= weights + 24 && registers <= weights + 50) out.push_back(n);
+  }
+  return out;
 }
 
 /// Shapes whose rounds fill a row, or one of which hardly exceeds it.
@@ -58,9 +76,13 @@ std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
         const bool is_one = round >= matrix.row_chunks && 7 * round <= 8 * matrix.row_chunks;
         if (matrix.row_chunks % round != 0 && !is_one) continue;
         for (std::uint32_t simdgroups = split; simdgroups <= kMostSimdgroups; simdgroups += split) {
-          const GemvShape shape{
+          GemvShape shape{
               .rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
-          if (simdgroups >= 4 && fits_stage(shape, matrix.format)) out.push_back(shape);
+          if (simdgroups < 4 || !fits_stage(shape, matrix.format)) continue;
+          for (const std::uint32_t resident : residents(shape, matrix)) {
+            shape.resident = resident;
+            out.push_back(shape);
+          }
         }
       }
     }
@@ -282,7 +304,7 @@ std::vector<StepMatrix> step_matrices(const Config& config, DType format) {
   };
   add(linear_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
   add(full_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
-  add(config.hidden_size, config.linear_v_dim(), false, LATTICE_EPILOGUE_ADD, HeadNorm::of(132, config));
+  add(config.hidden_size, config.linear_v_dim(), false, LATTICE_EPILOGUE_ADD, HeadNorm::of(kCores, config));
   add(config.hidden_size, config.q_dim(), false, LATTICE_EPILOGUE_ADD);
   add(2 * config.intermediate_size, config.hidden_size, true, LATTICE_EPILOGUE_SWIGLU);
   add(config.hidden_size, config.intermediate_size, false, LATTICE_EPILOGUE_ADD);
@@ -299,7 +321,7 @@ void compile_ahead(const Config& config, DType format, cuda::Capability capabili
     int n = 0;
     for (const StepMatrix& of : step_matrices(config, format)) {
       for (const GemvShape& shape : candidates(of.matrix)) {
-        if (!is_worth_a_try(shape, of.matrix, 132) || n++ % processes != p) continue;
+        if (!is_worth_a_try(shape, of.matrix, kCores) || n++ % processes != p) continue;
         const std::vector<FunctionConstant> constants =
             gemv_constants(shape, of.matrix, of.norm, of.epilogue, of.heads);
         const FoundKernel found = find_kernel(built_in_kernels(), gemv_kernel(shape, format), constants);

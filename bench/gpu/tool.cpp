@@ -71,8 +71,8 @@ std::size_t matrix_bytes(const DeviceMatrix& matrix) noexcept {
 }
 
 std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} bytes {}", shape.rows, shape.split,
-                     shape.simdgroups, shape.unroll, shape.ahead, shape.bytes);
+  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} bytes {} resident {}", shape.rows,
+                     shape.split, shape.simdgroups, shape.unroll, shape.ahead, shape.bytes, shape.resident);
 }
 
 int run_tool(const char* name, const std::function<int()>& body) {

@@ -101,6 +101,7 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const Devic
   } else {
     out.push_back({LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u});
   }
+  if (shape.resident != 0) out.push_back({LATTICE_FC_RESIDENT, shape.resident});
   return out;
 }
 

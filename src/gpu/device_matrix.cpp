@@ -108,7 +108,7 @@ class MatrixLayout {
       };
       std::array<std::byte, kBytes> bytes{};
       for (std::size_t j = 0; j < kBytes; ++j) {
-        bytes[j] = (quant(j) | quant(j + kBytes) << 4) ^ std::byte{0x88};
+        bytes[j] = (quant(2 * j) | quant(2 * j + 1) << 4) ^ std::byte{0x80};
       }
       place_words(bytes, even + odd * kChunkBytes, 2 * step);
     }

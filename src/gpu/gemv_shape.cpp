@@ -47,9 +47,14 @@ GemvShape choose_floats(std::uint32_t cores, const DeviceMatrix& matrix) {
   return shape;
 }
 
-GemvShape byte_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups,
-                     std::uint32_t unroll) {
-  return {.rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
+GemvShape byte_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups, std::uint32_t unroll,
+                     std::uint32_t resident = 0) {
+  return {.rows = rows,
+          .split = split,
+          .simdgroups = simdgroups,
+          .unroll = unroll,
+          .bytes = true,
+          .resident = resident};
 }
 
 GemvShape float_shape(std::uint32_t rows, std::uint32_t simdgroups, std::uint32_t unroll) {
@@ -70,8 +75,9 @@ struct Measured {
 constexpr std::uint32_t kHeadRows = 1024;  // a core: an output head
 
 const std::array kMeasured = {
-    Measured{DType::kQ8_0, true, 64, kHeadRows, byte_shape(32, 8, 8, 2)},
-    Measured{DType::kQ8_0, true, 64, 60, byte_shape(32, 4, 16, 4)},
+    Measured{DType::kQ8_0, true, 64, kHeadRows, byte_shape(32, 2, 4, 4)},
+    Measured{DType::kQ8_0, true, 64, 60, byte_shape(16, 2, 16, 8)},
+    Measured{DType::kQ8_0, true, 64, 50, byte_shape(32, 4, 16, 4)},
     Measured{DType::kQ8_0, true, 64, 0, byte_shape(32, 4, 12, 4)},
     Measured{DType::kQ8_0, true, 128, kHeadRows, byte_shape(32, 16, 16, 2)},
     Measured{DType::kQ8_0, true, 128, 80, byte_shape(16, 4, 12, 4)},
@@ -90,7 +96,7 @@ const std::array kMeasured = {
     Measured{DType::kQ8_0, true, 320, 0, byte_shape(16, 2, 8, 4)},
     Measured{DType::kQ8_0, false, 128, 12, byte_shape(16, 5, 10, 7)},
     Measured{DType::kQ8_0, false, 128, 0, byte_shape(16, 8, 16, 4)},
-    Measured{DType::kQ8_0, false, 224, 0, byte_shape(16, 8, 16, 7)},
+    Measured{DType::kQ8_0, false, 224, 0, byte_shape(32, 16, 16, 4)},
     Measured{DType::kQ8_0, false, 256, 25, byte_shape(32, 16, 16, 4)},
     Measured{DType::kQ8_0, false, 256, 0, byte_shape(16, 8, 16, 8)},
     Measured{DType::kQ8_0, false, 384, 30, byte_shape(16, 8, 8, 2)},
@@ -98,29 +104,31 @@ const std::array kMeasured = {
     Measured{DType::kQ8_0, false, 576, 0, byte_shape(16, 8, 8, 6)},
     Measured{DType::kQ8_0, false, 768, 0, byte_shape(16, 8, 8, 6)},
     Measured{DType::kQ8_0, false, 1088, 0, byte_shape(16, 8, 8, 2)},
-    Measured{DType::kQ4_0, true, 32, kHeadRows, byte_shape(16, 2, 8, 4)},
-    Measured{DType::kQ4_0, true, 32, 60, byte_shape(32, 4, 4, 2)},
-    Measured{DType::kQ4_0, true, 32, 50, byte_shape(16, 4, 12, 2)},
-    Measured{DType::kQ4_0, true, 32, 0, byte_shape(16, 8, 16, 1)},
-    Measured{DType::kQ4_0, true, 64, kHeadRows, byte_shape(16, 4, 8, 4)},
-    Measured{DType::kQ4_0, true, 64, 80, byte_shape(16, 4, 12, 4)},
+    Measured{DType::kQ4_0, true, 32, kHeadRows, byte_shape(32, 2, 8, 4)},
+    Measured{DType::kQ4_0, true, 32, 60, byte_shape(16, 2, 6, 4)},
+    Measured{DType::kQ4_0, true, 32, 50, byte_shape(32, 3, 9, 3)},
+    Measured{DType::kQ4_0, true, 32, 0, byte_shape(32, 3, 12, 3)},
+    Measured{DType::kQ4_0, true, 64, kHeadRows, byte_shape(16, 4, 8, 4, 3)},
+    Measured{DType::kQ4_0, true, 64, 80, byte_shape(16, 4, 12, 4, 2)},
     Measured{DType::kQ4_0, true, 64, 50, byte_shape(16, 6, 12, 3)},
     Measured{DType::kQ4_0, true, 64, 0, byte_shape(16, 3, 15, 6)},
-    Measured{DType::kQ4_0, true, 80, kHeadRows, byte_shape(32, 1, 5, 2)},
-    Measured{DType::kQ4_0, true, 80, 110, byte_shape(32, 5, 10, 1)},
-    Measured{DType::kQ4_0, true, 80, 80, byte_shape(16, 5, 10, 2)},
+    Measured{DType::kQ4_0, true, 80, kHeadRows, byte_shape(16, 1, 10, 4)},
+    Measured{DType::kQ4_0, true, 80, 110, byte_shape(16, 4, 12, 1)},
+    Measured{DType::kQ4_0, true, 80, 80, byte_shape(16, 2, 6, 5)},
     Measured{DType::kQ4_0, true, 80, 0, byte_shape(32, 5, 15, 4)},
-    Measured{DType::kQ4_0, true, 128, kHeadRows, byte_shape(16, 2, 8, 8)},
-    Measured{DType::kQ4_0, true, 128, 110, byte_shape(32, 4, 16, 1)},
+    Measured{DType::kQ4_0, true, 128, kHeadRows, byte_shape(32, 8, 8, 4)},
+    Measured{DType::kQ4_0, true, 128, 110, byte_shape(16, 2, 16, 2)},
+    Measured{DType::kQ4_0, true, 128, 80, byte_shape(16, 4, 16, 2)},
     Measured{DType::kQ4_0, true, 128, 0, byte_shape(32, 4, 8, 2)},
     Measured{DType::kQ4_0, true, 160, kHeadRows, byte_shape(32, 2, 4, 2)},
-    Measured{DType::kQ4_0, true, 160, 200, byte_shape(16, 4, 8, 5)},
-    Measured{DType::kQ4_0, true, 160, 0, byte_shape(32, 4, 16, 2)},
+    Measured{DType::kQ4_0, true, 160, 200, byte_shape(32, 1, 9, 2)},
+    Measured{DType::kQ4_0, true, 160, 0, byte_shape(32, 4, 8, 2)},
     Measured{DType::kQ4_0, false, 64, 12, byte_shape(16, 8, 16, 2)},
     Measured{DType::kQ4_0, false, 64, 0, byte_shape(32, 16, 16, 1)},
     Measured{DType::kQ4_0, false, 112, 0, byte_shape(16, 7, 14, 4)},
     Measured{DType::kQ4_0, false, 128, 25, byte_shape(16, 16, 16, 2)},
     Measured{DType::kQ4_0, false, 128, 0, byte_shape(16, 8, 16, 4)},
+    Measured{DType::kQ4_0, false, 192, 35, byte_shape(16, 4, 12, 6)},
     Measured{DType::kQ4_0, false, 192, 30, byte_shape(32, 8, 16, 3)},
     Measured{DType::kQ4_0, false, 192, 0, byte_shape(16, 16, 16, 1)},
     Measured{DType::kQ4_0, false, 288, 0, byte_shape(16, 12, 12, 2)},

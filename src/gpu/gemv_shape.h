@@ -15,6 +15,8 @@ struct GemvShape {
   std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4; of bytes 1 to 8
   bool ahead = false;  ///< load the next weights before multiplying the present ones; of floats only
   bool bytes = false;  ///< products of integers (gemv_bytes.metal), of matrices in tiles and of no others
+  /// Threadgroups that a core holds at a time, for which the compiler saves registers; 0: as it comes.
+  std::uint32_t resident = 0;
 };
 
 /// Whether the input that so many chunks meet fits the GEMV's stage.

@@ -72,7 +72,7 @@ class CudaEmitter {
     const std::string address =
         fmt::format("&lattice_msl::{}{}", function.function, writer_.write(kernel.template_arguments));
     const std::string bounds =
-        function.max_threads == 0 ? "" : fmt::format("__launch_bounds__({}) ", function.max_threads);
+        function.max_threads == 0 ? "" : fmt::format("LATTICE_MSL_BOUNDS({}) ", function.max_threads);
     return fmt::format(
         "#if !defined LATTICE_KERNEL || LATTICE_KERNEL == {0}\n"
         "namespace lattice_entry_{0} {{\n"

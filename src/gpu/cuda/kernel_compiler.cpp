@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "gpu/cuda/shared_library.h"
+#include "gpu/grid.h"
+#include "gpu/kernels/kernel_args.h"
 #include "msl/emit.h"
 #include "msl/stdlib_files.h"
 #include "support/fail.h"
@@ -153,6 +155,12 @@ const Nvrtc& require_nvrtc() {
   return *nvrtc_or_reason().nvrtc;
 }
 
+/// 0 where it is not among them.
+std::uint32_t value_of(std::span<const FunctionConstant> constants, std::uint32_t index) {
+  const auto found = std::ranges::find(constants, index, &FunctionConstant::index);
+  return found == constants.end() ? 0 : found->value;
+}
+
 /// Changes with every file that kernels include.
 std::uint64_t stdlib_hash() {
   static const std::uint64_t hash = [] {
@@ -203,6 +211,11 @@ CompiledKernel KernelCompiler::compile(const KernelSource& source) const {
   options.push_back(fmt::format("-DLATTICE_KERNEL={}", source.kernel));
   for (const FunctionConstant& constant : source.constants) {
     options.push_back(fmt::format("-DLATTICE_FC_{}={}u", constant.index, constant.value));
+  }
+  if (value_of(source.constants, LATTICE_FC_RESIDENT) != 0) {
+    options.push_back(fmt::format("-DLATTICE_RESIDENT={}", value_of(source.constants, LATTICE_FC_RESIDENT)));
+    options.push_back(
+        fmt::format("-DLATTICE_THREADS={}", value_of(source.constants, LATTICE_FC_SIMDGROUPS) * kSimdWidth));
   }
   const std::string key = key_of(source, options);
   // Before the image stands a byte that says whether it waits.

@@ -23,8 +23,10 @@ using namespace metal;
 //
 // What is made of integers besides, for gemv_bytes.metal:
 //
+//   kPlanes                  of bytes that an input is made of: 3 have what a float has
+//   kNibbles                 whether a byte has the weights of two columns
 //   bytes(first, last, step) of a unit's words, the operands of the two products of a step
-//   kByteScale               what takes them back to the quants that the scale belongs to
+//   kByteScale               what takes the sums of planes 2 and 3 back to the quants that scales belong to
 
 namespace lattice_gpu {
 
@@ -34,7 +36,7 @@ struct Chunk {
   half scale;
 };
 
-/// The weights of two products of lattice_pair_dots().
+/// The weights of two products, which lattice_pair_sums() adds up.
 struct BytePair {
   uint4 first;
   uint4 last;
@@ -125,6 +127,8 @@ struct FormatQ8_0 {
   static constant constexpr const uint kCols = 16;
   static constant constexpr const uint kTileSteps = 1;
   static constant constexpr const bool kHasStart = false;
+  static constant constexpr const uint kPlanes = 3;
+  static constant constexpr const bool kNibbles = false;
   static constant constexpr const float kByteScale = 1.0f;
 
   static BytePair bytes(uint4 first, uint4 last, uint) { return {first, last}; }
@@ -162,12 +166,16 @@ struct FormatQ4_0 {
   static constant constexpr const uint kCols = 32;
   static constant constexpr const uint kTileSteps = 2;
   static constant constexpr const bool kHasStart = true;
-  static constant constexpr const float kByteScale = 1.0f / 16;
+  static constant constexpr const uint kPlanes = 4;
+  static constant constexpr const bool kNibbles = true;
+  static constant constexpr const float kByteScale = 256.0f / 16;
 
-  /// The nibbles of a tile are q − 8 in four bits: at the top of a byte, 16 (q − 8).
+  /// With h and l what a byte w = 16 h + l has above and below (tiles.h), and x_h and x_l what they meet:
+  ///   w x_h + l (16 x_l − x_h) = 16 (h x_h + l x_l)
+  /// so that no nibble is shifted, and those above are not even masked. l is q, and 8 Σ x_l too much.
   static BytePair bytes(uint4 first, uint4 last, uint step) {
     const uint4 words = step == 0 ? first : last;
-    return {(words << 4) & 0xf0f0f0f0u, words & 0xf0f0f0f0u};
+    return {words, words & 0x0f0f0f0fu};
   }
 
   static Chunk load(device const uint4* quants, device const half* scales, uint c) {

@@ -1,8 +1,9 @@
 // y = W x for one vector, as gemv.metal has it, for weights that are bytes or fit into them: integers are multiplied, in
 // tensor cores where there are some, so that hardly more than a load is spent on a weight.
 //
-// The input becomes integers of 23 bits, by the exponent of the largest of 32 neighbours, and these three planes of signed
-// bytes: x = 2^e (65536 high + 256 middle + low). So the sums are those of floats but for their order.
+// The input becomes integers of 23 bits, by the exponent of the largest of 32 neighbours, and these planes of signed
+// bytes: x = 2^e (65536 high + 256 middle + low). So the sums are those of floats but for their order. Where a byte has two weights, the
+// planes are of the integers that FormatQ4_0::bytes() multiplies, and one more, as those are 16 times as large.
 //
 // A simdgroup owns tiles of 16 rows (tiles.h): lane l has rows l / 4 and l / 4 + 8, and of a unit's four chunks the one at l % 4. SPLIT
 // simdgroups share the rows' columns. Weights are asked for before the input is there; a unit is replaced by the one UNROLL steps
@@ -33,14 +34,15 @@ constant uint kLoads [[function_constant(LATTICE_FC_LOADS)]];
 constant uint kRounds [[function_constant(LATTICE_FC_ROUNDS)]];
 constant uint kHeadVectors [[function_constant(LATTICE_FC_VECTORS)]];  // of LATTICE_NORM_HEADS
 constant uint kHeadParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
+constant uint kResident [[function_constant(LATTICE_FC_RESIDENT)]];  // for CUDA's compiler alone
 
 constant constexpr uint kMaxTiles = 2;
 constant constexpr uint kMaxSteps = 2;  // Format::kTileSteps
 constant constexpr uint kMaxUnroll = 8;
 constant constexpr uint kMaxSimdgroups = 16;
 constant constexpr uint kMaxLoads = LATTICE_STAGE_COLS / 4 / 32;
-constant constexpr uint kPlanes = 3;
 constant constexpr uint kGroupCols = 16;  // of 16 bytes in a plane
+constant constexpr float kPlaneShare = 1.0f / 256;  // of a plane in the one before
 constant constexpr uint kPlaneGroups = LATTICE_STAGE_COLS / kGroupCols + 4;  // planes begin in different banks
 
 // A simdgroup's units lie together where a row is but one round; otherwise those of all of a threadgroup's, step for step.
@@ -55,8 +57,8 @@ namespace lattice_gpu {
 
 /// The input, in threadgroup memory.
 struct Stage {
-  threadgroup uint4* planes;  // [kPlanes + 1][kPlaneGroups], high bytes first; the last is zeros
-  threadgroup float* scales;  // 2^e of 16 columns
+  threadgroup uint4* planes;   // [Format::kPlanes + 1][kPlaneGroups], high bytes first; the last is zeros
+  threadgroup float2* scales;  // of 16 columns: 2^e, and −2^e times what a lane's sum of two planes has too much
 };
 
 /// A lane's part of the tiles of its simdgroup, from their first unit on or, where none is looked for beyond a row's end, from the
@@ -99,18 +101,21 @@ inline void load_unit(thread const TileRows& rows, uint from, uint steps, uint r
 
 /// Adds a unit's products to `sums`; `group` counts from the lane's first in the stage.
 template <typename Format>
-inline void multiply_unit(thread const Unit& unit, thread const lattice_byte_operand& x, threadgroup const float* x_scales, uint group,
+inline void multiply_unit(thread const Unit& unit, thread const lattice_byte_operand& x, threadgroup const float2* x_scales, uint group,
                           thread float* sums) {
 #pragma unroll
   for (uint step = 0; step < Format::kTileSteps; ++step) {
-    const float scale = x_scales[group + 2 * step];
+    const float2 scale = x_scales[group + 2 * step];
+    const float next_scale = scale.x * kPlaneShare;
 #pragma unroll
     for (uint t = 0; t < kTiles; ++t) {
       const BytePair bytes = Format::bytes(unit.first[t], unit.last[t], step);
-      const float2 products = lattice_pair_dots(bytes.first, bytes.last, x, group + 2 * step);
-      const float2 scales = float2(unit.scales[t][step]) * scale;
-      sums[2 * t] = fma(scales.x, products.x, sums[2 * t]);
-      sums[2 * t + 1] = fma(scales.y, products.y, sums[2 * t + 1]);
+      const float4 planes = lattice_pair_sums(bytes.first, bytes.last, x, group + 2 * step);
+      const float2 scales = float2(unit.scales[t][step]);
+      const float a = fma(planes.y, next_scale, fma(planes.x, scale.x, scale.y));
+      const float b = fma(planes.w, next_scale, fma(planes.z, scale.x, scale.y));
+      sums[2 * t] = fma(scales.x, a, sums[2 * t]);
+      sums[2 * t + 1] = fma(scales.y, b, sums[2 * t + 1]);
     }
   }
 }
@@ -129,26 +134,54 @@ inline void load_vectors(device const float* x, uint first, uint count, uint thr
   }
 }
 
-/// Four values as integers of three signed digits of a byte each: the digits of v + 0x808080, less 0x80 each. `to_integers` is
-/// such that |v| < 2^22; adding 1.5 · 2^23 leaves the nearest integer in a float's last bits.
-inline uint4 byte_digits(float4 x, float to_integers) {
-  const uint4 bits = as_type<uint4>(fma(x, float4(to_integers), float4(12582912.0f)));
-  return (bits + (0x00808080u - 0x4b400000u)) ^ 0x00808080u;
+/// Of each value its nearest integer: the last bits of a float after LATTICE_SUM_START is added. `to_integers` is such that they are
+/// below 2^22.
+inline uint4 nearest_integers(float4 x, float to_integers) {
+  return as_type<uint4>(fma(x, float4(to_integers), float4(LATTICE_SUM_START))) - as_type<uint>(LATTICE_SUM_START);
 }
 
-/// Byte `i` of each.
-inline uint digits_of_plane(uint4 digits, uint i) {
-  const uint4 d = digits >> (8 * i);
-  return (d.x & 0xffu) | (d.y & 0xffu) << 8 | (d.z & 0xffu) << 16 | d.w << 24;
+/// Digits of a byte with a sign each: those of n + 0x80808080, less 0x80.
+inline uint byte_digits(uint n) { return (n + 0x80808080u) ^ 0x80808080u; }
+
+/// Puts digits of four columns into the planes, at vector `i`.
+inline void store_bytes(uint4 integers, threadgroup uint* words, uint i) {
+  const uint4 digits = uint4(byte_digits(integers.x), byte_digits(integers.y), byte_digits(integers.z), byte_digits(integers.w));
+#pragma unroll
+  for (uint p = 0; p < 3; ++p) {
+    const uint4 d = digits >> (8 * (2 - p));
+    words[p * kPlaneGroups * 4 + i] = (d.x & 0xffu) | (d.y & 0xffu) << 8 | (d.z & 0xffu) << 16 | d.w << 24;
+  }
+}
+
+/// Likewise of what bytes of two weights meet: in a group of 16 columns first the odd ones, then 16 times the even less the odd ones.
+inline void store_nibbles(uint4 integers, threadgroup ushort* halves, uint i) {
+  const uint2 high = uint2(byte_digits(integers.y), byte_digits(integers.w));
+  const uint2 low = uint2(byte_digits(16 * integers.x - integers.y), byte_digits(16 * integers.z - integers.w));
+#pragma unroll
+  for (uint p = 0; p < 4; ++p) {
+    threadgroup ushort* plane = halves + p * kPlaneGroups * 8 + i / 4 * 8 + i % 4;
+    plane[0] = lattice_byte_pair(high.x, high.y, 3 - p);
+    plane[4] = lattice_byte_pair(low.x, low.y, 3 - p);
+  }
+}
+
+/// What the sum of two planes starts from in the lanes that read this group of 16 columns, in units of the first of the two. Nibbles
+/// below are q rather than q − 8: 16 · 8 Σ x_l too much, with `evens` = Σ x_l of the block as integers. Of that, lanes with planes 0 and 1
+/// take the multiple of 2^24, and those with 2 and 3 what is left.
+inline float sum_start(bool nibbles, float evens, bool odd_lane) {
+  constexpr float kBoth = LATTICE_SUM_START + LATTICE_SUM_START * kPlaneShare;
+  if (!nibbles) return kBoth;
+  const float upper = rint(evens * (1.0f / 131072));
+  return kBoth + (odd_lane ? fma(upper, -131072.0f, evens) * 0.5f : upper);
 }
 
 /// Puts a thread's share into the stage, of `vectors` in all, times the norm's weight, or what their head's norm has left; `first` is
 /// the stage's first vector of x. Returns what its eight neighbours have of Σ x² before that.
+template <typename Format>
 inline float store_stage(thread const VectorLoads& loads, thread const VectorLoads& norm, device const float* head_squares,
                          constant GemvArgs& args, Stage stage, uint first, uint vectors, uint thread_index) {
-  constexpr uint kSmallest = 22;  // biased exponents: 2^e and its inverse are floats
+  constexpr uint kSmallest = 30;  // biased exponents: 2^e, its 256th and its inverse are floats
   constexpr uint kLargest = 254;
-  threadgroup uint* words = reinterpret_cast<threadgroup uint*>(stage.planes);
   float squares = 0;
 #pragma unroll
   for (uint n = 0; n < kLoads; ++n) {
@@ -159,7 +192,11 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
       v *= head_factor(head_squares, (first + i) / max(kHeadVectors, 1u), kHeadParts, kHeadVectors * 4, args.epsilon);
     }
     if (kRmsNorm) {
-      squares += dot(v, v);
+      float own = dot(v, v);  // added up beside the largest, which has as long a way
+      own += lattice_simd_shuffle_xor(own, 1);
+      own += lattice_simd_shuffle_xor(own, 2);
+      own += lattice_simd_shuffle_xor(own, 4);
+      squares += own;
       v *= norm.values[n];
     }
     const uint4 size = as_type<uint4>(v) & 0x7fffffffu;
@@ -167,19 +204,25 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
     largest = max(largest, lattice_simd_shuffle_xor(largest, 1));
     largest = max(largest, lattice_simd_shuffle_xor(largest, 2));
     largest = max(largest, lattice_simd_shuffle_xor(largest, 4));
+    float evens = v.x + v.z;
+    if (Format::kNibbles) {
+      evens += lattice_simd_shuffle_xor(evens, 1);
+      evens += lattice_simd_shuffle_xor(evens, 2);
+      evens += lattice_simd_shuffle_xor(evens, 4);
+    }
     const uint exponent = clamp(largest >> 23, kSmallest, kLargest);
-    const uint4 digits = byte_digits(v, as_type<float>((275u - exponent) << 23));
-#pragma unroll
-    for (uint p = 0; p < kPlanes; ++p) words[p * kPlaneGroups * 4 + i] = digits_of_plane(digits, kPlanes - 1 - p);
+    const float to_integers = as_type<float>((275u - exponent) << 23);
+    const uint4 integers = nearest_integers(v, to_integers);
+    if (Format::kNibbles) {
+      store_nibbles(integers, reinterpret_cast<threadgroup ushort*>(stage.planes), i);
+    } else {
+      store_bytes(integers, reinterpret_cast<threadgroup uint*>(stage.planes), i);
+    }
     if (i % 4 == 0) {
       // Infinity and what is no number make no number of all that they meet.
-      stage.scales[i / 4] = as_type<float>(largest >> 23 > kLargest ? 0x7fc00000u : (exponent - 21u) << 23);
+      const float scale = as_type<float>(largest >> 23 > kLargest ? 0x7fc00000u : (exponent - 21u) << 23);
+      stage.scales[i / 4] = float2(scale, -scale * sum_start(Format::kNibbles, evens * to_integers, i / 4 % 2 != 0));
     }
-  }
-  if (kRmsNorm) {  // beside the sums above, which have as long a way
-    squares += lattice_simd_shuffle_xor(squares, 1);
-    squares += lattice_simd_shuffle_xor(squares, 2);
-    squares += lattice_simd_shuffle_xor(squares, 4);
   }
   return squares;
 }
@@ -204,8 +247,8 @@ template <typename Format>
     device const float* head_squares [[buffer(4)]], device float* y [[buffer(5)]], constant GemvArgs& args [[buffer(6)]], uint group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup uint4 planes[(kPlanes + 1) * kPlaneGroups + 2];
-  threadgroup float x_scales[LATTICE_STAGE_COLS / kGroupCols];
+  threadgroup uint4 planes[(Format::kPlanes + 1) * kPlaneGroups + 2];
+  threadgroup float2 x_scales[LATTICE_STAGE_COLS / kGroupCols];
   threadgroup float partial[kMaxSimdgroups * kMaxTiles * kUnitRows];
   threadgroup float partial_squares[kMaxSimdgroups];
 
@@ -239,7 +282,7 @@ template <typename Format>
   if (kRmsNorm) load_vectors(norm, 0, first_count, thread_index, weights);
   const Stage stage = {planes, x_scales};
   // The zeros lie where a lane that reads them is in no other's way: groups of a lane's neighbours are two apart where there are two steps.
-  threadgroup uint4* zeros = planes + kPlanes * kPlaneGroups + 2 * (Format::kTileSteps - 1);
+  threadgroup uint4* zeros = planes + Format::kPlanes * kPlaneGroups + 2 * (Format::kTileSteps - 1);
   const uint zero_groups = min(stage_chunks, padded_chunks) * Format::kTileSteps;
 #pragma unroll
   for (uint i = 0; i < (kPlaneGroups + kThreads - 1) / kThreads; ++i) {
@@ -248,8 +291,8 @@ template <typename Format>
   }
   const uint own_group = own_unit * kUnitChunks * Format::kTileSteps + lane % 4 / 2 * 2 * Format::kTileSteps + lane % 2;
   const lattice_byte_operand operand =
-      lattice_make_pair_operand(planes + own_group, kPlaneGroups, zeros + own_group, lane);
-  threadgroup const float* own_scales = x_scales + own_group;
+      lattice_make_pair_operand(planes + own_group, Format::kPlanes, kPlaneGroups, zeros + own_group, lane);
+  threadgroup const float2* own_scales = x_scales + own_group;
   lattice_wait_for_inputs();
 
   VectorLoads loads;
@@ -264,7 +307,7 @@ template <typename Format>
   for (uint first = 0; first == 0 || (kLong && first < args.row_chunks); first += stage_chunks) {
     const uint count = min(stage_chunks, args.row_chunks - first);
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
-    squares += store_stage(loads, weights, head_squares, args, stage, first * kVectors,
+    squares += store_stage<Format>(loads, weights, head_squares, args, stage, first * kVectors,
                            min(stage_chunks, padded_chunks - first) * kVectors, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint after = first + stage_chunks;
@@ -286,7 +329,7 @@ template <typename Format>
   }
 #pragma unroll
   for (uint r = 0; r < 2 * kTiles; ++r) {
-    sums[r] *= Format::kByteScale * lattice_pair_factor(lane);
+    sums[r] *= lane % 2 == 0 ? 65536 * Format::kByteScale : Format::kByteScale;
     sums[r] += lattice_simd_shuffle_xor(sums[r], 1);
     sums[r] += lattice_simd_shuffle_xor(sums[r], 2);
     if (lane % kUnitChunks == 0) partial[simdgroup * kRows + r * (kUnitRows / 2) + lane / kUnitChunks] = sums[r];

@@ -12,26 +12,28 @@ using namespace metal;
 //   lattice_load_streamed(p)     *p, of 16 bytes, which nobody reads again soon
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
 //   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128
+//   lattice_byte_pair(a, b, i)   byte i of four of a, and of b above it
 //   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise
 //   lattice_simd_shuffle_xor(x, mask)
-//   lattice_pair_dots(first, last, operand, i)
-//       of 65536 a·x[i] + 256 a·y[i] + a·z[i], and the same of b, a lane's share, for words a0 b0 a1 b1 and
-//       a2 b2 a3 b3 of 16 signed bytes each and i of this lane's. What two neighbouring lanes (2n and 2n + 1)
-//       get, times
-//   lattice_pair_factor(lane)
-//       comes to the sum of both lanes' products: one lane's share by itself says nothing. For
-//   lattice_make_pair_operand(planes, stride, zeros, lane)
-//       where x is planes, y is planes + stride, z follows y, zeros has zeros at each i, and lanes of equal
-//       lane % 4 ask for the same i
+//   lattice_pair_sums(first, last, operand, i)
+//       a·p, a·q, b·p, b·q for words a0 b0 a1 b1 and a2 b2 a3 b3 of 16 signed bytes each, where p and q are
+//       vectors i of planes 0 and 1 in even lanes and of planes 2 and 3 in odd ones: each the sum of this
+//       lane's product and of its neighbour's (2n and 2n + 1), with the neighbour's words and i. They come as
+//       floats, LATTICE_SUM_START more than they are, and are below 2^22. For
+//   lattice_make_pair_operand(planes, count, stride, zeros, lane)
+//       of up to four planes, `stride` apart; what is missing is zero. zeros has zeros at each i, and lanes
+//       of equal lane % 4 ask for the same i
 //
-// lattice_pair_dots() is written as what a lane computes for itself alone. On CUDA a simdgroup does it in
-// tensor cores, as products of 16 rows (a and b of lanes 4i to 4i + 3, side by side) and 8 columns: x, y and
-// z of lanes 0 and 1, with zeros at the others' places, and those of lanes 2 and 3. Each lane is left two
-// columns of two rows.
+// On CUDA a simdgroup makes these sums in tensor cores, as products of 16 rows (a and b of lanes 4i to
+// 4i + 3, side by side) and 8 columns: the planes of lanes 0 and 1, with zeros at the others' places, and
+// those of lanes 2 and 3. Each lane is left two columns of two rows.
 //
 // A kernel that calls lattice_wait_for_inputs() calls it in every thread, before it writes anything and
 // before it reads what a dispatch of the same Commands has written; weights and what earlier submissions left
 // may be read before. One that never calls it starts when the dispatches before it are done.
+
+/// 1.5 · 2^23, of which a float's last bits are those of an integer that is added.
+#define LATTICE_SUM_START 12582912.0f
 
 #ifndef __LATTICE_MSL__  // Apple's compiler: dispatches are ordered by the barriers between them
 inline void lattice_wait_for_inputs() {}
@@ -44,6 +46,9 @@ inline void lattice_prefetch(device const void*, uint) {}
 inline float lattice_fraction(uint bytes, uint i) {
   return as_type<float>(((bytes >> (8 * i)) & 0xffu) << 16 | 0x3f000000u);
 }
+inline ushort lattice_byte_pair(uint a, uint b, uint i) {
+  return ushort((a >> (8 * i) & 0xffu) | (b >> (8 * i) & 0xffu) << 8);
+}
 inline float lattice_simd_sum(float x) {
   return simd_sum(x);
 }
@@ -54,11 +59,14 @@ inline uint lattice_simd_shuffle_xor(uint x, ushort mask) {
   return simd_shuffle_xor(x, mask);
 }
 struct lattice_byte_operand {
-  threadgroup const uint4* planes[3];
+  threadgroup const uint4* planes;
+  uint count;
+  uint stride;
+  bool odd;
 };
-inline lattice_byte_operand lattice_make_pair_operand(threadgroup const uint4* planes, uint stride,
-                                                      threadgroup const uint4*, uint) {
-  return {{planes, planes + stride, planes + 2 * stride}};
+inline lattice_byte_operand lattice_make_pair_operand(threadgroup const uint4* planes, uint count,
+                                                      uint stride, threadgroup const uint4*, uint lane) {
+  return {planes, count, stride, lane % 2 != 0};
 }
 inline int lattice_byte_dot(uint4 a, uint4 b) {
   int sum = 0;
@@ -68,16 +76,21 @@ inline int lattice_byte_dot(uint4 a, uint4 b) {
   }
   return sum;
 }
-inline float lattice_digits_value(uint4 a, lattice_byte_operand operand, uint i) {
-  const int upper =
-      lattice_byte_dot(a, operand.planes[0][i]) * 256 + lattice_byte_dot(a, operand.planes[1][i]);
-  return fma(float(upper), 256.0f, float(lattice_byte_dot(a, operand.planes[2][i])));
+/// A lane's own products with planes `first` and the next.
+inline int4 lattice_own_sums(uint4 a, uint4 b, thread const lattice_byte_operand& x, uint first, uint i) {
+  int4 out = 0;
+  for (uint p = 0; p < 2 && first + p < x.count; ++p) {
+    const uint4 plane = x.planes[(first + p) * x.stride + i];
+    out[p] = lattice_byte_dot(a, plane);
+    out[2 + p] = lattice_byte_dot(b, plane);
+  }
+  return out;
 }
-inline float lattice_pair_factor(uint) {
-  return 1;
-}
-inline float2 lattice_pair_dots(uint4 first, uint4 last, thread const lattice_byte_operand& operand, uint i) {
-  return float2(lattice_digits_value(uint4(first.xz, last.xz), operand, i),
-                lattice_digits_value(uint4(first.yw, last.yw), operand, i));
+inline float4 lattice_pair_sums(uint4 first, uint4 last, thread const lattice_byte_operand& x, uint i) {
+  const uint4 a = uint4(first.xz, last.xz);
+  const uint4 b = uint4(first.yw, last.yw);
+  const int4 own = lattice_own_sums(a, b, x, x.odd ? 2 : 0, i);
+  const int4 neighbours = lattice_own_sums(a, b, x, x.odd ? 0 : 2, i);
+  return float4(own + simd_shuffle_xor(neighbours, 1)) + LATTICE_SUM_START;
 }
 #endif

@@ -232,6 +232,8 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_ROUNDS 25      // one of the GemvRounds
 #define LATTICE_FC_HEAD_PARTS 26  // threadgroups that share a head of gdn_step: divides its dimension
 #define LATTICE_FC_ROTARY 27      // rotary_dim: even, at most head_dim
+// Threadgroups of SIMDGROUPS that a core shall hold at a time: CUDA's compiler bounds their registers by it.
+#define LATTICE_FC_RESIDENT 28
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
 // together, which therefore is SPLIT · UNROLL · 32 chunks at most.

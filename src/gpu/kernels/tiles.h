@@ -5,13 +5,13 @@
 //
 // A tile has 16 rows, and units of four of their chunks, one after the other. In a unit lane l has four words
 // of rows l / 4 and l / 4 + 8, a and b: a0 b0 a1 b1 at vector l of the unit, a2 b2 a3 b3 at vector 32 + l.
-// Two neighbouring lanes share blocks of weights, so that one product (lattice_pair_dots()) sums a block for
+// Two neighbouring lanes share blocks of weights, so that one product (lattice_pair_sums()) sums a block for
 // both:
 //
 // - Q8_0: one block of two chunks; a lane's words are chunk l % 4.
 // - Q4_0: two blocks of a chunk each, in turn. Words 0 and 1 have 16 columns of the one, words 2 and 3 of the
-//   other, the first 16 in the even lane. A byte has column j below and column j + 8 above, as q − 8 in four
-//   bits.
+//   other, the first 16 in the even lane. A byte has column 2j below, as q, and column 2j + 1 above, as q − 8
+//   in four bits: a signed byte of 16 (q − 8) above and q below.
 //
 // Scales: for every two lanes those of a and b of each of their blocks. What is beyond the matrix's rows and
 // columns is zero.
@@ -43,10 +43,16 @@ inline uint4 lane_words(device const uint4* unit, uint lane, bool is_b) {
 
 /// Q4_0's chunk as FormatQ4_0 has it, from a block's words in two lanes.
 inline uint4 join_nibbles(uint2 even, uint2 odd) {
-  const uint low = 0x0f0f0f0fu;
-  const uint4 words = {(even.x & low) | (odd.x & low) << 4, (even.y & low) | (odd.y & low) << 4,
-                       (even.x >> 4 & low) | (odd.x & ~low), (even.y >> 4 & low) | (odd.y & ~low)};
-  return words ^ 0x88888888u;
+  uint4 out;
+#pragma unroll
+  for (uint i = 0; i < 2; ++i) {
+    const uchar4 below = as_type<uchar4>((even[i] & 0x0f0f0f0fu) | (odd[i] & 0x0f0f0f0fu) << 4);
+    const uint upper = (even[i] >> 4 & 0x0f0f0f0fu) | (odd[i] & 0xf0f0f0f0u);
+    const uchar4 above = as_type<uchar4>(upper ^ 0x88888888u);
+    out[2 * i] = as_type<uint>(uchar4(below.x, above.x, below.y, above.y));
+    out[2 * i + 1] = as_type<uint>(uchar4(below.z, above.z, below.w, above.w));
+  }
+  return out;
 }
 
 /// Chunk `c` of a row.

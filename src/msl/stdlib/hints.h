@@ -19,14 +19,23 @@ template <class T> LATTICE_MSL_INLINE T lattice_simd_shuffle_xor(T x, ushort mas
 LATTICE_MSL_INLINE void lattice_allow_next() { target::allow_next(); }
 template <class T> LATTICE_MSL_INLINE T lattice_load_streamed(const T* from) { return target::load_streamed(from); }
 LATTICE_MSL_INLINE float lattice_fraction(uint bytes, uint i) { return target::fraction(bytes, i); }
+LATTICE_MSL_INLINE ushort lattice_byte_pair(uint a, uint b, uint i) { return target::byte_pair(a, b, i); }
 using lattice_byte_operand = target::ByteOperand;
-LATTICE_MSL_INLINE lattice_byte_operand lattice_make_pair_operand(const uint4* planes, uint stride, const uint4* zeros, uint lane) {
-  return target::make_pair_operand(planes, stride, zeros, lane);
+LATTICE_MSL_INLINE lattice_byte_operand lattice_make_pair_operand(const uint4* planes, uint count, uint stride, const uint4* zeros,
+                                                                  uint lane) {
+  return target::make_pair_operand(planes, count, stride, zeros, lane);
 }
-LATTICE_MSL_INLINE float lattice_pair_factor(uint lane) { return target::pair_factor(lane); }
-LATTICE_MSL_INLINE float2 lattice_pair_dots(uint4 first, uint4 last, const lattice_byte_operand& operand, uint i) {
-  return target::pair_dots(first, last, operand, i);
+#ifdef LATTICE_MSL_WHOLE_SIMDGROUPS
+LATTICE_MSL_INLINE float4 lattice_pair_sums(uint4 first, uint4 last, const lattice_byte_operand& operand, uint i) {
+  return target::pair_sums(first, last, operand, i);
 }
+#else
+LATTICE_MSL_INLINE float4 lattice_pair_sums(uint4 first, uint4 last, const lattice_byte_operand& operand, uint i LATTICE_MSL_SITE) {
+  const target::PairShares shares = target::pair_shares(first, last, operand, i);
+  const int4 sums = shares.own + simd_shuffle_xor(shares.neighbours, ushort(1) LATTICE_MSL_AT);
+  return float4(sums) + float4(12582912.0f);
+}
+#endif
 LATTICE_MSL_INLINE void lattice_prefetch(const void* from, uint bytes) { target::prefetch(from, bytes); }
 
 }  // namespace lattice_msl::metal

@@ -3,6 +3,14 @@
 
 #include "vec.h"
 
+/// A kernel's threadgroups have at most so many threads; or they have LATTICE_THREADS, and the compiler gives each so few registers that
+/// LATTICE_RESIDENT of them find room on a core.
+#ifdef LATTICE_RESIDENT
+#define LATTICE_MSL_BOUNDS(threads) __launch_bounds__(LATTICE_THREADS, LATTICE_RESIDENT)
+#else
+#define LATTICE_MSL_BOUNDS(threads) __launch_bounds__(threads)
+#endif
+
 namespace lattice_msl::cuda_entry {
 
 struct Pointer {

@@ -58,7 +58,6 @@ LATTICE_MSL_INLINE metal::int4 sum_start() {
                : "=r"(start[0]), "=r"(start[1]), "=r"(start[2]), "=r"(start[3]));
   return start;
 }
-LATTICE_MSL_INLINE float float_of_sum(int bits) { return __int_as_float(bits) - 12582912.0f; }
 
 /// a · b over 32 bytes, 16 rows by 8 columns, from `start` on.
 LATTICE_MSL_INLINE metal::int4 mma_bytes(const metal::int4& start, unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
@@ -69,23 +68,21 @@ LATTICE_MSL_INLINE metal::int4 mma_bytes(const metal::int4& start, unsigned a0, 
   return d;
 }
 /// A lane gives column lane / 4 of the right operand, at the place of lane % 4, and is left columns 2 (lane % 4) and the next. Columns 0
-/// to 2 are x, y and z of the first two lanes of four, columns 4 to 6 those of the other two; 3 and 7 are zeros.
+/// to 3 are the planes of the first two lanes of four, columns 4 to 7 those of the other two.
 struct ByteOperand {
   const metal::uint4* own;
   metal::int4 start;
 };
-LATTICE_MSL_INLINE ByteOperand make_pair_operand(const metal::uint4* planes, unsigned stride, const metal::uint4* zeros, unsigned lane) {
+LATTICE_MSL_INLINE ByteOperand make_pair_operand(const metal::uint4* planes, unsigned count, unsigned stride, const metal::uint4* zeros,
+                                                  unsigned lane) {
   const unsigned plane = lane / 4 % 4;
-  return {lane / 16 == lane % 4 / 2 && plane < 3 ? planes + plane * stride : zeros, sum_start()};
+  return {lane / 16 == lane % 4 / 2 && plane < count ? planes + plane * stride : zeros, sum_start()};
 }
-/// Even lanes are left 65536 and 256 times x and y; odd ones z.
-LATTICE_MSL_INLINE float pair_factor(unsigned lane) { return lane % 2 == 0 ? 65536.0f : 1.0f; }
-LATTICE_MSL_INLINE metal::float2 pair_dots(const metal::uint4& first, const metal::uint4& last, const ByteOperand& operand, unsigned i) {
+LATTICE_MSL_INLINE metal::float4 pair_sums(const metal::uint4& first, const metal::uint4& last, const ByteOperand& operand, unsigned i) {
   const metal::uint4 own = operand.own[i];
   metal::int4 sums = mma_bytes(operand.start, first[0], first[1], first[2], first[3], own[0], own[1]);
   sums = mma_bytes(sums, last[0], last[1], last[2], last[3], own[2], own[3]);
-  return {fmaf(float_of_sum(sums[1]), 1.0f / 256, float_of_sum(sums[0])),
-          fmaf(float_of_sum(sums[3]), 1.0f / 256, float_of_sum(sums[2]))};
+  return {__int_as_float(sums[0]), __int_as_float(sums[1]), __int_as_float(sums[2]), __int_as_float(sums[3])};
 }
 template <class Op, Scope S, class T>
 LATTICE_MSL_INLINE T reduce(const T& value, const char*) {

@@ -76,6 +76,9 @@ LATTICE_MSL_INLINE To bit_copy(const From& from) {
 LATTICE_MSL_INLINE float fraction(unsigned bytes, unsigned i) {
   return bit_copy<float>((bytes >> (8 * i) & 0xffu) << 16 | 0x3f000000u);
 }
+LATTICE_MSL_INLINE unsigned short byte_pair(unsigned a, unsigned b, unsigned i) {
+  return static_cast<unsigned short>((a >> (8 * i) & 0xffu) | (b >> (8 * i) & 0xffu) << 8);
+}
 
 #ifdef __FLT16_MAX__
 #define LATTICE_MSL_NATIVE_HALF 1  // Clang 14 on x86-64 has it not

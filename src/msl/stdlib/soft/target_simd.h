@@ -96,12 +96,15 @@ unsigned active_mask(unsigned& lane, const char* name, Site site) {
   return collect<S>(nothing, nullptr, name, site, lane)->active;
 }
 
-/// For stdlib/hints.h: a lane's own sums, of what it has itself.
+// For stdlib/hints.h: a lane's own products of bytes, for its own sums and for those of its neighbour.
 struct ByteOperand {
-  const metal::uint4* planes[3];
+  const metal::uint4* planes;
+  unsigned count;
+  unsigned stride;
+  bool odd;
 };
-inline ByteOperand make_pair_operand(const metal::uint4* planes, unsigned stride, const metal::uint4*, unsigned) {
-  return {{planes, planes + stride, planes + 2 * stride}};
+inline ByteOperand make_pair_operand(const metal::uint4* planes, unsigned count, unsigned stride, const metal::uint4*, unsigned lane) {
+  return {planes, count, stride, lane % 2 != 0};
 }
 inline int byte_dot(const metal::uint4& a, const metal::uint4& b) {
   const auto byte = [](const metal::uint4& of, int i) { return static_cast<signed char>(of[i / 4] >> (8 * (i % 4))); };
@@ -109,13 +112,23 @@ inline int byte_dot(const metal::uint4& a, const metal::uint4& b) {
   for (int i = 0; i < 16; ++i) sum += byte(a, i) * byte(b, i);
   return sum;
 }
-inline float digits_value(const metal::uint4& a, ByteOperand operand, unsigned i) {
-  const int upper = byte_dot(a, operand.planes[0][i]) * 256 + byte_dot(a, operand.planes[1][i]);
-  return __builtin_fmaf(static_cast<float>(upper), 256.0f, static_cast<float>(byte_dot(a, operand.planes[2][i])));
-}
-inline float pair_factor(unsigned) { return 1; }
-inline metal::float2 pair_dots(const metal::uint4& first, const metal::uint4& last, ByteOperand operand, unsigned i) {
-  return {digits_value({first[0], first[2], last[0], last[2]}, operand, i), digits_value({first[1], first[3], last[1], last[3]}, operand, i)};
+struct PairShares {
+  metal::int4 own;
+  metal::int4 neighbours;
+};
+inline PairShares pair_shares(const metal::uint4& first, const metal::uint4& last, const ByteOperand& x, unsigned i) {
+  const metal::uint4 a = {first[0], first[2], last[0], last[2]};
+  const metal::uint4 b = {first[1], first[3], last[1], last[3]};
+  const auto products = [&](unsigned plane) {
+    metal::int4 out = {0, 0, 0, 0};
+    for (unsigned p = 0; p < 2 && plane + p < x.count; ++p) {
+      const metal::uint4& bytes = x.planes[(plane + p) * x.stride + i];
+      out[static_cast<int>(p)] = byte_dot(a, bytes);
+      out[static_cast<int>(2 + p)] = byte_dot(b, bytes);
+    }
+    return out;
+  };
+  return {products(x.odd ? 2 : 0), products(x.odd ? 0 : 2)};
 }
 
 }  // namespace lattice_msl::target
