@@ -18,7 +18,7 @@ struct Avx512 {
   // Thirty-two registers: 12 × 2 sums of a tile use each load twelve times or twice.
   static constexpr int kTileRows = 12;
   static constexpr int kTileVectors = 2;
-  static constexpr int kFloatTokens = 8;
+  static constexpr int kFloatTokens = 8;  // × 2 registers of rows: 16 sums
   static constexpr int kFloatChains = 4;  // one token: 4 sums hide the latency of FMA, 4 cycles at 1 a cycle
   static constexpr int kFloatStepTokens = 4;  // × 4 sums
   static constexpr int kStepVectors = 1;
