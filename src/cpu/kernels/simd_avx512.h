@@ -24,6 +24,8 @@ struct Avx512 {
   static constexpr int kStepVectors = 1;
   static constexpr int kInt8Tokens = 8;  // 8 sums and 8 products
   static constexpr int kInt8Vectors = 1;
+  static constexpr int kDotTokens = 6;      // × 2 registers of rows: 12 products, 12 sums
+  static constexpr int kDotHalfTokens = 4;  // × 2 registers of rows: 8 products of each half, 8 sums
 
   static Float zero() { return _mm512_setzero_ps(); }
   static Float set1(float x) { return _mm512_set1_ps(x); }
