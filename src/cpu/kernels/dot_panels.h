@@ -3,6 +3,9 @@
 // so everything is in an anonymous namespace. S is the set's description (simd_*.h); Dot has
 //   multiply_add(sum, a, b)   sum and, in each lane, the products of a's bytes, without a sign, and b's
 //   sub_bytes                 modulo 2^8
+//   load_again(p)             a register from aligned memory, loaded wherever it is asked for: compilers copy
+//                             registers instead, and a copy takes a port that multiplies where the processor
+//                             cannot rename it away, while loads have room
 #pragma once
 
 #include <cstdint>
@@ -18,7 +21,7 @@ namespace {
 /// What is multiplied, the same for all formats whose scales are alike. Weights are codes less the format's
 /// zero and meet u = x + 128, which has no sign: a product is Σ w·u − 128 Σ w; and − 128 Σ w, which is a
 /// group's own, is what the sums start from, so that no offset is taken off for a token. kWhole: weights are
-/// codes of 8 bits from 0 on and meet x.
+/// codes of 8 bits from 0 on and meet x, and sums start from 0.
 template <typename S, typename Dot, int kHalves, bool kBias, bool kWhole>
 class DotTiles {
  public:
@@ -31,38 +34,56 @@ class DotTiles {
   void multiply(const Activation* x, std::int64_t first, std::int64_t count, float (*sums)[kRows]) const {
     constexpr int kVectors = kVectorsOf<S, kUsed>;
     const Operand* operands[kTile];
+    Float totals[kTile][kVectors];
+    // Indices are constants, so that sums are registers.
+    const auto each_sum = [](const auto& f) LATTICE_INLINE {
+      unrolled<kTile>([&](auto t) LATTICE_INLINE {
+        unrolled<kVectors>([&](auto v) LATTICE_INLINE { f(decltype(t)::value, decltype(v)::value); });
+      });
+    };
     for (int t = 0; t < kTile; ++t) operands[t] = operand_of(x[t]) + first * kOperandBlock;
+    each_sum([&](int t, int v) LATTICE_INLINE { totals[t][v] = S::load(sums[t] + v * S::kLanes); });
     for (std::int64_t b = 0; b < count; ++b) {
+      // Pointers to scales are wanted once a block: not worth the registers that keeping them would take.
+      asm volatile("" ::: "memory");
       Int products[kTile][kVectors][kHalves];
+      each_sum([&](int t, int v) LATTICE_INLINE {
+        for (int half = 0; half < kHalves; ++half)
+          products[t][v][half] = Dot::load_again(starts_[b][half][v]);
+      });
       unrolled<kWords>([&](auto word) LATTICE_INLINE {
         constexpr int kWord = decltype(word)::value;
         constexpr int kHalf = kWord / kHalfWords;
         Int w[kVectors];
         for (int v = 0; v < kVectors; ++v) w[v] = S::load_bytes(codes_[b][kWord][v]);
-        for (int t = 0; t < kTile; ++t) {
-          const Int four = four_bytes<S>(operands[t] + b * kOperandBlock + 4 * kWord);
-          for (int v = 0; v < kVectors; ++v) {
-            Int& product = products[t][v][kHalf];
-            const Int sum = kWord % kHalfWords == 0 ? start(b, kHalf, v) : product;
-            product = kWhole ? Dot::multiply_add(sum, w[v], four) : Dot::multiply_add(sum, four, w[v]);
-          }
-        }
+        unrolled<kTile>([&](auto t) LATTICE_INLINE {
+          constexpr int kToken = decltype(t)::value;
+          const Int four = four_bytes<S>(operands[kToken] + b * kOperandBlock + 4 * kWord);
+          unrolled<kVectors>([&](auto v) LATTICE_INLINE {
+            constexpr int kVector = decltype(v)::value;
+            Int& product = products[kToken][kVector][kHalf];
+            product = kWhole ? Dot::multiply_add(product, w[kVector], four)
+                             : Dot::multiply_add(product, four, w[kVector]);
+          });
+        });
       });
-      // Pointers that are wanted once a block are not worth registers of a whole tile.
-      for (int t = 0; t < kTile; ++t)
-        add_token<S>(scales_, b, products[t], x[t].scales[first + b], kBias ? x[t].inputs[first + b] : 0.0f,
-                     sums[t]);
+      each_sum([&](int t, int v) LATTICE_INLINE {
+        totals[t][v] = add_scaled<S, kBias>(totals[t][v], products[t][v], scales_.of(b, v * S::kLanes),
+                                            x[t].scales[first + b], kBias ? x[t].inputs[first + b] : 0.0f);
+      });
     }
+    each_sum([&](int t, int v) LATTICE_INLINE { S::store(sums[t] + v * S::kLanes, totals[t][v]); });
   }
 
  protected:
   using Int = typename S::Int;
+  using Float = typename S::Float;
   static constexpr int kWords = 8;  // of four columns, in a block
   static constexpr int kHalfWords = kWords / kHalves;
   static constexpr int kPanelVectors = kVectorsOf<S, kGroups>;
 
   alignas(64) std::byte codes_[kBlocks][kWords][kPanelVectors][S::kLanes * 4];
-  alignas(64) std::byte starts_[kWhole ? 1 : kBlocks][kHalves][kPanelVectors][S::kLanes * 4];  // − 128 Σ w
+  alignas(64) std::byte starts_[kBlocks][kHalves][kPanelVectors][S::kLanes * 4];  // − 128 Σ w
   PanelScales<S, kHalves, kBias, kBlocks, kRows> scales_;
 
  private:
@@ -75,10 +96,6 @@ class DotTiles {
     } else {
       return x.turned;
     }
-  }
-  [[nodiscard]] Int start(std::int64_t block, int half, int v) const {
-    if constexpr (kWhole) return S::zero_int();
-    return S::load_bytes(starts_[block][half][v]);
   }
 };
 
@@ -121,10 +138,9 @@ class DotPanel : public DotTilesOf<S, Dot, Format> {
         sum = Dot::multiply_add(sum, S::set1_int(0x01010101), w);
       });
     });
-    if constexpr (kIsWhole<Format>) return;
     for (int half = 0; half < Format::kHalves; ++half) {
-      S::store_int(this->starts_[b][half][v],
-                   S::sub_int(S::zero_int(), S::template shift_left<7>(sums[half])));
+      const Int turned = S::sub_int(S::zero_int(), S::template shift_left<7>(sums[half]));
+      S::store_int(this->starts_[b][half][v], kIsWhole<Format> ? S::zero_int() : turned);
     }
   }
 

@@ -67,18 +67,6 @@ class PanelScales {
 /// Numbers from a block of a token to its next, where blocks of kInterleaved tokens stand in turn.
 constexpr std::int64_t kTileBlock = kInterleaved * kBlock;
 
-/// Adds a block's scaled products with a token to its sums.
-template <typename S, typename Scales, int kVectors>
-LATTICE_INLINE inline void add_token(const Scales& scales, std::int64_t block,
-                                     const typename S::Int (&products)[kVectors][Scales::kHalves],
-                                     float x_scale, float x_input, float* sums) {
-  for (int v = 0; v < kVectors; ++v) {
-    float* sum = sums + v * S::kLanes;
-    S::store(sum, add_scaled<S, Scales::kBias>(S::load(sum), products[v], scales.of(block, v * S::kLanes),
-                                               x_scale, x_input));
-  }
-}
-
 /// Kernels::widen; kWide: whether 16-bit numbers are wanted.
 template <bool kWide>
 void widen(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,

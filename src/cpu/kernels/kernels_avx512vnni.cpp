@@ -34,6 +34,9 @@ struct DotVnni {
 /// What dot_panels.h is written over.
 struct BytesVnni {
   static __m512i multiply_add(__m512i sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
+  static __m512i load_again(const std::byte* aligned) {
+    return *reinterpret_cast<const volatile __m512i*>(aligned);
+  }
   static __m512i sub_bytes(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
 };
 

@@ -36,6 +36,18 @@ struct TileTokens {
   }
 };
 
+/// Adds a block's scaled products with a token to its sums.
+template <typename S, typename Scales, int kVectors>
+LATTICE_INLINE inline void add_token(const Scales& scales, std::int64_t block,
+                                     const typename S::Int (&products)[kVectors][Scales::kHalves],
+                                     float x_scale, float x_input, float* sums) {
+  for (int v = 0; v < kVectors; ++v) {
+    float* sum = sums + v * S::kLanes;
+    S::store(sum, add_scaled<S, Scales::kBias>(S::load(sum), products[v], scales.of(block, v * S::kLanes),
+                                               x_scale, x_input));
+  }
+}
+
 /// Codes of 4 to 6 bits, as bytes less the format's zero. With u = x + 128, which has no sign, a product is
 /// Σ w·u − 128 Σ w; and − 128 Σ w, which is a group's own, is what the sums start from. They are 16 bits
 /// wide, modulo 2^16, and widened when so many words have been added that Σ w·x would no longer fit: what it

@@ -1,8 +1,8 @@
 // Matrix products over packed rows (PackedRows in kernels.h), once for every vector instruction set: of
-// decode steps, and for sets without panels of their own (pair_panels.h) of prompts too, where weights are
-// quantised. Included by one file an instruction set, which is compiled with that set's flags; everything is
-// in an anonymous namespace, so that no function compiled with those flags can be merged into code that runs
-// without them.
+// decode steps, and for sets without panels of their own (pair_panels.h, dot_panels.h) of prompts too, where
+// weights are quantised. Included by one file an instruction set, which is compiled with that set's flags;
+// everything is in an anonymous namespace, so that no function compiled with those flags can be merged into
+// code that runs without them.
 //
 // S is the set's description (simd_*.h). A lane is a row: a word of weights meets the same columns of x in
 // every lane, so that x is broadcast and nothing is summed across lanes. A tile is a group's rows, or part of
