@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/kernels/kernels.h"
+#include "cpu/line_vector.h"
 #include "model/config.h"
 
 namespace lattice::cpu {
@@ -42,14 +43,14 @@ class PreparedVectors {
   }
 
   std::int64_t blocks_;  // a vector has room for
-  std::vector<float> values_;
-  std::vector<std::int8_t> quants_;
-  std::vector<float> scales_;
-  std::vector<std::int32_t> totals_;
-  std::vector<std::int32_t> halves_;
-  std::vector<std::uint8_t> turned_;  // and what follows: where there is room for a prompt
-  std::vector<std::int16_t> wide_;
-  std::vector<float> inputs_;
+  LineVector<float> values_;
+  LineVector<std::int8_t> quants_;
+  LineVector<float> scales_;
+  LineVector<std::int32_t> totals_;
+  LineVector<std::int32_t> halves_;
+  LineVector<std::uint8_t> turned_;  // and what follows: where there is room for a prompt
+  LineVector<std::int16_t> wide_;
+  LineVector<float> inputs_;
   std::vector<Activation> views_;
 };
 
@@ -57,10 +58,10 @@ class PreparedVectors {
 struct ThreadScratch {
   ThreadScratch(const Config& config, bool with_mtp);
 
-  PreparedVectors input;     // a decode step's input, which every thread prepares again rather than wait for
-  std::vector<float> head;   // q, k, v and read-out of one linear head
-  std::vector<float> chunk;  // the delta rule's matrices, the first of them [d, d]
-  std::vector<float> attention;  // scores, outputs, transposed keys
+  PreparedVectors input;    // a decode step's input, which every thread prepares again rather than wait for
+  LineVector<float> head;   // q, k, v and read-out of one linear head
+  LineVector<float> chunk;  // the delta rule's matrices, the first of them [d, d]
+  LineVector<float> attention;  // scores, outputs, transposed keys
 };
 
 /// Buffers that the threads share. Sized once; the forward pass allocates nothing.
@@ -68,18 +69,18 @@ struct Workspace {
   /// `with_mtp`: with room for the head that guesses ahead.
   Workspace(const Config& config, int threads, bool with_mtp);
 
-  std::vector<float> hidden;     // [kBatch, D]: the residual stream
-  PreparedVectors prepared;      // [kBatch]
-  std::int64_t stride;           // floats from one token's projections to the next
-  std::vector<float> projected;  // [kBatch, stride]: the projections of a mixer side by side, or one that is
-                                 // added to `hidden`
-  std::vector<float> angles;     // [kBatch, rotary_dim]: cosines, then sines, of each token's position
-  std::vector<float> mixed;      // [kBatch, widest mixer output]
-  std::vector<float> gate_up;    // [kBatch, 2 · I]: gate and up in turn
-  std::vector<float> activated;  // [kBatch, I]
-  std::vector<float> partial;    // [kStepTokens, heads, kMaxKeyParts, head_dim + 2]: attention, in parts
-  std::vector<float> outputs;    // [kBatch + 1, D]: final norm's, for the head that guesses ahead
-  std::vector<float> pairs;      // [kBatch, 2 · D]: what it makes its rows of
+  LineVector<float> hidden;     // [kBatch, D]: the residual stream
+  PreparedVectors prepared;     // [kBatch]
+  std::int64_t stride;          // floats from one token's projections to the next
+  LineVector<float> projected;  // [kBatch, stride]: the projections of a mixer side by side, or one that is
+                                // added to `hidden`
+  LineVector<float> angles;     // [kBatch, rotary_dim]: cosines, then sines, of each token's position
+  LineVector<float> mixed;      // [kBatch, widest mixer output]
+  LineVector<float> gate_up;    // [kBatch, 2 · I]: gate and up in turn
+  LineVector<float> activated;  // [kBatch, I]
+  LineVector<float> partial;    // [kStepTokens, heads, kMaxKeyParts, head_dim + 2]: attention, in parts
+  LineVector<float> outputs;    // [kBatch + 1, D]: final norm's, for the head that guesses ahead
+  LineVector<float> pairs;      // [kBatch, 2 · D]: what it makes its rows of
   std::vector<ThreadScratch> threads;
 };
 

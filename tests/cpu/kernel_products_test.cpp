@@ -334,25 +334,47 @@ TEST_P(ProductTest, ManyVectorsGiveWhatEachGivesAlone) {
   }
 }
 
-/// A thread's groups are its own: a part of them gives the same bits, and no other row is written.
+/// A thread's groups are its own: a part of them, of any number, gives the same bits, and no other row is
+/// written. Of a decode step's vectors and of a prompt's.
 TEST_P(ProductTest, AnyRangeOfGroupsGivesTheSameBits) {
   for (const FileFormat& format : kFormats) {
     for (const bool exact : {false, true}) {
-      const Matrix matrix = make(format, {83, 96}, unit());
-      const PreparedVectors x = prepare(3, matrix.view.cols, unit());
-      const std::vector<float> all = multiply(matrix, x, 3, exact, 83);
-      std::vector<float> pieces(all.size(), kUntouched);
-      const auto piece = [&](std::int64_t first, std::int64_t last) {
-        product_for(kernels(), matrix.packed.format(), exact)(matrix.packed.rows(), first, last, x.data(), 3,
-                                                              pieces.data(), 83);
-      };
-      piece(2, 3);
-      EXPECT_EQ(std::ranges::count(pieces, kUntouched),
-                static_cast<std::ptrdiff_t>(all.size()) - 3 * kGroupRows);
-      piece(0, 2);
-      piece(3, 3);
-      piece(3, 6);
-      EXPECT_EQ(pieces, all) << format.name();
+      for (const std::int64_t tokens : {3, 13}) {
+        const Matrix matrix = make(format, {83, 96}, unit());
+        const PreparedVectors x = prepare(tokens, matrix.view.cols, unit());
+        const std::vector<float> all = multiply(matrix, x, tokens, exact, 83);
+        std::vector<float> pieces(all.size(), kUntouched);
+        const auto piece = [&](std::int64_t first, std::int64_t last) {
+          product_for(kernels(), matrix.packed.format(), exact)(matrix.packed.rows(), first, last, x.data(),
+                                                                tokens, pieces.data(), 83);
+        };
+        piece(2, 3);
+        EXPECT_EQ(std::ranges::count(pieces, kUntouched),
+                  static_cast<std::ptrdiff_t>(all.size()) - tokens * kGroupRows);
+        piece(0, 2);
+        piece(3, 3);
+        piece(3, 6);
+        EXPECT_EQ(pieces, all) << format.name() << ", " << tokens << " tokens";
+      }
+    }
+  }
+}
+
+/// How many a prompt's vectors are, and so the tile that each falls into, does not show in its sums. The
+/// matrix has an odd number of groups.
+TEST_P(ProductTest, AnyNumberOfVectorsGivesTheSameBits) {
+  constexpr std::int64_t kMost = 37;
+  constexpr std::int64_t kRows = 70;
+  for (const FileFormat& format : kFormats) {
+    for (const bool exact : {false, true}) {
+      const Matrix matrix = make(format, {kRows, 96}, unit());
+      const PreparedVectors x = prepare(kMost, matrix.view.cols, unit());
+      const std::vector<float> all = multiply(matrix, x, kMost, exact, kRows);
+      for (const std::int64_t tokens : {9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 23, 24, 25, 31}) {
+        const std::vector<float> few = multiply(matrix, x, tokens, exact, kRows);
+        EXPECT_TRUE(std::equal(few.begin(), few.begin() + tokens * kRows, all.begin()))
+            << format.name() << (exact ? ", exact, " : ", ") << tokens << " tokens";
+      }
     }
   }
 }

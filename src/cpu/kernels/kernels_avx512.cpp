@@ -1,11 +1,21 @@
 // The kernels for AVX-512 F, BW, DQ and VL: everything that needs no VNNI.
 
+#include "cpu/kernels/pair_panels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/simd_avx512.h"
 #include "cpu/kernels/vector_kernels.h"
 
 namespace lattice::cpu {
 namespace {
+
+/// As in kernels_avx2.cpp: a sum that is computed in its place. Where the instructions are emulated
+/// (tests/cpu/emulated) there is no register to hold it.
+inline __m512i in_turn(__m512i sum) {
+#ifdef __AVX512F__
+  asm("" : "+v"(sum));
+#endif
+  return sum;
+}
 
 /// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits.
 struct DotAvx512 {
@@ -23,7 +33,7 @@ struct DotAvx512 {
     static Sum add(Sum sum, const Codes& w, __m512i x) {
       const __m512i with_sign = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);
       const __m512i pairs = _mm512_maddubs_epi16(w.magnitudes, with_sign);
-      return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+      return in_turn(_mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))));
     }
     static __m512i total(Sum sum) { return sum; }
   };
@@ -44,12 +54,34 @@ struct DotAvx512 {
     template <int kIndex>
     static Sum add(const Sum& sum, Codes w, __m512i x) {
       const __m512i pairs = _mm512_maddubs_epi16(w, x);
-      const __m512i narrow = kIndex % kRun == 0 ? pairs : _mm512_add_epi16(sum.narrow, pairs);
+      const __m512i narrow = kIndex % kRun == 0 ? pairs : in_turn(_mm512_add_epi16(sum.narrow, pairs));
       if constexpr (kIndex % kRun != kRun - 1) return {narrow, sum.wide};
-      return {narrow, _mm512_add_epi32(sum.wide, _mm512_madd_epi16(narrow, _mm512_set1_epi16(1)))};
+      return {narrow, in_turn(_mm512_add_epi32(sum.wide, _mm512_madd_epi16(narrow, _mm512_set1_epi16(1))))};
     }
     static __m512i total(const Sum& sum) { return sum.wide; }
   };
+};
+
+/// What pair_panels.h is written over.
+struct PairsAvx512 {
+  static __m512i ones() { return _mm512_set1_epi16(1); }
+  static __m512i set1_word(std::int16_t x) { return _mm512_set1_epi16(x); }
+  static __m512i multiply_bytes(__m512i a, __m512i b) { return _mm512_maddubs_epi16(a, b); }
+  static __m512i multiply_words(__m512i a, __m512i b) { return _mm512_madd_epi16(a, b); }
+  static __m512i add_words(__m512i a, __m512i b) { return _mm512_add_epi16(a, b); }
+  static __m512i sub_words(__m512i a, __m512i b) { return _mm512_sub_epi16(a, b); }
+  static __m512i sub_bytes(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
+  static __m512i times_minus_128(__m512i a) {
+    return _mm512_sub_epi16(_mm512_setzero_si512(), _mm512_slli_epi16(a, 7));
+  }
+  static __m512i low_bytes(__m512i a) { return high_bytes(_mm512_slli_epi32(a, 16)); }
+  /// Bytes 2 and 3 of a lane go to the upper halves of its words, and down again with their signs.
+  static __m512i high_bytes(__m512i a) {
+    const __m512i upper = _mm512_and_si512(a, _mm512_set1_epi32(static_cast<int>(0xff000000u)));
+    const __m512i lower = _mm512_and_si512(_mm512_srli_epi32(a, 8), _mm512_set1_epi32(0xff00));
+    return _mm512_srai_epi16(_mm512_or_si512(upper, lower), 8);
+  }
+  static __m512i in_turn(__m512i a) { return lattice::cpu::in_turn(a); }
 };
 
 }  // namespace
@@ -58,7 +90,7 @@ const Kernels& avx512_kernels() noexcept {
   static const Kernels table = [] {
     Kernels kernels;
     add_float_products<Avx512>(kernels);
-    add_int8_products<Avx512, DotAvx512>(kernels);
+    add_paired_products<Avx512, DotAvx512, PairsAvx512>(kernels);
     add_vector_kernels<Avx512>(kernels);
     return kernels;
   }();

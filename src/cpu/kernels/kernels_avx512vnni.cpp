@@ -1,5 +1,6 @@
 // What AVX-512 VNNI adds to the AVX-512 kernels: products with int8 activations.
 
+#include "cpu/kernels/dot_panels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/simd_avx512.h"
 
@@ -30,12 +31,21 @@ struct DotVnni {
   };
 };
 
+/// What dot_panels.h is written over.
+struct BytesVnni {
+  static __m512i multiply_add(__m512i sum, __m512i a, __m512i b) { return _mm512_dpbusd_epi32(sum, a, b); }
+  static __m512i load_again(const std::byte* aligned) {
+    return *reinterpret_cast<const volatile __m512i*>(aligned);
+  }
+  static __m512i sub_bytes(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
+};
+
 }  // namespace
 
 const Kernels& avx512vnni_kernels() noexcept {
   static const Kernels table = [] {
     Kernels kernels = avx512_kernels();
-    add_int8_products<Avx512, DotVnni>(kernels);
+    add_dot_products<Avx512, DotVnni, BytesVnni>(kernels);
     return kernels;
   }();
   return table;

@@ -11,63 +11,13 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
+#include "cpu/kernels/int8_panels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/weight_codes.h"
 
 namespace lattice::cpu {
 namespace {
-
-/// Four bytes in every lane.
-template <typename S>
-typename S::Int four_bytes(const void* from) {
-  std::int32_t four;
-  std::memcpy(&four, from, sizeof four);
-  return S::set1_int(four);
-}
-
-/// Calls unpack(words, b, v) for register v of rows of each of `count` blocks of a group from `first` on.
-template <typename S, typename Reader, typename Unpack>
-LATTICE_INLINE inline void each_vector(const PackedRows& weights, std::int64_t group, std::int64_t first,
-                                       std::int64_t count, const Unpack& unpack) {
-  const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
-  for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
-    for (int v = 0; v < static_cast<int>(kGroupRows) / S::kLanes; ++v)
-      unpack(words + v * S::kLanes * 4, b, v);
-  }
-}
-
-/// The scales of a panel's blocks, as floats.
-template <typename S, typename Format, std::int64_t kBlocks>
-class PanelScales {
- public:
-  static constexpr int kHalves = Format::kHalves;
-
-  void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
-    for (std::int64_t b = 0; b < count; ++b) {
-      for (int lane = 0; lane < kGroupRows; lane += S::kLanes) {
-        ScaleRegisters<S, kHalves> scales;
-        Format::Scales::load(weights, group, first + b, lane, scales);
-        for (int half = 0; half < kHalves; ++half) S::store(scales_[b][half] + lane, scales.scale[half]);
-        if constexpr (Format::Scales::kBias) S::store(biases_[b] + lane, scales.bias);
-      }
-    }
-  }
-  [[nodiscard]] ScaleRegisters<S, kHalves> of(std::int64_t block, int lane) const {
-    ScaleRegisters<S, kHalves> scales;
-    for (int half = 0; half < kHalves; ++half) scales.scale[half] = S::load(scales_[block][half] + lane);
-    if constexpr (Format::Scales::kBias) scales.bias = S::load(biases_[block] + lane);
-    return scales;
-  }
-
- private:
-  alignas(64) float scales_[kBlocks][kHalves][kGroupRows];
-  alignas(64) float biases_[Format::Scales::kBias ? kBlocks : 1][kGroupRows];
-};
-
-/// Numbers from a block of a token to its next.
-constexpr std::int64_t kTileBlock = kInterleaved * kBlock;
 
 /// A tile's tokens from a block on. The pointers are copied, as stores of registers might change them
 /// otherwise for all that the compiler knows.
@@ -86,16 +36,15 @@ struct TileTokens {
   }
 };
 
-/// Adds a block's scaled products with a tile's tokens to sums.
-template <typename S, typename Format, typename Scales, int kTile, typename T, typename Products>
-LATTICE_INLINE inline void add_block(const Scales& scales, std::int64_t block, const TileTokens<kTile, T>& x,
-                                     const Products& products, float (*sums)[kGroupRows]) {
-  for (int t = 0; t < kTile; ++t) {
-    for (int v = 0; v < static_cast<int>(kGroupRows) / S::kLanes; ++v) {
-      float* sum = sums[t] + v * S::kLanes;
-      S::store(sum, add_scaled<S, Format>(S::load(sum), products[t][v], scales.of(block, v * S::kLanes),
-                                          x.scales[t][block], x.inputs[t][block]));
-    }
+/// Adds a block's scaled products with a token to its sums.
+template <typename S, typename Scales, int kVectors>
+LATTICE_INLINE inline void add_token(const Scales& scales, std::int64_t block,
+                                     const typename S::Int (&products)[kVectors][Scales::kHalves],
+                                     float x_scale, float x_input, float* sums) {
+  for (int v = 0; v < kVectors; ++v) {
+    float* sum = sums + v * S::kLanes;
+    S::store(sum, add_scaled<S, Scales::kBias>(S::load(sum), products[v], scales.of(block, v * S::kLanes),
+                                               x_scale, x_input));
   }
 }
 
@@ -107,7 +56,7 @@ template <typename S, typename Pairs, typename Format>
 class CodePanel {
   using Int = typename S::Int;
   using Reader = CodeReader<S, Format::kBits>;
-  static constexpr int kVectors = static_cast<int>(kGroupRows) / S::kLanes;
+  static constexpr int kVectors = kVectorsOf<S, 1>;
   static constexpr int kHalves = Format::kHalves;
   static constexpr int kWords = 8;  // of four columns, in a block
 
@@ -123,20 +72,22 @@ class CodePanel {
   static constexpr int kRuns = kWords / kRunWords;
 
  public:
+  static constexpr int kGroups = 1;
+  static constexpr std::int64_t kRows = kGroupRows;
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kGroupRows);
   static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
 
-  void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
-    scales_.unpack(weights, group, first, count);
+  void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
+              std::int64_t count) {
+    scales_.template unpack<typename Format::Scales>(weights, group, place, first, count);
     each_vector<S, Reader>(weights, group, first, count,
                            [&](const std::byte* words, std::int64_t b, int v)
                                LATTICE_INLINE { unpack_block(words, b, v); });
   }
 
-  template <int kTile>
-  void multiply(const Activation* x, std::int64_t first, std::int64_t count,
-                float (*sums)[kGroupRows]) const {
+  template <int kTile, int>
+  void multiply(const Activation* x, std::int64_t first, std::int64_t count, float (*sums)[kRows]) const {
     const TileTokens<kTile, std::uint8_t> tokens(x, &Activation::turned, first);
     for (std::int64_t b = 0; b < count; ++b) {
       Int products[kTile][kVectors][kHalves];
@@ -165,7 +116,8 @@ class CodePanel {
           }
         }
       });
-      add_block<S, Format>(scales_, b, tokens, products, sums);
+      for (int t = 0; t < kTile; ++t)
+        add_token<S>(scales_, b, products[t], tokens.scales[t][b], tokens.inputs[t][b], sums[t]);
     }
   }
 
@@ -191,7 +143,7 @@ class CodePanel {
 
   alignas(64) std::byte codes_[kBlocks][kWords][kVectors][S::kLanes * 4];
   alignas(64) std::byte starts_[kBlocks][kRuns][kVectors][S::kLanes * 4];  // −128 Σ w of a run
-  PanelScales<S, Format, kBlocks> scales_;
+  PanelScales<S, kHalves, Format::Scales::kBias, kBlocks, kRows> scales_;
 };
 
 /// Codes of 8 bits, whose products with activations fit 16 bits one by one at most: widened to 16 bits, so
@@ -200,28 +152,31 @@ template <typename S, typename Pairs, typename Format>
 class WidePanel {
   using Int = typename S::Int;
   using Reader = CodeReader<S, Format::kBits>;
-  static constexpr int kVectors = static_cast<int>(kGroupRows) / S::kLanes;
+  static constexpr int kVectors = kVectorsOf<S, 1>;
   static constexpr int kWords = 16;  // of two columns, in a block
-  static_assert(Format::kHalves == 1);
+  static constexpr int kHalves = Format::kHalves;
+  static_assert(kHalves == 1);
 
  public:
+  static constexpr int kGroups = 1;
+  static constexpr std::int64_t kRows = kGroupRows;
   static constexpr std::int64_t kBlocks = kPanelBytes / (2 * kBlock * kGroupRows);
   static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
 
-  void unpack(const PackedRows& weights, std::int64_t group, std::int64_t first, std::int64_t count) {
-    scales_.unpack(weights, group, first, count);
+  void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
+              std::int64_t count) {
+    scales_.template unpack<typename Format::Scales>(weights, group, place, first, count);
     each_vector<S, Reader>(weights, group, first, count,
                            [&](const std::byte* words, std::int64_t b, int v)
                                LATTICE_INLINE { unpack_block(words, b, v); });
   }
 
-  template <int kTile>
-  void multiply(const Activation* x, std::int64_t first, std::int64_t count,
-                float (*sums)[kGroupRows]) const {
+  template <int kTile, int>
+  void multiply(const Activation* x, std::int64_t first, std::int64_t count, float (*sums)[kRows]) const {
     const TileTokens<kTile, std::int16_t> tokens(x, &Activation::wide, first);
     for (std::int64_t b = 0; b < count; ++b) {
-      Int products[kTile][kVectors][1];
+      Int products[kTile][kVectors][kHalves];
       unrolled<kWords>([&](auto word) LATTICE_INLINE {
         constexpr int kWord = decltype(word)::value;
         for (int t = 0; t < kTile; ++t) {
@@ -233,7 +188,8 @@ class WidePanel {
           }
         }
       });
-      add_block<S, Format>(scales_, b, tokens, products, sums);
+      for (int t = 0; t < kTile; ++t)
+        add_token<S>(scales_, b, products[t], tokens.scales[t][b], tokens.inputs[t][b], sums[t]);
     }
   }
 
@@ -251,7 +207,7 @@ class WidePanel {
   }
 
   alignas(64) std::byte codes_[kBlocks][kWords][kVectors][S::kLanes * 4];
-  PanelScales<S, Format, kBlocks> scales_;
+  PanelScales<S, kHalves, Format::Scales::kBias, kBlocks, kRows> scales_;
 };
 
 template <typename S, typename Pairs, typename Format, int kBits = Format::kBits>
@@ -263,25 +219,13 @@ struct PanelOf<S, Pairs, Format, 8> {
   using type = WidePanel<S, Pairs, Format>;
 };
 
-inline void widen(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
-                  float* inputs) {
-  const std::int8_t* quants = x.quants;
-  for (std::int64_t b = 0; b < blocks; ++b, turned += kTileBlock, wide += kTileBlock) {
-    for (std::int64_t i = 0; i < kBlock; ++i, ++quants) {
-      turned[i] = static_cast<std::uint8_t>(*quants + 128);
-      wide[i] = static_cast<std::int16_t>(turned[i] - 128);
-    }
-    inputs[b] = x.scales[b] * static_cast<float>(x.totals[b]);
-  }
-}
-
 template <typename S, typename Dot, typename Pairs>
 void add_paired_products(Kernels& table) noexcept {
   each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
     using Panel = typename PanelOf<S, Pairs, Format>::type;
     table.products[index_of(kFormat)] = product<Int8Tile<S, Dot, Format>, Panel>;
   });
-  table.widen = widen;
+  table.widen = widen<true>;
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Matrix products over packed rows (PackedRows in kernels.h), once for every vector instruction set: of
-// decode steps, and for sets without panels of their own (pair_panels.h) of prompts too, where weights are
-// quantised. Included by one file an instruction set, which is compiled with that set's flags; everything is
-// in an anonymous namespace, so that no function compiled with those flags can be merged into code that runs
-// without them.
+// decode steps, and for sets without panels of their own (pair_panels.h, dot_panels.h) of prompts too, where
+// weights are quantised. Included by one file an instruction set, which is compiled with that set's flags;
+// everything is in an anonymous namespace, so that no function compiled with those flags can be merged into
+// code that runs without them.
 //
 // S is the set's description (simd_*.h). A lane is a row: a word of weights meets the same columns of x in
 // every lane, so that x is broadcast and nothing is summed across lanes. A tile is a group's rows, or part of
@@ -245,19 +245,19 @@ constexpr int log2_of(int n) {
 
 /// sum and a block's products Σ (code − zero) · x, those of each half where scales are the halves'. x_input:
 /// the block's Σ x, scaled.
-template <typename S, typename Format>
+template <typename S, bool kBias, int kHalves>
 LATTICE_INLINE inline typename S::Float add_scaled(typename S::Float sum, const typename S::Int* products,
-                                                   const ScaleRegisters<S, Format::kHalves>& scales,
-                                                   float x_scale, float x_input) {
+                                                   const ScaleRegisters<S, kHalves>& scales, float x_scale,
+                                                   float x_input) {
   using Float = typename S::Float;
-  if constexpr (Format::kHalves == 1) {
+  if constexpr (kHalves == 1) {
     const Float scaled = S::mul(S::to_float(products[0]), S::set1(x_scale));
     sum = S::fma(scaled, scales.scale[0], sum);
   } else {
     const Float first = S::mul(S::to_float(products[0]), scales.scale[0]);
     sum = S::fma(S::fma(S::to_float(products[1]), scales.scale[1], first), S::set1(x_scale), sum);
   }
-  if constexpr (Format::Scales::kBias) sum = S::fma(S::set1(x_input), scales.bias, sum);
+  if constexpr (kBias) sum = S::fma(S::set1(x_input), scales.bias, sum);
   return sum;
 }
 
@@ -354,8 +354,8 @@ struct Int8Tile {
             sums_of_halves[0] = less_zero(Operand::total(own[0]), half);
             sums_of_halves[1] = less_zero(Operand::total(own[1]), total - half);
           }
-          sums[t][v] = add_scaled<S, Format>(sums[t][v], sums_of_halves, scales[v], x_scale,
-                                             x_scale * static_cast<float>(total));
+          sums[t][v] = add_scaled<S, Scales::kBias>(sums[t][v], sums_of_halves, scales[v], x_scale,
+                                                    x_scale * static_cast<float>(total));
         }
       }
     }
@@ -381,7 +381,7 @@ void group_product(const PackedRows& weights, std::int64_t group, const Activati
   std::int64_t t = 0;
   for (; t + kTokens <= tokens; t += kTokens) {
     Tile::template run<kTokens>(weights, group, x + t, sums);
-    store_sums(sums.of, kTokens, group, weights.rows, y + t * stride, stride);
+    store_sums<kGroupRows>(sums.of, kTokens, group * kGroupRows, weights.rows, y + t * stride, stride);
   }
   if constexpr (kTokens > 1) {
     if (t < tokens)

@@ -18,12 +18,14 @@ struct Avx512 {
   // Thirty-two registers: 12 × 2 sums of a tile use each load twelve times or twice.
   static constexpr int kTileRows = 12;
   static constexpr int kTileVectors = 2;
-  static constexpr int kFloatTokens = 8;
+  static constexpr int kFloatTokens = 8;  // × 2 registers of rows: 16 sums
   static constexpr int kFloatChains = 4;  // one token: 4 sums hide the latency of FMA, 4 cycles at 1 a cycle
   static constexpr int kFloatStepTokens = 4;  // × 4 sums
   static constexpr int kStepVectors = 1;
   static constexpr int kInt8Tokens = 8;  // 8 sums and 8 products
   static constexpr int kInt8Vectors = 1;
+  static constexpr int kDotTokens = 6;      // × 2 registers of rows: 12 products, 12 sums
+  static constexpr int kDotHalfTokens = 4;  // × 2 registers of rows: 8 products of each half, 8 sums
 
   static Float zero() { return _mm512_setzero_ps(); }
   static Float set1(float x) { return _mm512_set1_ps(x); }

@@ -88,6 +88,9 @@ inline __m512 loadu_ps(const float* p) {
 inline __m512i loadu_si512(const void* p) {
   return load<__m512i>(p);
 }
+inline void storeu_si512(void* p, __m512i x) {
+  std::memcpy(p, &x, sizeof x);
+}
 inline void storeu_ps(float* p, __m512 x) {
   std::memcpy(p, &x, sizeof x);
 }
@@ -167,9 +170,28 @@ inline __m512i slli_epi32(__m512i a, unsigned bits) {
 inline __m512i srai_epi32(__m512i a, unsigned bits) {
   return ints([bits](std::int32_t x) { return x >> bits; }, a);
 }
+inline __m512i srli_epi32(__m512i a, unsigned bits) {
+  return words([bits](std::uint32_t x) { return x >> bits; }, a);
+}
 inline __m512i add_epi16(__m512i a, __m512i b) {
   return map<__m512i, std::uint16_t, std::uint16_t, 32>(
       [](std::uint16_t x, std::uint16_t y) { return static_cast<std::uint16_t>(x + y); }, a, b);
+}
+inline __m512i sub_epi16(__m512i a, __m512i b) {
+  return map<__m512i, std::uint16_t, std::uint16_t, 32>(
+      [](std::uint16_t x, std::uint16_t y) { return static_cast<std::uint16_t>(x - y); }, a, b);
+}
+inline __m512i slli_epi16(__m512i a, unsigned bits) {
+  return map<__m512i, std::uint16_t, std::uint16_t, 32>(
+      [bits](std::uint16_t x) { return static_cast<std::uint16_t>(x << bits); }, a);
+}
+inline __m512i srai_epi16(__m512i a, unsigned bits) {
+  return map<__m512i, std::int16_t, std::int16_t, 32>(
+      [bits](std::int16_t x) { return static_cast<std::int16_t>(x >> bits); }, a);
+}
+inline __m512i sub_epi8(__m512i a, __m512i b) {
+  return map<__m512i, std::uint8_t, std::uint8_t, 64>(
+      [](std::uint8_t x, std::uint8_t y) { return static_cast<std::uint8_t>(x - y); }, a, b);
 }
 inline __m512i abs_epi8(__m512i a) {
   return map<__m512i, std::uint8_t, std::int8_t, 64>(
@@ -332,14 +354,26 @@ inline __m256i cvtps_ph(__m512 a, int) {
 #define _mm512_setzero_ps emulated::setzero_ps
 #undef _mm512_setzero_si512
 #define _mm512_setzero_si512 emulated::setzero_si512
+#undef _mm512_slli_epi16
+#define _mm512_slli_epi16 emulated::slli_epi16
 #undef _mm512_slli_epi32
 #define _mm512_slli_epi32 emulated::slli_epi32
+#undef _mm512_srai_epi16
+#define _mm512_srai_epi16 emulated::srai_epi16
 #undef _mm512_srai_epi32
 #define _mm512_srai_epi32 emulated::srai_epi32
+#undef _mm512_srli_epi32
+#define _mm512_srli_epi32 emulated::srli_epi32
 #undef _mm512_storeu_ps
 #define _mm512_storeu_ps emulated::storeu_ps
+#undef _mm512_storeu_si512
+#define _mm512_storeu_si512 emulated::storeu_si512
+#undef _mm512_sub_epi16
+#define _mm512_sub_epi16 emulated::sub_epi16
 #undef _mm512_sub_epi32
 #define _mm512_sub_epi32 emulated::sub_epi32
+#undef _mm512_sub_epi8
+#define _mm512_sub_epi8 emulated::sub_epi8
 #undef _mm512_sub_ps
 #define _mm512_sub_ps emulated::sub_ps
 #undef _mm512_xor_si512
