@@ -8,14 +8,12 @@
 // panel to panel in memory.
 //
 // A Panel has
-//   kGroups                        groups that it holds at most
-//   kBlocks                        blocks of 32 columns that it holds at most
-//   kBlockBytes                    what a block of a group takes where it comes from, without scales
-//   kTokens                        tokens of its largest tile
-//   unpack(…, place, …)            fills the `place`-th group's part with `count` blocks from block `first`
-//   on multiply<kTokens, kUsed>(…)    adds the products of its first kUsed groups with a tile's tokens to
-//   sums
-//                                  [tokens][kGroups · kGroupRows]
+//   kGroups          groups that it holds at most
+//   kBlocks          blocks of 32 columns that it holds at most
+//   kBlockBytes      what a block of a group takes where it comes from, without scales
+//   kTokens          tokens of its largest tile
+//   unpack()         fills the `place`-th group's part with `count` blocks from block `first` on
+//   multiply<t, g>() adds the products of its first g groups with a tile's t tokens to sums [t][kGroups · 16]
 #pragma once
 
 #include <cstdint>
