@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -199,6 +200,9 @@ TEST(Gemv, HoldsOnCuda) {
       run_gemv(device, {type, 70, 64, shape, true, LATTICE_EPILOGUE_SWIGLU});
       run_gemv(device, {type, 32, 4224, shape, false, LATTICE_EPILOGUE_ADD}, 1e-4);
     }
+    GemvShape twice = byte_shape(16, 4, 12, 4);
+    twice.resident = 2;
+    run_gemv(device, {type, 70, 2048, twice, true, LATTICE_EPILOGUE_SWIGLU});
     run_gemv(device, {type, 21, 256, byte_shape(16, 2, 2, 1), false, LATTICE_EPILOGUE_ADD, {64, 4}});
   }
   for (const DType type : kFormats) {
@@ -212,10 +216,12 @@ TEST(Gemv, HoldsOnCuda) {
 /// An input that is no number, or infinite, is not lost in products of integers; nor are very small and large
 /// ones.
 TEST(Gemv, KeepsWhatIsNoNumber) {
-  for (const float value :
-       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const auto& [type, value] : {std::pair(DType::kQ8_0, nan), std::pair(DType::kQ8_0, infinity),
+                                    std::pair(DType::kQ4_0, nan), std::pair(DType::kQ4_0, infinity)}) {
     Random random;
-    const StoredMatrix stored(DType::kQ8_0, 16, 64, random);
+    const StoredMatrix stored(type, 16, 64, random);
     ThreadPool pool(1);
     const DeviceMatrix matrix =
         MatrixPacker{.device = fast_device(), .pool = pool, .exact = true, .tiled = true}.one(stored.view);
@@ -273,9 +279,24 @@ TEST(Gemv, ChoosesShapesThatFit) {
         const GemvShape shape = choose_gemv_shape(132, matrix);
         EXPECT_TRUE(fits_stage(shape, type)) << dtype_name(type) << ' ' << rows << 'x' << cols;
         EXPECT_EQ(shape.simdgroups % shape.split, 0u);
+        constexpr std::uint32_t kThreads = 2048;  // that a core holds
+        EXPECT_LE(shape.resident * shape.simdgroups * kSimdWidth, kThreads);
       }
     }
   }
+}
+
+/// The compiler hears of threadgroups to a core where a shape counts on them, and nowhere else.
+TEST(Gemv, TellsHowOftenItStandsOnACore) {
+  const DeviceMatrix matrix = shaped_matrix(DType::kQ4_0, 64, 1024, /*tiled=*/true);
+  GemvShape shape = byte_shape(16, 4, 4, 2);
+  const auto told = [&] {
+    const auto constants = gemv_constants(shape, matrix, false, LATTICE_EPILOGUE_STORE, {});
+    return std::ranges::count(constants, std::uint32_t{LATTICE_FC_RESIDENT}, &FunctionConstant::index);
+  };
+  EXPECT_EQ(told(), 0);
+  shape.resident = 2;
+  EXPECT_EQ(told(), 1);
 }
 
 TEST(Gemv, HasItsEpilogues) {

@@ -85,10 +85,11 @@ TEST_F(Cuda, Kernels) {
 }
 /// The engine's own kernels, as a prompt and a decode step specialise them.
 TEST_F(Cuda, TheEnginesKernels) {
-  const std::vector<std::string> constants = {"-DLATTICE_FC_0=4",   "-DLATTICE_FC_1=1",  "-DLATTICE_FC_2=4",
-                                              "-DLATTICE_FC_3=2",   "-DLATTICE_FC_4=1",  "-DLATTICE_FC_5=2",
-                                              "-DLATTICE_FC_6=4",   "-DLATTICE_FC_7=8",  "-DLATTICE_FC_16=64",
-                                              "-DLATTICE_FC_17=64", "-DLATTICE_FC_18=2", "-DLATTICE_FC_19=2"};
+  const std::vector<std::string> constants = {
+      "-DLATTICE_FC_0=4",     "-DLATTICE_FC_1=1",     "-DLATTICE_FC_2=4",  "-DLATTICE_FC_3=2",
+      "-DLATTICE_FC_4=1",     "-DLATTICE_FC_5=2",     "-DLATTICE_FC_6=4",  "-DLATTICE_FC_7=8",
+      "-DLATTICE_FC_16=64",   "-DLATTICE_FC_17=64",   "-DLATTICE_FC_18=2", "-DLATTICE_FC_19=2",
+      "-DLATTICE_RESIDENT=4", "-DLATTICE_THREADS=128"};
   const std::filesystem::path kernels = std::string(LATTICE_SOURCE_DIR) + "/src/gpu/kernels";
   for (const auto& entry : std::filesystem::directory_iterator(kernels)) {
     if (entry.path().extension() == ".metal") expect_compiles(parse_file(entry.path()), constants);
