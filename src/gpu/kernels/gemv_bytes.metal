@@ -134,6 +134,13 @@ inline void load_vectors(device const float* x, uint first, uint count, uint thr
   }
 }
 
+/// x of eight neighbouring lanes, which have 32 columns.
+inline float sum_of_eight(float x) {
+  x += lattice_simd_shuffle_xor(x, 1);
+  x += lattice_simd_shuffle_xor(x, 2);
+  return x + lattice_simd_shuffle_xor(x, 4);
+}
+
 /// Of each value its nearest integer: the last bits of a float after LATTICE_SUM_START is added. `to_integers` is such that they are
 /// below 2^22.
 inline uint4 nearest_integers(float4 x, float to_integers) {
@@ -192,11 +199,7 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
       v *= head_factor(head_squares, (first + i) / max(kHeadVectors, 1u), kHeadParts, kHeadVectors * 4, args.epsilon);
     }
     if (kRmsNorm) {
-      float own = dot(v, v);  // added up beside the largest, which has as long a way
-      own += lattice_simd_shuffle_xor(own, 1);
-      own += lattice_simd_shuffle_xor(own, 2);
-      own += lattice_simd_shuffle_xor(own, 4);
-      squares += own;
+      squares += sum_of_eight(dot(v, v));  // here and not once at the end: beside the largest, which has as long a way
       v *= norm.values[n];
     }
     const uint4 size = as_type<uint4>(v) & 0x7fffffffu;
@@ -204,12 +207,7 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
     largest = max(largest, lattice_simd_shuffle_xor(largest, 1));
     largest = max(largest, lattice_simd_shuffle_xor(largest, 2));
     largest = max(largest, lattice_simd_shuffle_xor(largest, 4));
-    float evens = v.x + v.z;
-    if (Format::kNibbles) {
-      evens += lattice_simd_shuffle_xor(evens, 1);
-      evens += lattice_simd_shuffle_xor(evens, 2);
-      evens += lattice_simd_shuffle_xor(evens, 4);
-    }
+    const float evens = Format::kNibbles ? sum_of_eight(v.x + v.z) : 0.0f;
     const uint exponent = clamp(largest >> 23, kSmallest, kLargest);
     const float to_integers = as_type<float>((275u - exponent) << 23);
     const uint4 integers = nearest_integers(v, to_integers);
