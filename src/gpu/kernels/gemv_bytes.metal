@@ -2,8 +2,8 @@
 // tensor cores where there are some, so that hardly more than a load is spent on a weight.
 //
 // The input becomes integers of 23 bits, by the exponent of the largest of 32 neighbours, and these planes of signed
-// bytes: x = 2^e (65536 high + 256 middle + low). So the sums are those of floats but for their order. Where a byte has two weights, the
-// planes are of the integers that FormatQ4_0::bytes() multiplies, and one more, as those are 16 times as large.
+// bytes: x = 2^e (65536 high + 256 middle + low). So the sums are those of floats but for their order. Where a byte has two weights,
+// integers have 27 bits, and four planes hold what FormatQ4_0::bytes() multiplies, which is 16 times as large.
 //
 // A simdgroup owns tiles of 16 rows (tiles.h): lane l has rows l / 4 and l / 4 + 8, and of a unit's four chunks the one at l % 4. SPLIT
 // simdgroups share the rows' columns. Weights are asked for before the input is there; a unit is replaced by the one UNROLL steps
@@ -141,9 +141,17 @@ inline float sum_of_eight(float x) {
   return x + lattice_simd_shuffle_xor(x, 4);
 }
 
-/// Of each value its nearest integer: the last bits of a float after LATTICE_SUM_START is added. `to_integers` is such that they are
-/// below 2^22.
-inline uint4 nearest_integers(float4 x, float to_integers) {
+/// Bits of the integers that the input becomes. 22 and a sign are what a float can be rounded to by an addition; where a block's offset
+/// is taken off a sum, that is too coarse by half.
+template <typename Format>
+constexpr uint integer_bits() {
+  return Format::kNibbles ? 26 : 22;
+}
+
+/// The integers, below 2^integer_bits(). Of 22 bits the nearest: a float's last bits after LATTICE_SUM_START is added.
+template <typename Format>
+inline uint4 integers_of(float4 x, float to_integers) {
+  if (Format::kNibbles) return as_type<uint4>(int4(x * to_integers));
   return as_type<uint4>(fma(x, float4(to_integers), float4(LATTICE_SUM_START))) - as_type<uint>(LATTICE_SUM_START);
 }
 
@@ -187,7 +195,8 @@ inline float sum_start(bool nibbles, float evens, bool odd_lane) {
 template <typename Format>
 inline float store_stage(thread const VectorLoads& loads, thread const VectorLoads& norm, device const float* head_squares,
                          constant GemvArgs& args, Stage stage, uint first, uint vectors, uint thread_index) {
-  constexpr uint kSmallest = 30;  // biased exponents: 2^e, its 256th and its inverse are floats
+  constexpr uint kBits = integer_bits<Format>();
+  constexpr uint kSmallest = 34;  // biased exponents: 2^e, its 256th and its inverse are floats
   constexpr uint kLargest = 254;
   float squares = 0;
 #pragma unroll
@@ -209,8 +218,8 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
     largest = max(largest, lattice_simd_shuffle_xor(largest, 4));
     const float evens = Format::kNibbles ? sum_of_eight(v.x + v.z) : 0.0f;
     const uint exponent = clamp(largest >> 23, kSmallest, kLargest);
-    const float to_integers = as_type<float>((275u - exponent) << 23);
-    const uint4 integers = nearest_integers(v, to_integers);
+    const float to_integers = as_type<float>((253u + kBits - exponent) << 23);
+    const uint4 integers = integers_of<Format>(v, to_integers);
     if (Format::kNibbles) {
       store_nibbles(integers, reinterpret_cast<threadgroup ushort*>(stage.planes), i);
     } else {
@@ -218,7 +227,7 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
     }
     if (i % 4 == 0) {
       // Infinity and what is no number make no number of all that they meet.
-      const float scale = as_type<float>(largest >> 23 > kLargest ? 0x7fc00000u : (exponent - 21u) << 23);
+      const float scale = as_type<float>(largest >> 23 > kLargest ? 0x7fc00000u : (exponent + 1u - kBits) << 23);
       stage.scales[i / 4] = float2(scale, -scale * sum_start(Format::kNibbles, evens * to_integers, i / 4 % 2 != 0));
     }
   }
