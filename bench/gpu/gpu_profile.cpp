@@ -100,10 +100,10 @@ struct Subject {
   Subject(Device& device, const Options& options, ThreadPool& pool, const Source& source)
       : config(source.config),
         weights(MatrixPacker{device, pool, false}, config, source.weights(), nullptr),
-        work(device, config),
+        work(device, config, KvFormat::kF16),
         prefill(device, config, weights, /*exact=*/false),
         state(device, config, options.context + std::max<std::int64_t>(options.prompt, ReplayLimits{}.most),
-              KvFormat::kF32) {
+              KvFormat::kF16) {
     state.make_up(options.context, 1);
     rewind(device);
     const lattice_gpu::PromptSpan span{static_cast<std::int32_t>(options.context),
@@ -127,9 +127,9 @@ struct Subject {
 void report_decode(Device& device, Subject& subject, const Options& options) {
   fmt::print("A decode step, {} tokens of context\n", options.context);
   GroupingDevice grouping(device);
-  const std::uint32_t parts = subject.work.sharing.parts(options.context);
+  const std::uint32_t parts = subject.work.attention.sharing.parts(options.context);
   const auto record = [&](Device& on) {
-    return StepRecorder(on, subject.config, subject.weights, subject.work, KvFormat::kF32, nullptr)
+    return StepRecorder(on, subject.config, subject.weights, subject.work, KvFormat::kF16, nullptr)
         .drawing_step(subject.state, parts, /*is_greedy=*/true);
   };
   const auto whole = record(device);
@@ -141,7 +141,7 @@ void report_prompt(Device& device, Subject& subject, const Options& options) {
   fmt::print("A prompt's piece, {} tokens after {}\n", options.prompt, options.context);
   GroupingDevice grouping(device);
   const auto record = [&](Device& on) {
-    return PrefillRecorder(on, subject.config, subject.weights, subject.work, subject.prefill, KvFormat::kF32,
+    return PrefillRecorder(on, subject.config, subject.weights, subject.work, subject.prefill, KvFormat::kF16,
                            GemmShape{}, /*exact=*/false)
         .layers(subject.state, prefill_rows(options.prompt));
   };

@@ -1,14 +1,14 @@
 // Times decode steps on a GPU device, with nothing of the host in between, and searches for the shapes of the
 // GEMVs.
 //
-//   gpu_step SHAPE TYPE [CONTEXT] [tune|json]
+//   gpu_step SHAPE TYPE [CONTEXT] [tune|json] [f32]
 //
 // Steps of random weights are queued and waited for together: microseconds a token, median and range of
 // several such runs, and the share of the device's copy bandwidth that they used (MBU). A second line has the
 // same with the draw of a token, and what a token takes where the host reads every one of them. With `tune`,
 // tries shapes for one kind of matrix after the other, biggest first, and prints what was best:
 // choose_gemv_shape() is made from such tables. With `json`, prints the median for bench_compare
-// (docs/benchmarks.md).
+// (docs/benchmarks.md). Keys and values are halves, with `f32` floats.
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -130,8 +131,9 @@ bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uin
 /// A model of random weights on the device, and the shapes that its step is recorded with.
 class Subject {
  public:
-  Subject(Device& device, const std::string& shape, DType type, std::int64_t context)
+  Subject(Device& device, const std::string& shape, DType type, std::int64_t context, KvFormat kv)
       : device_(device),
+        kv_(kv),
         config_(bench::shape_config(shape)),
         context_(context),
         pool_(usable_processors()),
@@ -141,8 +143,8 @@ class Subject {
           return std::make_unique<GpuWeights>(MatrixPacker{device, pool_, false}, config_, random.weights(),
                                               nullptr);
         }()),
-        work_(device, config_),
-        state_(device, config_, context + kMostSteps, KvFormat::kF32) {
+        work_(device, config_, kv),
+        state_(device, config_, context + kMostSteps, kv) {
     state_.make_up(context_, 1);
   }
 
@@ -176,7 +178,8 @@ class Subject {
   }
 
   [[nodiscard]] double bytes() const {
-    return static_cast<double>(bytes_per_token(config_, weight_bytes_, 4, context_));
+    return static_cast<double>(
+        bytes_per_token(config_, weight_bytes_, kv_ == KvFormat::kF32 ? 4 : 2, context_));
   }
   [[nodiscard]] std::size_t dispatches() const { return dispatches_; }
 
@@ -243,10 +246,10 @@ class Subject {
   static constexpr int kMostSteps = 100;  // of a run
   static constexpr std::int32_t kFirstToken = 1;
 
-  [[nodiscard]] std::uint32_t parts() const { return work_.sharing.parts(context_); }
+  [[nodiscard]] std::uint32_t parts() const { return work_.attention.sharing.parts(context_); }
   [[nodiscard]] StepRecorder recorder() const {
-    return {device_, config_,        *weights_,
-            work_,   KvFormat::kF32, [this](const DeviceMatrix& matrix) { return shape_of(matrix); }};
+    return {device_, config_, *weights_,
+            work_,   kv_,     [this](const DeviceMatrix& matrix) { return shape_of(matrix); }};
   }
   [[nodiscard]] DrawOptions draw_options() const {
     DrawOptions options;
@@ -277,6 +280,7 @@ class Subject {
   [[nodiscard]] GemvShape shape_of(const DeviceMatrix& matrix) const { return shape_of(kind_of(matrix)); }
 
   Device& device_;
+  KvFormat kv_;
   Config config_;
   std::int64_t context_;
   ThreadPool pool_;
@@ -343,9 +347,10 @@ int run(int count, char** arguments) {
   const std::string shape = count > 1 ? arguments[1] : "0.8b";
   const DType type = bench::random_type(count > 2 ? arguments[2] : "q8_0");
   const std::int64_t context = count > 3 ? std::atoll(arguments[3]) : 0;
-  const std::string mode = count > 4 ? arguments[4] : "";
-  const bool tune = mode == "tune";
-  const bool json = mode == "json";
+  const std::vector<std::string_view> words(arguments + std::min(count, 4), arguments + count);
+  const auto asks = [&](std::string_view word) { return std::ranges::find(words, word) != words.end(); };
+  const bool tune = asks("tune");
+  const bool json = asks("json");
   const auto begin = Clock::now();
   if (tune) {
     const char* version = std::getenv("LATTICE_DRIVER_VERSION");
@@ -354,7 +359,7 @@ int run(int count, char** arguments) {
   }
   CudaDevice device;
   const double roof = device.measure_copy_bandwidth();
-  Subject subject(device, shape, type, context);
+  Subject subject(device, shape, type, context, asks("f32") ? KvFormat::kF32 : KvFormat::kF16);
   const double loaded = std::chrono::duration<double>(Clock::now() - begin).count();
   const auto report = [&](const char* what) {
     const bench::Samples times = subject.times();

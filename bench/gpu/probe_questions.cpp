@@ -231,9 +231,9 @@ void ask_gdn(Probe& probe) {
 }
 
 void ask_attention(Probe& probe) {
-  constexpr std::uint32_t kSimdgroups = 8;
+  constexpr std::uint32_t kMergeSimdgroups = 8;
   Config config = bench::shape_config("0.8b");
-  const std::int64_t most = probe.quick ? 256 : 16384;
+  const std::int64_t most = probe.quick ? 256 : 32768;
   config.max_position_embeddings = most;
   const RotaryTables tables(config);
   const auto low = probe.device->allocate(tables.low.size() * sizeof(float));
@@ -252,34 +252,41 @@ void ask_attention(Probe& probe) {
   constexpr std::uint32_t kMostParts = 128;
   const auto partial = probe.device->allocate(std::size_t{heads} * kMostParts *
                                               static_cast<std::size_t>(config.head_dim + 2) * 4);
-  const FunctionConstant constants[] = {
-      {LATTICE_FC_SIMDGROUPS, kSimdgroups},
-      {LATTICE_FC_GROUP, heads / kv_heads},
-      {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)},
-      {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)}};
+  const AttentionDecode attention = AttentionDecode::of(*probe.device, config, KvFormat::kF16);
+  const auto kernel = [&](const char* name, std::uint32_t simdgroups) -> const Kernel& {
+    const FunctionConstant constants[] = {
+        {LATTICE_FC_SIMDGROUPS, simdgroups},
+        {LATTICE_FC_GROUP, heads / kv_heads},
+        {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)},
+        {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)}};
+    return probe.device->kernel(name, constants);
+  };
   const auto step_buffer = probe.device->allocate(sizeof(StepState));
   for (std::int64_t context = 128; context <= most; context *= 2) {
     const StepState step{1, static_cast<std::int32_t>(context - 1)};
     step_buffer->upload(std::span(&step, 1));
-    std::string line = fmt::format("{:6} keys, µs by parts:", context);
-    for (std::uint32_t parts = 1; parts <= kMostParts && parts * 32 <= context; parts *= 2) {
-      const auto args = attention_args(config, most, parts);
-      auto commands = probe.device->new_commands();
-      for (int i = 0; i < (probe.quick ? 1 : 8); ++i) {
-        commands->dispatch(
-            probe.device->kernel("attention_decode_f16", constants),
-            {*step_buffer, *projections, *norm, *norm, *low, *high, *keys, *values, *out, *partial, args},
-            {parts, kv_heads}, kSimdgroups * 32);
-        commands->barrier();
-        if (parts == 1) continue;
-        commands->dispatch(probe.device->kernel("attention_merge", constants),
-                           {*projections, *partial, *out, args}, {heads}, kSimdgroups * 32);
-        commands->barrier();
+    for (const std::uint32_t simdgroups : {2u, 4u, 8u}) {
+      std::string line = fmt::format("{:6} keys, {} simdgroups, µs by parts:", context, simdgroups);
+      for (std::uint32_t parts = 1; parts <= kMostParts && parts * 32 <= context; parts *= 2) {
+        const auto args = attention_args(config, most, parts);
+        const int count = probe.quick ? 1 : 8;
+        auto commands = probe.device->new_commands();
+        for (int i = 0; i < count; ++i) {
+          commands->dispatch(
+              kernel(attention.kernel.c_str(), simdgroups),
+              {*step_buffer, *projections, *norm, *norm, *low, *high, *keys, *values, *out, *partial, args},
+              {parts, kv_heads * attention.query_sets}, simdgroups * 32);
+          commands->barrier();
+          if (parts == 1) continue;
+          commands->dispatch(kernel("attention_merge", kMergeSimdgroups),
+                             {*projections, *partial, *out, args}, {heads}, kMergeSimdgroups * 32);
+          commands->barrier();
+        }
+        line += fmt::format("  {}: {:.1f}", parts, probe.time(*commands).median() / count * kMicro);
       }
-      line +=
-          fmt::format("  {}: {:.1f}", parts, probe.time(*commands).median() / (probe.quick ? 1 : 8) * kMicro);
+      say("{}", line);
     }
-    say("{}   (now {})", line, KeySharing::of(probe.device->cores(), kv_heads).parts(context - 1));
+    say("        now {} parts of {}", attention.sharing.parts(context - 1), attention.simdgroups);
   }
 }
 
@@ -389,7 +396,7 @@ const std::vector<Question>& questions() {
       {"gdn", "How many threadgroups and simdgroups a head does the delta rule's step want?",
        "mixer_shape() of src/gpu/decode_step.cpp", ask_gdn},
       {"attention", "Into how many parts should keys be cut, and from how many on?",
-       "KeySharing::of() of src/gpu/decode_step.cpp", ask_attention},
+       "KeySharing::of() and AttentionDecode::of() of src/gpu/attention_decode.cpp", ask_attention},
       {"gemm", "What does a prompt's product reach, in which tiles?",
        "GemmShape's defaults of src/gpu/prefill_step.h; whether half tiles or newer matrix units are worth a "
        "kernel",

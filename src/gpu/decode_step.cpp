@@ -17,16 +17,14 @@ using lattice_gpu::EmbedArgs;
 using lattice_gpu::GdnArgs;
 using lattice_gpu::GemvArgs;
 
-/// Simdgroups of a threadgroup of gdn_step and of attention_decode: on a device, enough that the state of a
-/// head of 128 is in registers at once, and that a core has its share of keys in flight. And the threadgroups
-/// that share out a head of gdn_step.
+/// Simdgroups of a threadgroup of gdn_step: on a device, enough that the state of a head of 128 is in
+/// registers at once. And the threadgroups that share out a head.
 struct MixerShape {
-  std::uint32_t gdn_simdgroups;
-  std::uint32_t gdn_parts;
-  std::uint32_t attention_simdgroups;
+  std::uint32_t simdgroups;
+  std::uint32_t parts;
 };
 MixerShape mixer_shape(std::uint32_t cores) {
-  return cores == 0 ? MixerShape{4, 2, 4} : MixerShape{8, 4, 8};
+  return cores == 0 ? MixerShape{4, 2} : MixerShape{8, 4};
 }
 
 std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
@@ -35,14 +33,14 @@ std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
 
 }  // namespace
 
-Workspace::Workspace(Device& device, const Config& config)
-    : sharing(KeySharing::of(device.cores(), config.kv_heads)),
+Workspace::Workspace(Device& device, const Config& config, KvFormat kv)
+    : attention(AttentionDecode::of(device, config, kv)),
       hidden(floats(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
       mixed(floats(device, std::max(config.linear_v_dim(), config.q_dim()))),
       heads(HeadNorm::of(device.cores(), config)),
       head_squares(floats(device, config.linear_v_heads * heads.parts)),
-      partial(floats(device, config.attention_heads * sharing.most_parts * (config.head_dim + 2))),
+      partial(floats(device, config.attention_heads * attention.sharing.most_parts * (config.head_dim + 2))),
       activated(floats(device, config.intermediate_size)),
       logits(floats(device, config.vocab_size)),
       sampling(device, config),
@@ -53,22 +51,7 @@ Workspace::Workspace(Device& device, const Config& config)
 }
 
 HeadNorm HeadNorm::of(std::uint32_t cores, const Config& config) noexcept {
-  return {narrow(config.linear_head_dim), mixer_shape(cores).gdn_parts};
-}
-
-KeySharing KeySharing::of(std::uint32_t cores, std::int64_t kv_heads) noexcept {
-  if (cores == 0) return {};
-  constexpr std::int64_t kKeys = 32;
-  const std::uint32_t heads = std::max(1u, narrow(kv_heads));
-  return {std::bit_floor(std::max(1u, 2 * cores / heads)), kKeys};
-}
-
-std::uint32_t KeySharing::parts(std::int64_t position) const noexcept {
-  constexpr std::int64_t kFewParts = 16;  // to merge more takes longer than twice as many keys each
-  if (position < 2 * keys) return 1;
-  const std::int64_t wanted = std::max(std::min(position / keys + 1, kFewParts), position / (2 * keys) + 1);
-  // Powers of two, so that few different steps are recorded as a sequence grows.
-  return std::min(most_parts, std::bit_ceil(narrow(std::min<std::int64_t>(wanted, most_parts))));
+  return {narrow(config.linear_head_dim), mixer_shape(cores).parts};
 }
 
 std::string gemv_kernel(const GemvShape& shape, DType format) {
@@ -160,14 +143,14 @@ std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint3
 }
 
 const Commands& StepRecorder::step_at(GpuState& state, std::int64_t position, bool with_head) const {
-  const std::uint32_t parts = work_.sharing.parts(position);
+  const std::uint32_t parts = work_.attention.sharing.parts(position);
   std::unique_ptr<Commands>& recorded = state.step(parts, with_head);
   if (recorded == nullptr) recorded = with_head ? step(state, parts) : layers(state, parts);
   return *recorded;
 }
 
 const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const {
-  const std::uint32_t parts = work_.sharing.parts(position);
+  const std::uint32_t parts = work_.attention.sharing.parts(position);
   std::unique_ptr<Commands>& recorded = state.drawing_step(parts, is_greedy);
   if (recorded == nullptr) recorded = drawing_step(state, parts, is_greedy);
   return *recorded;
@@ -233,7 +216,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                      .b_offset = narrow(b),
                      .a_offset = narrow(b + config_.linear_v_heads),
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
-  const std::uint32_t simdgroups = mixer_shape(device_.cores()).gdn_simdgroups;
+  const std::uint32_t simdgroups = mixer_shape(device_.cores()).simdgroups;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_VECTORS, narrow(config_.linear_head_dim) / 4},
                                         {LATTICE_FC_TAPS, narrow(config_.conv_kernel)},
@@ -257,16 +240,16 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
 void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
                        const GpuState::LayerMemory& memory, std::uint32_t parts) const {
   const AttentionArgs args = attention_args(config_, state.capacity(), parts);
-  const std::uint32_t simdgroups = mixer_shape(device_.cores()).attention_simdgroups;
+  const AttentionDecode& attention = work_.attention;
+  const std::uint32_t simdgroups = attention.simdgroups;
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth},
                                         {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)}};
-  commands.dispatch(
-      device_.kernel(kv_ == KvFormat::kF16 ? "attention_decode_f16" : "attention_decode_f32", constants),
-      {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,
-       *work_.high_angles, *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
-      {parts, args.kv_heads}, simdgroups * kSimdWidth);
+  commands.dispatch(device_.kernel(attention.kernel, constants),
+                    {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,
+                     *work_.high_angles, *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
+                    {parts, args.kv_heads * attention.query_sets}, simdgroups * kSimdWidth);
   commands.barrier();
   if (parts > 1) {
     commands.dispatch(device_.kernel("attention_merge", constants),

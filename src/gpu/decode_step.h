@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "gpu/attention_decode.h"
 #include "gpu/device.h"
 #include "gpu/gemv_shape.h"
 #include "gpu/gpu_state.h"
@@ -48,22 +49,11 @@ struct Gemv {
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none);
 
-/// How the threadgroups of a step's attention share out the keys of a KV head.
-struct KeySharing {
-  std::uint32_t most_parts = 32;  ///< a power of two; beyond it, parts grow
-  std::int64_t keys = 128;        ///< of a part where there are few parts; otherwise twice as many
-
-  /// What a device of so many cores (Device::cores()) wants for a model of so many KV heads.
-  [[nodiscard]] static KeySharing of(std::uint32_t cores, std::int64_t kv_heads) noexcept;
-  /// Threadgroups for a step at `position`.
-  [[nodiscard]] std::uint32_t parts(std::int64_t position) const noexcept;
-};
-
 /// What a token's pass through the layers leaves from one dispatch to the next. One for all sequences.
 struct Workspace {
-  Workspace(Device& device, const Config& config);
+  Workspace(Device& device, const Config& config, KvFormat kv);
 
-  KeySharing sharing;
+  AttentionDecode attention;
   std::unique_ptr<Buffer> low_angles;  // see RotaryTables in rotary_tables.h
   std::unique_ptr<Buffer> high_angles;
   std::unique_ptr<Buffer> hidden;        // [hidden_size], the residual stream

@@ -188,9 +188,12 @@ class Device {
   /// Whether Commands::product() can be used: the device comes with a library that multiplies matrices faster
   /// than portable kernels do.
   [[nodiscard]] virtual bool has_products() const noexcept { return false; }
-  /// Whether a simdgroup multiplies bytes together, in hardware (lattice_pair_dots() of kernels/hints.h):
+  /// Whether a simdgroup multiplies bytes together, in hardware (lattice_pair_sums() of kernels/hints.h):
   /// weights that are bytes or fit into them are then multiplied as such, and laid out for it.
   [[nodiscard]] virtual bool multiplies_bytes() const noexcept { return false; }
+  /// Whether a simdgroup multiplies matrices of halves in hardware, laid out as lattice_multiply_halves() of
+  /// kernels/hints.h says: a step's attention over a cache of halves is then made of such products.
+  [[nodiscard]] virtual bool multiplies_halves() const noexcept { return false; }
   /// Queues a replay behind everything that was submitted before, and returns at once.
   virtual void submit(const Commands& commands) = 0;
   /// Returns when all that was submitted is done. Throws Error where some of it failed.

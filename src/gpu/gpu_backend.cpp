@@ -26,7 +26,7 @@ class GpuBackend final : public Backend {
       : config_(config),
         device_(std::move(device)),
         weights_(load(*device_, config_, weights, options)),
-        work_(*device_, config_),
+        work_(*device_, config_, options.kv),
         kv_(options.kv),
         gemm_(options.gemm),
         exact_(options.exact),
@@ -82,7 +82,7 @@ class GpuBackend final : public Backend {
   [[nodiscard]] double device_seconds() override { return device_->busy_seconds(); }
   [[nodiscard]] std::size_t dispatches(std::int64_t position) const {
     const GpuState state(*device_, config_, 1, kv_);
-    return recorder_.step(state, work_.sharing.parts(position))->dispatches();
+    return recorder_.step(state, work_.attention.sharing.parts(position))->dispatches();
   }
 
  private:

@@ -22,7 +22,12 @@ struct AttentionStep {
   std::uint32_t simdgroups;
   bool half;
   std::int32_t position;
+  bool products = false;  ///< by attention_decode_halves
 };
+
+/// What sums of floats over rows of halves may be off by. The token's own key is rounded to half here and
+/// there: where the two are on different sides of a middle, by 2⁻¹¹ of one of its dimensions.
+constexpr double kHalf = 1e-4;
 
 void run_attention(SoftDevice& device, const AttentionStep& shape) {
   Random random;
@@ -66,9 +71,13 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
                                         {LATTICE_FC_ROTARY, shape.rotary_dim}};
   const auto commands = device.new_commands();
   commands->dispatch(
-      device.kernel(shape.half ? "attention_decode_f16" : "attention_decode_f32", constants),
+      device.kernel(shape.products ? "attention_decode_halves"
+                    : shape.half   ? "attention_decode_f16"
+                                   : "attention_decode_f32",
+                    constants),
       {*step, *in, *q_weight, *k_weight, *low, *high, *key_cache, *value_cache, *out, *partial, args},
-      {shape.parts, shape.kv_heads}, shape.simdgroups * 32);
+      {shape.parts, shape.kv_heads * (shape.products ? static_cast<std::uint32_t>(group + 3) / 4 : 1)},
+      shape.simdgroups * 32);
   commands->barrier();
   if (shape.parts > 1) {
     commands->dispatch(device.kernel("attention_merge", constants), {*in, *partial, *out, args},
@@ -85,10 +94,11 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
     const auto own = norm_and_rotate(span.subspan(k_offset + kv_head * dim, dim), k_norm, shape.rotary_dim,
                                      shape.position);
     const std::size_t first = (kv_head * capacity + static_cast<std::size_t>(shape.position)) * dim;
-    for (std::size_t i = 0; i < dim; ++i) {
-      keys[first + i] = static_cast<float>(own[i]);
-      values[first + i] = projections[v_offset + kv_head * dim + i];
-    }
+    const std::vector<float> own_key = rounded(std::vector<float>(own.begin(), own.end()), shape.half);
+    const auto own_value = projections.begin() + static_cast<std::ptrdiff_t>(v_offset + kv_head * dim);
+    std::ranges::copy(own_key, keys.begin() + static_cast<std::ptrdiff_t>(first));
+    std::ranges::copy(rounded({own_value, own_value + static_cast<std::ptrdiff_t>(dim)}, shape.half),
+                      values.begin() + static_cast<std::ptrdiff_t>(first));
     double total = 0;
     std::vector<double> sum(dim);
     for (std::size_t p = 0; p <= static_cast<std::size_t>(shape.position); ++p) {
@@ -103,7 +113,7 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
       expected.push_back(sum[i] / total * sigmoid(projections[head * 2 * dim + dim + i]));
     }
   }
-  expect_near(download(*out), expected, shape.half ? 2e-3 : 2e-5);
+  expect_near(download(*out), expected, shape.half ? kHalf : 2e-5);
   if (!shape.half) {  // the cache has the token's own row, and nothing else has changed
     expect_near(download(*key_cache), std::vector<double>(keys.begin(), keys.end()), 2e-5);
     expect_near(download(*value_cache), std::vector<double>(values.begin(), values.end()), 0);
@@ -119,6 +129,22 @@ TEST(AttentionDecode, HoldsForHeadSizesGroupsAndPositions) {
   }
 }
 
+TEST(AttentionDecode, HoldsWithProductsOfHalves) {
+  for (const std::int32_t position : {0, 1, 15, 16, 31, 70, 140}) {
+    run_attention(fast_device(), {4, 1, 64, 64, 1, 1, true, position, true});
+    run_attention(fast_device(), {2, 2, 64, 16, 1, 3, true, position, true});
+    run_attention(fast_device(), {8, 2, 256, 64, 1, 8, true, position, true});
+    run_attention(fast_device(), {6, 1, 128, 32, 1, 4, true, position, true});  // two sets of queries
+    run_attention(fast_device(), {5, 1, 192, 64, 1, 2, true, position, true});
+  }
+  for (const std::uint32_t parts : {2u, 3u, 8u}) {
+    for (const std::int32_t position : {0, 32, 63, 64, 300}) {
+      run_attention(fast_device(), {7, 1, 64, 16, parts, 2, true, position, true});
+      run_attention(fast_device(), {8, 2, 256, 64, parts, 8, true, position, true});
+    }
+  }
+}
+
 TEST(AttentionDecode, HoldsForEveryNumberOfParts) {
   for (const std::uint32_t parts : {2u, 3u, 8u}) {  // more than there are blocks of keys, too
     for (const std::int32_t position : {0, 32, 63, 64, 300}) {
@@ -130,14 +156,18 @@ TEST(AttentionDecode, HoldsForEveryNumberOfParts) {
 
 /// As a sequence grows, few different numbers of parts, none of which has too few keys or too many.
 TEST(KeySharing, GrowsWithTheContext) {
-  const KeySharing large = KeySharing::of(132, 2);
+  const KeySharing large = KeySharing::of(132, 2, /*products=*/false);
   const std::pair<std::int64_t, std::uint32_t> expected[] = {
       {0, 1}, {63, 1}, {64, 4}, {500, 16}, {1000, 16}, {1024, 32}, {4000, 64}, {8191, 128}, {32000, 128}};
   for (const auto& [position, parts] : expected) EXPECT_EQ(large.parts(position), parts) << position;
-  const KeySharing none = KeySharing::of(0, 2);
+  const KeySharing products = KeySharing::of(132, 2, /*products=*/true);
+  const std::pair<std::int64_t, std::uint32_t> with_products[] = {
+      {0, 1}, {127, 1}, {128, 4}, {500, 8}, {2000, 16}, {4000, 32}, {8191, 64}, {32000, 64}};
+  for (const auto& [position, parts] : with_products) EXPECT_EQ(products.parts(position), parts) << position;
+  const KeySharing none = KeySharing::of(0, 2, false);
   EXPECT_EQ(none.parts(255), 1u);
   EXPECT_EQ(none.parts(256), 4u);
-  EXPECT_EQ(KeySharing::of(8, 16).parts(262143), 1u);  // every core has a head of its own
+  EXPECT_EQ(KeySharing::of(8, 16, false).parts(262143), 1u);  // every core has a head of its own
   std::uint32_t before = 1;
   for (std::int64_t position = 0; position < 70000; ++position) {
     const std::uint32_t parts = large.parts(position);
@@ -151,6 +181,8 @@ TEST(AttentionDecode, HasNoFindingInCheckingMode) {
   run_attention(checking_device(), {4, 2, 32, 8, 1, 3, false, 0});
   run_attention(checking_device(), {3, 1, 64, 32, 1, 2, true, 40});
   run_attention(checking_device(), {4, 2, 32, 8, 4, 2, false, 70});
+  run_attention(checking_device(), {6, 1, 64, 32, 1, 2, true, 40, true});
+  run_attention(checking_device(), {4, 2, 64, 8, 3, 3, true, 70, true});
   expect_no_finding(checking_device(), before);
 }
 

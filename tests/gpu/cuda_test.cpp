@@ -89,7 +89,8 @@ TEST_F(CudaCompiler, TakesTheMixersForEveryReleasedShape) {
                                                        {LATTICE_FC_GROUP, group},
                                                        {LATTICE_FC_LANE_DIMS, 8},
                                                        {LATTICE_FC_ROTARY, 64}};
-      for (const char* name : {"attention_decode_f32", "attention_decode_f16", "attention_merge"}) {
+      for (const char* name :
+           {"attention_decode_f32", "attention_decode_f16", "attention_decode_halves", "attention_merge"}) {
         EXPECT_GT(compile(with, name, constants).image.size(), 1000u);
       }
     }

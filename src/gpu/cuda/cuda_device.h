@@ -75,6 +75,7 @@ class CudaDevice final : public Device {
   [[nodiscard]] std::unique_ptr<Commands> new_commands() override;
   [[nodiscard]] bool has_products() const noexcept override { return library_ != nullptr; }
   [[nodiscard]] bool multiplies_bytes() const noexcept override { return true; }
+  [[nodiscard]] bool multiplies_halves() const noexcept override { return true; }
   void submit(const Commands& commands) override;
   void wait() override { session_.wait(); }
   [[nodiscard]] Mark mark() override;

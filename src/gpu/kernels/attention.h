@@ -23,6 +23,19 @@ struct HeadDims {
   uint rotary;  // rotary_dim
 };
 
+constant constexpr uint kKeyBlock = 32;  // parts of a sequence's keys begin at multiples of it
+
+struct KeyRange {
+  uint first;
+  uint last;
+};
+
+/// The keys of `part`, of `count` in all. Parts are as even as whole blocks allow; late ones may be empty.
+inline KeyRange range_of(uint part, uint parts, uint count) {
+  const uint blocks = (count + kKeyBlock - 1) / kKeyBlock;
+  return {min(blocks * part / parts * kKeyBlock, count), min(blocks * (part + 1) / parts * kKeyBlock, count)};
+}
+
 /// (cos, sin) of pair `i` at `position`. low [256, pairs], high [⌈capacity / 256⌉, pairs].
 inline float2 rotation(device const float2* low, device const float2* high, uint pairs, uint position,
                        uint i) {

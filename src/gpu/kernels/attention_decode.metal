@@ -23,7 +23,6 @@ constant uint kRotaryDim [[function_constant(LATTICE_FC_ROTARY)]];
 
 constant constexpr uint kMaxSimdgroups = 8;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
-constant constexpr uint kKeyBlock = 32;  // parts begin at multiples of it
 constant uint kKeys = kGroup > 4 ? 2 : 4;  // that a simdgroup takes together: what registers hold
 constant constexpr uint kMaxKeys = 4;
 constant uint kThreadDims = (kLaneDims + kSimdgroups - 1) / max(kSimdgroups, 1u);  // of a head's output that a thread adds up
@@ -36,17 +35,6 @@ struct Softmax {
   float total;
   float values[kMaxLaneDims];
 };
-
-struct KeyRange {
-  uint first;
-  uint last;
-};
-
-/// The keys of `part`, of `count` in all. Parts are as even as whole blocks allow; late ones may be empty.
-inline KeyRange range_of(uint part, uint parts, uint count) {
-  const uint blocks = (count + kKeyBlock - 1) / kKeyBlock;
-  return {min(blocks * part / parts * kKeyBlock, count), min(blocks * (part + 1) / parts * kKeyBlock, count)};
-}
 
 /// The dimension that a lane holds in place `i`: four that lie together where it has so many.
 inline uint dim_of(uint lane, uint i) {

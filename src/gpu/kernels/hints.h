@@ -14,7 +14,12 @@ using namespace metal;
 //   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128
 //   lattice_byte_pair(a, b, i)   byte i of four of a, and of b above it
 //   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise
-//   lattice_simd_shuffle_xor(x, mask)
+//   lattice_simd_shuffle(x, lane) and lattice_simd_shuffle_xor(x, mask)
+//   lattice_multiply_halves(a, b, sums, lane)
+//       sums + a · b, of a simdgroup's matrices of 16 × 16 and 16 × 8 halves, as PTX's mma.m16n8k16 lays them
+//       out. With g = l / 4 and c = l % 4, lane l has of a rows g and g + 8, in turn, of columns 2c and 2c +
+//       1, then of 2c + 8 and 2c + 9; of b's column g these four rows; and of the sums columns 2c and 2c + 1
+//       of row g, then of g + 8
 //   lattice_pair_sums(first, last, operand, i)
 //       a·p, a·q, b·p, b·q for words a0 b0 a1 b1 and a2 b2 a3 b3 of 16 signed bytes each, where p and q are
 //       vectors i of planes 0 and 1 in even lanes and of planes 2 and 3 in odd ones: each the sum of this
@@ -57,6 +62,23 @@ inline float lattice_simd_shuffle_xor(float x, ushort mask) {
 }
 inline uint lattice_simd_shuffle_xor(uint x, ushort mask) {
   return simd_shuffle_xor(x, mask);
+}
+inline float lattice_simd_shuffle(float x, ushort lane) {
+  return as_type<float>(simd_shuffle(as_type<int>(x), lane));
+}
+inline float4 lattice_multiply_halves(uint4 a, uint2 b, float4 sums, uint lane) {
+  for (ushort c = 0; c < 4; ++c) {
+    const uint4 left = simd_shuffle(a, ushort(lane / 4 * 4 + c));
+    for (ushort n = 0; n < 2; ++n) {
+      const uint2 right = simd_shuffle(b, ushort((lane % 4 * 2 + n) * 4 + c));
+      for (ushort k = 0; k < 2; ++k) {
+        const float2 x = float2(as_type<half2>(right[k]));
+        sums[n] += dot(float2(as_type<half2>(left[2 * k])), x);
+        sums[2 + n] += dot(float2(as_type<half2>(left[2 * k + 1])), x);
+      }
+    }
+  }
+  return sums;
 }
 struct lattice_byte_operand {
   threadgroup const uint4* planes;

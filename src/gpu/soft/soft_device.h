@@ -21,7 +21,8 @@ namespace lattice::gpu {
 class SoftDevice final : public Device {
  public:
   /// With the kernels that are compiled into the program. 0 threads: one a core. `like_cuda`: with a library
-  /// of matrix products, and weights in tiles whose bytes are multiplied, for tests of what comes with them.
+  /// of matrix products, and kernels that multiply bytes and halves as it does, for tests of what comes with
+  /// them.
   explicit SoftDevice(int threads = 0, bool like_cuda = false);
   /// In checking mode: compiles the .metal files of `kernels` with the host compiler, watches every access,
   /// and runs each dispatch in `orders` orders of threads. For tests of the kernels: some thousand times
@@ -40,6 +41,7 @@ class SoftDevice final : public Device {
   [[nodiscard]] std::unique_ptr<Commands> new_commands() override;
   [[nodiscard]] bool has_products() const noexcept override { return like_cuda_; }
   [[nodiscard]] bool multiplies_bytes() const noexcept override { return like_cuda_; }
+  [[nodiscard]] bool multiplies_halves() const noexcept override { return like_cuda_; }
   void submit(const Commands& commands) override;
   void wait() override {}  // submit() has done it all
 

@@ -10,10 +10,27 @@ LATTICE_MSL_INLINE void lattice_wait_for_inputs() { target::wait_for_inputs(); }
 #ifdef LATTICE_MSL_WHOLE_SIMDGROUPS
 LATTICE_MSL_INLINE float lattice_simd_sum(float x) { return target::whole_simd_sum(x); }
 template <class T> LATTICE_MSL_INLINE T lattice_simd_shuffle_xor(T x, ushort mask) { return target::from_xor_lane(x, mask); }
+template <class T> LATTICE_MSL_INLINE T lattice_simd_shuffle(T x, ushort lane) { return target::from_lane(0xffffffffu, x, lane); }
+LATTICE_MSL_INLINE float4 lattice_multiply_halves(uint4 a, uint2 b, float4 sums, uint) { return target::mma_halves(a, b, sums); }
 #else
 LATTICE_MSL_INLINE float lattice_simd_sum(float x LATTICE_MSL_SITE) { return simd_sum(x LATTICE_MSL_AT); }
 template <class T> LATTICE_MSL_INLINE T lattice_simd_shuffle_xor(T x, ushort mask LATTICE_MSL_SITE) {
   return simd_shuffle_xor(x, mask LATTICE_MSL_AT);
+}
+template <class T> LATTICE_MSL_INLINE T lattice_simd_shuffle(T x, ushort lane LATTICE_MSL_SITE) { return simd_shuffle(x, lane LATTICE_MSL_AT); }
+LATTICE_MSL_INLINE float4 lattice_multiply_halves(uint4 a, uint2 b, float4 sums, uint lane LATTICE_MSL_SITE) {
+  for (ushort c = 0; c < 4; ++c) {
+    const uint4 left = simd_shuffle(a, ushort(lane / 4 * 4 + c) LATTICE_MSL_AT);
+    for (ushort n = 0; n < 2; ++n) {
+      const uint2 right = simd_shuffle(b, ushort((lane % 4 * 2 + n) * 4 + c) LATTICE_MSL_AT);
+      for (ushort k = 0; k < 2; ++k) {
+        const float2 x = float2(as_type<half2>(right[k]));
+        sums[n] += dot(float2(as_type<half2>(left[2 * k])), x);
+        sums[2 + n] += dot(float2(as_type<half2>(left[2 * k + 1])), x);
+      }
+    }
+  }
+  return sums;
 }
 #endif
 LATTICE_MSL_INLINE void lattice_allow_next() { target::allow_next(); }

@@ -67,6 +67,14 @@ LATTICE_MSL_INLINE metal::int4 mma_bytes(const metal::int4& start, unsigned a0, 
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(start[0]), "r"(start[1]), "r"(start[2]), "r"(start[3]));
   return d;
 }
+/// a · b over 16 halves, 16 rows by 8 columns, from `start` on.
+LATTICE_MSL_INLINE metal::float4 mma_halves(const metal::uint4& a, const metal::uint2& b, const metal::float4& start) {
+  metal::float4 d;
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
+      : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "f"(start[0]), "f"(start[1]), "f"(start[2]), "f"(start[3]));
+  return d;
+}
 /// A lane gives column lane / 4 of the right operand, at the place of lane % 4, and is left columns 2 (lane % 4) and the next. Columns 0
 /// to 3 are the planes of the first two lanes of four, columns 4 to 7 those of the other two.
 struct ByteOperand {
