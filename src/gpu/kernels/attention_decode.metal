@@ -25,6 +25,7 @@ constant constexpr uint kMaxSimdgroups = 8;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
 constant uint kKeys = kGroup > 4 ? 2 : 4;  // that a simdgroup takes together: what registers hold
 constant constexpr uint kMaxKeys = 4;
+constant constexpr uint kMergedParts = 4;  // that a simdgroup of attention_merge takes together
 constant uint kThreadDims = (kLaneDims + kSimdgroups - 1) / max(kSimdgroups, 1u);  // of a head's output that a thread adds up
 
 namespace lattice_gpu {
@@ -283,8 +284,31 @@ template [[host_name("attention_decode_f16")]] [[kernel]] void attention_decode<
     device const float2*, device half*, device half*, device float*, device float*, constant AttentionArgs&, uint2,
     uint, uint, uint);
 
+namespace lattice_gpu {
+
+/// What a lane reads of a few parts of a head: their maxima and totals, and its dimensions of their values.
+struct PartRows {
+  float2 states[kMergedParts];
+  float values[kMergedParts][kMaxLaneDims];
+};
+
+/// Parts `first`, `first` + kSimdgroups, …; beyond the last one with a total of 0.
+inline void load_parts(device const float* rows, uint first, uint parts, uint lane, thread PartRows& out) {
+  const uint dim = kLaneDims * 32;
+#pragma unroll
+  for (uint n = 0; n < kMergedParts; ++n) {
+    const uint part = first + n * kSimdgroups;
+    device const float* row = rows + min(part, parts - 1) * (dim + 2);
+    out.states[n] = float2(row[dim], part < parts ? row[dim + 1] : 0.0f);
+#pragma unroll
+    for (uint i = 0; i < kLaneDims; ++i) out.values[n][i] = row[lane + 32 * i];
+  }
+}
+
+}  // namespace lattice_gpu
+
 /// Joins the parts of a head: partial [heads, parts, head_dim + 2] → out [heads · head_dim], gated. Threadgroups: heads, of
-/// SIMDGROUPS · 32 threads; simdgroups take parts in turn.
+/// SIMDGROUPS · 32 threads; simdgroups take parts in turn, a few together.
 [[kernel, max_total_threads_per_threadgroup(256)]] void attention_merge(
     device const float* projections [[buffer(0)]], device const float* partial [[buffer(1)]],
     device float* out [[buffer(2)]], constant AttentionArgs& args [[buffer(3)]],
@@ -298,31 +322,46 @@ template [[host_name("attention_decode_f16")]] [[kernel]] void attention_decode<
   device const float* rows = partial + ulong(head) * args.parts * (dim + 2);
   lattice_wait_for_inputs();
 
+  // Asked for before any of it is used: a lane's maxima, the first parts, and a thread's gates.
   float maximum = -INFINITY;
   for (uint p = lane; p < args.parts; p += 32) maximum = max(maximum, rows[p * (dim + 2) + dim]);
+  PartRows part_rows;
+  load_parts(rows, simdgroup, args.parts, lane, part_rows);
+  float gates[kMaxLaneDims];
+#pragma unroll
+  for (uint n = 0; n < kThreadDims; ++n) {
+    gates[n] = projections[head * 2 * dim + dim + min(thread_index + n * kSimdgroups * 32, dim - 1)];
+  }
   maximum = simd_max(maximum);
   float total = 0;
   float values[kMaxLaneDims] = {};
-  for (uint p = simdgroup; p < args.parts; p += kSimdgroups) {
-    device const float* row = rows + p * (dim + 2);
-    const float part_total = row[dim + 1];
-    const float fade = part_total > 0 ? precise::exp(row[dim] - maximum) : 0.0f;  // a part may have no keys
-    total += part_total * fade;
+  for (uint p = simdgroup; p < args.parts; p += kSimdgroups * kMergedParts) {
 #pragma unroll
-    for (uint i = 0; i < kLaneDims; ++i) values[i] += row[lane + 32 * i] * fade;
+    for (uint n = 0; n < kMergedParts; ++n) {
+      const float2 state = part_rows.states[n];
+      const float fade = state.y > 0 ? precise::exp(state.x - maximum) : 0.0f;  // a part may have no keys
+      total += state.y * fade;
+#pragma unroll
+      for (uint i = 0; i < kLaneDims; ++i) values[i] += part_rows.values[n][i] * fade;
+    }
+    load_parts(rows, p + kSimdgroups * kMergedParts, args.parts, lane, part_rows);
   }
 #pragma unroll
   for (uint i = 0; i < kLaneDims; ++i) outputs[simdgroup * dim + lane + 32 * i] = values[i];
   if (lane == 0) totals[simdgroup] = total;
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
-  for (uint i = thread_index; i < dim; i += kSimdgroups * 32) {
+#pragma unroll
+  for (uint n = 0; n < kThreadDims; ++n) {
+    const uint i = thread_index + n * kSimdgroups * 32;
+    if (i >= dim) break;
     float sum = 0;
     float all = 0;
+#pragma unroll
     for (uint s = 0; s < kSimdgroups; ++s) {
       sum += outputs[s * dim + i];
       all += totals[s];
     }
-    out[head * dim + i] = sum / all * sigmoid(projections[head * 2 * dim + dim + i]);
+    out[head * dim + i] = sum / all * sigmoid(gates[n]);
   }
 }
