@@ -60,14 +60,15 @@ class LinearMixerPass {
   }
   [[nodiscard]] const float* input_row(std::int64_t token) const;
   void convolve(std::int64_t channel, std::int64_t token, float* out) const;
+  void ask_for(std::int64_t head, std::int64_t token) const;
   void load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const;
   [[nodiscard]] Gates gates(std::int64_t head, std::int64_t token) const;
   float* delta_step(std::int64_t head, std::int64_t token, float* matrix, float* scratch) const;
   void take_in_pending(std::int64_t head, ThreadScratch& scratch) const;
   void keep_step(std::int64_t head, std::int64_t token) const;
   void gated_norm(std::int64_t head, std::int64_t token, float* o) const;
-  void decay_row(std::int64_t i, const float* c, float beta, float* decays, float* keys, float* scores) const;
-  void solve(std::int64_t n, const float* keys, float* rows) const;
+  void decay_row(std::int64_t i, std::int64_t n, const float* c, float beta, float* decays,
+                 float* scores) const;
   void chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* state, float* scratch) const;
 
   const Config& config_;
