@@ -7,7 +7,6 @@
 namespace lattice::cpu {
 namespace {
 
-constexpr std::int64_t kAhead = 4;   // tokens that are asked for before they are convolved
 constexpr float kL2Epsilon = 1e-6f;  // inside the sum, as Hugging Face's l2norm has it
 
 float sigmoid(float x) {
@@ -32,42 +31,66 @@ const float* LinearMixerPass::input_row(std::int64_t token) const {
   return position_ + token >= 0 ? conv_row(token) : nullptr;
 }
 
-/// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim].
-void LinearMixerPass::convolve(std::int64_t channel, std::int64_t token, float* out) const {
-  const float* rows[kMaxConvKernel];
-  std::int64_t taps = 0;
-  for (std::int64_t back = config_.conv_kernel - 1; back >= 0; --back) {
-    const float* row = input_row(token - back);
-    if (row != nullptr) rows[taps++] = row + channel;
-  }
-  const float* weights =
-      weights_.conv_taps.data() + (config_.conv_kernel - taps) * config_.conv_dim() + channel;
-  kernels_.convolve(rows, weights, config_.conv_dim(), taps, out, config_.linear_head_dim);
+LinearMixerPass::Channels LinearMixerPass::channels_of(std::int64_t head) const {
+  const std::int64_t d = config_.linear_head_dim;
+  const std::int64_t k_head = config_.k_head_of(head);
+  return {
+      .q = k_head * d, .k = config_.linear_k_dim() + k_head * d, .v = 2 * config_.linear_k_dim() + head * d};
 }
 
-/// Asks for what load_head() will read of a token: it lies in another place for each token, a few lines long,
-/// so that processors do not see it coming.
-void LinearMixerPass::ask_for(std::int64_t head, std::int64_t token) const {
-  const std::int64_t d = config_.linear_head_dim;
-  constexpr std::int64_t kLine = 64 / sizeof(float);
-  const std::int64_t k_channel = config_.k_head_of(head) * d;
-  const float* row = in_.qkv + token * in_.stride;
-  for (std::int64_t i = 0; i < d; i += kLine) {
-    __builtin_prefetch(row + k_channel + i);
-    __builtin_prefetch(row + config_.linear_k_dim() + k_channel + i);
-    __builtin_prefetch(row + 2 * config_.linear_k_dim() + head * d + i);
+/// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim]. The channels' taps begin
+/// at `taps`, `stride` apart.
+void LinearMixerPass::convolve(std::int64_t channel, std::int64_t token, const float* taps,
+                               std::int64_t stride, float* out) const {
+  const float* rows[kMaxConvKernel];
+  std::int64_t count = 0;
+  for (std::int64_t back = config_.conv_kernel - 1; back >= 0; --back) {
+    const float* row = input_row(token - back);
+    if (row != nullptr) rows[count++] = row + channel;
   }
+  kernels_.convolve(rows, taps + (config_.conv_kernel - count) * stride, stride, count, out,
+                    config_.linear_head_dim);
+}
+
+/// The same of n tokens from `first` on, whose outputs are out_stride apart. Kept taps are a multiple of 4 KB
+/// apart, and so are a head's q, k and v, all in a few sets of the first-level cache: so taps come together
+/// in room [conv_kernel, d] first, and q, k and v one after the other.
+void LinearMixerPass::convolve_chunk(std::int64_t channel, std::int64_t first, std::int64_t n, float* room,
+                                     float* out, std::int64_t out_stride) const {
+  const std::int64_t d = config_.linear_head_dim;
+  for (std::int64_t t = 0; t < config_.conv_kernel; ++t)
+    std::copy_n(weights_.conv_taps.data() + t * config_.conv_dim() + channel, d, room + t * d);
+  for (std::int64_t i = 0; i < n; ++i) convolve(channel, first + i, room, d, out + i * out_stride);
+}
+
+/// q to unit length, over √d, and k to unit length.
+void LinearMixerPass::to_unit(float* q, float* k) const {
+  const std::int64_t d = config_.linear_head_dim;
+  scale(q, 1.0f / std::sqrt((kernels_.dot(q, q, d) + kL2Epsilon) * static_cast<float>(d)), d);
+  scale(k, 1.0f / std::sqrt(kernels_.dot(k, k, d) + kL2Epsilon), d);
 }
 
 /// q (unit, over √d), k (unit) and v of V head `head`.
 void LinearMixerPass::load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const {
+  const Channels at = channels_of(head);
+  const auto load = [&](std::int64_t channel, float* out) {
+    convolve(channel, token, weights_.conv_taps.data() + channel, config_.conv_dim(), out);
+  };
+  load(at.q, q);
+  load(at.k, k);
+  load(at.v, v);
+  to_unit(q, k);
+}
+
+/// The same of n tokens: qk [n, 2, d] and v [n, d]. Uses room [conv_kernel, d].
+void LinearMixerPass::load_chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* qk, float* v,
+                                 float* room) const {
   const std::int64_t d = config_.linear_head_dim;
-  const std::int64_t k_head = config_.k_head_of(head);
-  convolve(k_head * d, token, q);
-  convolve(config_.linear_k_dim() + k_head * d, token, k);
-  convolve(2 * config_.linear_k_dim() + head * d, token, v);
-  scale(q, 1.0f / std::sqrt((kernels_.dot(q, q, d) + kL2Epsilon) * static_cast<float>(d)), d);
-  scale(k, 1.0f / std::sqrt(kernels_.dot(k, k, d) + kL2Epsilon), d);
+  const Channels at = channels_of(head);
+  convolve_chunk(at.q, first, n, room, qk, 2 * d);
+  convolve_chunk(at.k, first, n, room, qk + d, 2 * d);
+  convolve_chunk(at.v, first, n, room, v, d);
+  for (std::int64_t i = 0; i < n; ++i) to_unit(qk + 2 * i * d, qk + (2 * i + 1) * d);
 }
 
 LinearMixerPass::Gates LinearMixerPass::gates(std::int64_t head, std::int64_t token) const {
@@ -134,16 +157,16 @@ void LinearMixerPass::keep_step(std::int64_t head, std::int64_t token) const {
   const std::int64_t at = token * in_.stride;
   gate_row(token)[head] = in_.b[at + head];
   gate_row(token)[config_.linear_v_heads + head] = in_.a[at + head];
-  const std::int64_t k_head = config_.k_head_of(head);
+  const Channels from = channels_of(head);
   float* row = conv_row(token);
   const auto keep = [&](std::int64_t channel) { std::copy_n(in_.qkv + at + channel, d, row + channel); };
-  keep(2 * config_.linear_k_dim() + head * d);
+  keep(from.v);
   const bool first_of_k_head = config_.v_head_order == VHeadOrder::kTiled
                                    ? head < config_.linear_k_heads
-                                   : head == 0 || config_.k_head_of(head - 1) != k_head;
+                                   : head == 0 || config_.k_head_of(head - 1) != config_.k_head_of(head);
   if (first_of_k_head) {
-    keep(k_head * d);
-    keep(config_.linear_k_dim() + k_head * d);
+    keep(from.q);
+    keep(from.k);
   }
 }
 
@@ -166,11 +189,11 @@ void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t 
   float* c = beta + kChunk;                    // [n]
   float* decays = c + kChunk;                  // [n]
   float* to_end = decays + kChunk;             // [d]: e^(c_last)
+  float* room = to_end + d;                    // [conv_kernel, d]
 
+  load_chunk(head, first, n, qk, v, room);
   float sum = 0.0f;
   for (std::int64_t i = 0; i < n; ++i) {
-    if (first + i + kAhead < tokens_) ask_for(head, first + i + kAhead);
-    load_head(head, first + i, qk + 2 * i * d, qk + (2 * i + 1) * d, v + i * d);
     const Gates gate = gates(head, first + i);
     beta[i] = gate.beta;
     c[i] = sum += gate.log_decay;

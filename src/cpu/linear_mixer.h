@@ -51,6 +51,12 @@ class LinearMixerPass {
     float beta;
     float log_decay;
   };
+  /// Where a V head's inputs begin.
+  struct Channels {
+    std::int64_t q;
+    std::int64_t k;
+    std::int64_t v;
+  };
 
   [[nodiscard]] float* conv_row(std::int64_t token) const {
     return conv_ring_ + (position_ + token) % ring_rows_ * config_.conv_dim();
@@ -59,9 +65,15 @@ class LinearMixerPass {
     return gate_ring_ + (position_ + token) % ring_rows_ * 2 * config_.linear_v_heads;
   }
   [[nodiscard]] const float* input_row(std::int64_t token) const;
-  void convolve(std::int64_t channel, std::int64_t token, float* out) const;
-  void ask_for(std::int64_t head, std::int64_t token) const;
+  [[nodiscard]] Channels channels_of(std::int64_t head) const;
+  void convolve(std::int64_t channel, std::int64_t token, const float* taps, std::int64_t stride,
+                float* out) const;
+  void convolve_chunk(std::int64_t channel, std::int64_t first, std::int64_t n, float* room, float* out,
+                      std::int64_t out_stride) const;
+  void to_unit(float* q, float* k) const;
   void load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const;
+  void load_chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* qk, float* v,
+                  float* room) const;
   [[nodiscard]] Gates gates(std::int64_t head, std::int64_t token) const;
   float* delta_step(std::int64_t head, std::int64_t token, float* matrix, float* scratch) const;
   void take_in_pending(std::int64_t head, ThreadScratch& scratch) const;

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <type_traits>
 
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/matrix_kernels.h"
@@ -129,24 +128,13 @@ struct VectorKernels {
     map(x, n, [](Float v) { return silu_of<S>(v); });
   }
 
-  template <typename Count>
-  LATTICE_INLINE static void convolve_taps(const float* const* rows, const float* weights,
-                                           std::int64_t stride, Count taps, float* out, std::int64_t n) {
+  static void convolve(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
+                       float* out, std::int64_t n) {
     for (std::int64_t i = 0; i < n; i += kLanes) {
       Float sum = S::zero();
       for (std::int64_t t = 0; t < taps; ++t)
         sum = S::fma(S::load(weights + t * stride + i), S::load(rows[t] + i), sum);
       S::store(out + i, silu_of<S>(sum));
-    }
-  }
-  /// With four taps, as every released model has, the sum is written out.
-  static void convolve(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
-                       float* out, std::int64_t n) {
-    if (taps == 4) {
-      const float* const all[] = {rows[0], rows[1], rows[2], rows[3]};
-      convolve_taps(all, weights, stride, std::integral_constant<std::int64_t, 4>(), out, n);
-    } else {
-      convolve_taps(rows, weights, stride, taps, out, n);
     }
   }
 
