@@ -7,6 +7,7 @@
 namespace lattice::cpu {
 namespace {
 
+constexpr std::int64_t kCacheLine = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 }  // namespace
@@ -75,6 +76,15 @@ const float* AttentionPass::rows_at(const AlignedMemory& memory, std::int64_t of
   if (kv_ != KvFormat::kF16) return memory.as<float>() + offset;
   kernels_.from_f16(memory.as<std::uint16_t>() + offset, room, rows * config_.head_dim);
   return room;
+}
+
+/// Asks for what rows_at() will give, so that it is in the second-level cache when a product packs it: other
+/// blocks of queries have met it, but long ago.
+void AttentionPass::ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const {
+  const std::int64_t element = kv_ == KvFormat::kF16 ? sizeof(std::uint16_t) : sizeof(float);
+  const std::byte* from = memory.as<std::byte>() + offset * element;
+  for (std::int64_t i = 0; i < rows * config_.head_dim * element; i += kCacheLine)
+    __builtin_prefetch(from + i, 0, 2);
 }
 
 /// out = values · factor · sigmoid(gate), for one head of one token.
@@ -201,6 +211,7 @@ void AttentionPass::block(std::int64_t kv_head, std::int64_t first_token, Thread
   for (std::int64_t first_key = 0; first_key < visible; first_key += kKeyBlock) {
     const std::int64_t keys = std::min(kKeyBlock, visible - first_key);
     const std::int64_t offset = cache_offset(kv_head, first_key);
+    ask_for(memory_.values, offset, keys);
     kernels_.matmul({.a = {queries, d},
                      .b = {rows_at(memory_.keys, offset, keys, room), 1, d},
                      .c = scores,
@@ -209,6 +220,7 @@ void AttentionPass::block(std::int64_t kv_head, std::int64_t first_token, Thread
                      .n = keys,
                      .k = d});
     softmax_block(scores, rows, first_token, first_key, keys, maxima, totals, keep);
+    ask_for(memory_.keys, offset + keys * d, std::min(kKeyBlock, visible - first_key - keys));
     kernels_.matmul({.a = {scores, kKeyBlock},
                      .b = {rows_at(memory_.values, offset, keys, room), d},
                      .c = outputs,

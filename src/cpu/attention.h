@@ -66,6 +66,7 @@ class AttentionPass {
   }
   [[nodiscard]] float score(std::int64_t offset, const float* query) const;
   void add_value(std::int64_t offset, float weight, float* out) const;
+  void ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const;
   const float* rows_at(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
                        float* room) const;
   void gate_and_store(std::int64_t head, std::int64_t token, float* values, float factor) const;
