@@ -105,9 +105,9 @@ enum class Causal : std::uint8_t {
   kTerms,  ///< columns of a with later tokens are zeros
 };
 
-/// c [m, n] = a [m, k] · b [k, n] + c, of which keep [m] is each row's factor; or without c. One of b's
-/// strides is 1, and k at least 1. n may be any number: rows of c have room for a multiple of 16, and what
-/// lies beyond n holds anything afterwards.
+/// c [m, n] = a [m, k] · b [k, n] + keep · c, with a factor of each row in keep [m]; without keep, c is only
+/// written. One of b's strides is 1, and k at least 1. n may be any number: rows of c have room for a multiple
+/// of 16, and what lies beyond n holds anything afterwards.
 struct MatrixProduct {
   Operand a;
   Operand b;

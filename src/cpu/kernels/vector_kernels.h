@@ -1,6 +1,6 @@
-// What the forward pass does to vectors, once for every vector instruction set. Included
-// by one file an instruction set, which is compiled with that set's flags; everything is in an anonymous
-// namespace, so that no function compiled with those flags can be merged into code that runs without them.
+// What the forward pass does to vectors, once for every vector instruction set. Included by one file an
+// instruction set, which is compiled with that set's flags; everything is in an anonymous namespace, so that
+// no function compiled with those flags can be merged into code that runs without them.
 //
 // S is the set's description (simd_*.h): Float, a register of kLanes floats, and what is done to it.
 #pragma once
