@@ -7,6 +7,7 @@
 namespace lattice::cpu {
 namespace {
 
+constexpr std::int64_t kCacheLine = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 }  // namespace
@@ -69,13 +70,21 @@ void AttentionPass::add_value(std::int64_t offset, float weight, float* out) con
   }
 }
 
-void AttentionPass::load_rows(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
-                              float* out) const {
-  if (kv_ == KvFormat::kF16) {
-    kernels_.from_f16(memory.as<std::uint16_t>() + offset, out, rows * config_.head_dim);
-  } else {
-    std::copy_n(memory.as<float>() + offset, rows * config_.head_dim, out);
-  }
+/// The rows of a head from `offset` on: where they are, or converted to room [kKeyBlock, d].
+const float* AttentionPass::rows_at(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
+                                    float* room) const {
+  if (kv_ != KvFormat::kF16) return memory.as<float>() + offset;
+  kernels_.from_f16(memory.as<std::uint16_t>() + offset, room, rows * config_.head_dim);
+  return room;
+}
+
+/// Asks for what rows_at() will give, so that it is in the second-level cache when a product packs it: other
+/// blocks of queries have met it, but long ago.
+void AttentionPass::ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const {
+  const std::int64_t element = kv_ == KvFormat::kF16 ? sizeof(std::uint16_t) : sizeof(float);
+  const std::byte* from = memory.as<std::byte>() + offset * element;
+  for (std::int64_t i = 0; i < rows * config_.head_dim * element; i += kCacheLine)
+    __builtin_prefetch(from + i, 0, 2);
 }
 
 /// out = values · factor · sigmoid(gate), for one head of one token.
@@ -146,25 +155,34 @@ void AttentionPass::merge(std::int64_t head, std::int64_t token, const float* pa
   gate_and_store(head, token, out, 1.0f / total);
 }
 
-/// Turns a block of raw scores [rows, kKeyBlock] into weights, under the causal mask, and rescales what the
-/// rows have summed so far. Row r belongs to token first_token + r / group().
+/// out = values · factor · sigmoid(gate) as well, with e^−gate in vectors. Uses room [d].
+void AttentionPass::gate_and_store(std::int64_t head, std::int64_t token, const float* values, float factor,
+                                   float* room) const {
+  const std::int64_t d = config_.head_dim;
+  std::copy_n(in_.q + token * in_.stride + (head * 2 + 1) * d, d, room);
+  kernels_.exp_sum(room, -1.0f, 0.0f, d);
+  float* out = out_ + token * config_.q_dim() + head * d;
+  for (std::int64_t i = 0; i < d; ++i) out[i] = values[i] * factor / (1.0f + room[i]);
+}
+
+/// Turns a block of raw scores [rows, kKeyBlock] into weights, under the causal mask. keep: what the rows
+/// have summed so far is to be multiplied with. Row r belongs to token first_token + r / group().
 void AttentionPass::softmax_block(float* scores, std::int64_t rows, std::int64_t first_token,
                                   std::int64_t first_key, std::int64_t keys, float* maxima, float* totals,
-                                  float* outputs) const {
+                                  float* keep) const {
   const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
   for (std::int64_t r = 0; r < rows; ++r) {
     float* row = scores + r * kKeyBlock;
     const std::int64_t visible =
         std::clamp<std::int64_t>(position_ + first_token + r / group() + 1 - first_key, 0, keys);
+    keep[r] = 1.0f;
     if (visible > 0) {
-      const float maximum = std::max(maxima[r], *std::max_element(row, row + visible) * scale);
-      const float keep = std::exp(maxima[r] - maximum);  // 0 for the first block, whose old maximum is −∞
-      totals[r] = totals[r] * keep + kernels_.exp_sum(row, scale, maximum, visible);
+      const float maximum = std::max(maxima[r], kernels_.largest(row, visible) * scale);
+      keep[r] = std::exp(maxima[r] - maximum);  // 0 for the first block, whose old maximum is −∞
+      totals[r] = totals[r] * keep[r] + kernels_.exp_sum(row, scale, maximum, visible);
       maxima[r] = maximum;
-      float* out = outputs + r * config_.head_dim;
-      for (std::int64_t i = 0; i < config_.head_dim; ++i) out[i] *= keep;
     }
-    std::fill(row + visible, row + kKeyBlock, 0.0f);
+    std::fill(row + visible, row + keys, 0.0f);
   }
 }
 
@@ -178,8 +196,8 @@ void AttentionPass::block(std::int64_t kv_head, std::int64_t first_token, Thread
   float* scores = outputs + max_rows * d;         // [rows, kKeyBlock]
   float* maxima = scores + max_rows * kKeyBlock;  // [rows]
   float* totals = maxima + max_rows;              // [rows]
-  float* block = totals + max_rows;               // [kKeyBlock, d]: keys, then values
-  float* transposed = block + kKeyBlock * d;      // [d, kKeyBlock]
+  float* keep = totals + max_rows;                // [rows]
+  float* room = keep + max_rows;                  // [kKeyBlock, d]
 
   for (std::int64_t r = 0; r < rows; ++r) {
     load_query(kv_head * group() + r % group(), first_token + r / group(), queries + r * d);
@@ -192,19 +210,29 @@ void AttentionPass::block(std::int64_t kv_head, std::int64_t first_token, Thread
       position_ + first_token + tokens;  // keys that the last token of the block may see
   for (std::int64_t first_key = 0; first_key < visible; first_key += kKeyBlock) {
     const std::int64_t keys = std::min(kKeyBlock, visible - first_key);
-    load_rows(memory_.keys, cache_offset(kv_head, first_key), keys, block);
-    for (std::int64_t key = 0; key < kKeyBlock; ++key) {
-      for (std::int64_t i = 0; i < d; ++i)
-        transposed[i * kKeyBlock + key] = key < keys ? block[key * d + i] : 0.0f;
-    }
-    kernels_.matmul(queries, d, transposed, kKeyBlock, scores, kKeyBlock, rows, kKeyBlock, d, false);
-    softmax_block(scores, rows, first_token, first_key, keys, maxima, totals, outputs);
-    load_rows(memory_.values, cache_offset(kv_head, first_key), keys, block);
-    kernels_.matmul(scores, kKeyBlock, block, d, outputs, d, rows, d, keys, true);
+    const std::int64_t offset = cache_offset(kv_head, first_key);
+    ask_for(memory_.values, offset, keys);
+    kernels_.matmul({.a = {queries, d},
+                     .b = {rows_at(memory_.keys, offset, keys, room), 1, d},
+                     .c = scores,
+                     .c_stride = kKeyBlock,
+                     .m = rows,
+                     .n = keys,
+                     .k = d});
+    softmax_block(scores, rows, first_token, first_key, keys, maxima, totals, keep);
+    ask_for(memory_.keys, offset + keys * d, std::min(kKeyBlock, visible - first_key - keys));
+    kernels_.matmul({.a = {scores, kKeyBlock},
+                     .b = {rows_at(memory_.values, offset, keys, room), d},
+                     .c = outputs,
+                     .c_stride = d,
+                     .m = rows,
+                     .n = d,
+                     .k = keys,
+                     .keep = keep});
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     gate_and_store(kv_head * group() + r % group(), first_token + r / group(), outputs + r * d,
-                   1.0f / totals[r]);
+                   1.0f / totals[r], room);
   }
 }
 

@@ -66,10 +66,14 @@ class AttentionPass {
   }
   [[nodiscard]] float score(std::int64_t offset, const float* query) const;
   void add_value(std::int64_t offset, float weight, float* out) const;
-  void load_rows(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows, float* out) const;
+  void ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const;
+  const float* rows_at(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
+                       float* room) const;
   void gate_and_store(std::int64_t head, std::int64_t token, float* values, float factor) const;
+  void gate_and_store(std::int64_t head, std::int64_t token, const float* values, float factor,
+                      float* room) const;
   void softmax_block(float* scores, std::int64_t rows, std::int64_t first_token, std::int64_t first_key,
-                     std::int64_t keys, float* maxima, float* totals, float* outputs) const;
+                     std::int64_t keys, float* maxima, float* totals, float* keep) const;
   [[nodiscard]] std::int64_t group() const noexcept { return config_.attention_heads / config_.kv_heads; }
 
   const Config& config_;

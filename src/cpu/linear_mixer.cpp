@@ -7,8 +7,7 @@
 namespace lattice::cpu {
 namespace {
 
-constexpr std::int64_t kSolved = 16;  // rows of a chunk that are solved one by one; a multiple of 16
-constexpr float kL2Epsilon = 1e-6f;   // inside the sum, as Hugging Face's l2norm has it
+constexpr float kL2Epsilon = 1e-6f;  // inside the sum, as Hugging Face's l2norm has it
 
 float sigmoid(float x) {
   return 1.0f / (1.0f + std::exp(-x));
@@ -23,20 +22,6 @@ void scale(float* x, float factor, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
-/// In squares, so that the lines that columns are written to stay in the cache until they are full.
-void transpose(const float* in, float* out, std::int64_t rows, std::int64_t cols, std::int64_t out_stride) {
-  constexpr std::int64_t kSquare = 16;
-  for (std::int64_t first_row = 0; first_row < rows; first_row += kSquare) {
-    const std::int64_t last_row = std::min(first_row + kSquare, rows);
-    for (std::int64_t first_col = 0; first_col < cols; first_col += kSquare) {
-      const std::int64_t last_col = std::min(first_col + kSquare, cols);
-      for (std::int64_t c = first_col; c < last_col; ++c) {
-        for (std::int64_t r = first_row; r < last_row; ++r) out[c * out_stride + r] = in[r * cols + c];
-      }
-    }
-  }
-}
-
 }  // namespace
 
 /// The convolution's input `token` tokens into the batch; before it, from the ring; before the sequence's
@@ -46,28 +31,66 @@ const float* LinearMixerPass::input_row(std::int64_t token) const {
   return position_ + token >= 0 ? conv_row(token) : nullptr;
 }
 
-/// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim].
-void LinearMixerPass::convolve(std::int64_t channel, std::int64_t token, float* out) const {
+LinearMixerPass::Channels LinearMixerPass::channels_of(std::int64_t head) const {
+  const std::int64_t d = config_.linear_head_dim;
+  const std::int64_t k_head = config_.k_head_of(head);
+  return {
+      .q = k_head * d, .k = config_.linear_k_dim() + k_head * d, .v = 2 * config_.linear_k_dim() + head * d};
+}
+
+/// One head's channels from `channel` on: silu(Σ taps), into out [linear_head_dim]. The channels' taps begin
+/// at `taps`, `stride` apart.
+void LinearMixerPass::convolve(std::int64_t channel, std::int64_t token, const float* taps,
+                               std::int64_t stride, float* out) const {
   const float* rows[kMaxConvKernel];
-  std::int64_t taps = 0;
+  std::int64_t count = 0;
   for (std::int64_t back = config_.conv_kernel - 1; back >= 0; --back) {
     const float* row = input_row(token - back);
-    if (row != nullptr) rows[taps++] = row + channel;
+    if (row != nullptr) rows[count++] = row + channel;
   }
-  const float* weights =
-      weights_.conv_taps.data() + (config_.conv_kernel - taps) * config_.conv_dim() + channel;
-  kernels_.convolve(rows, weights, config_.conv_dim(), taps, out, config_.linear_head_dim);
+  kernels_.convolve(rows, taps + (config_.conv_kernel - count) * stride, stride, count, out,
+                    config_.linear_head_dim);
+}
+
+/// The same of n tokens from `first` on, whose outputs are out_stride apart. Kept taps are a multiple of 4 KB
+/// apart, and so are a head's q, k and v, all in a few sets of the first-level cache: so taps come together
+/// in room [conv_kernel, d] first, and q, k and v one after the other.
+void LinearMixerPass::convolve_chunk(std::int64_t channel, std::int64_t first, std::int64_t n, float* room,
+                                     float* out, std::int64_t out_stride) const {
+  const std::int64_t d = config_.linear_head_dim;
+  for (std::int64_t t = 0; t < config_.conv_kernel; ++t)
+    std::copy_n(weights_.conv_taps.data() + t * config_.conv_dim() + channel, d, room + t * d);
+  for (std::int64_t i = 0; i < n; ++i) convolve(channel, first + i, room, d, out + i * out_stride);
+}
+
+/// q to unit length, over √d, and k to unit length.
+void LinearMixerPass::to_unit(float* q, float* k) const {
+  const std::int64_t d = config_.linear_head_dim;
+  scale(q, 1.0f / std::sqrt((kernels_.dot(q, q, d) + kL2Epsilon) * static_cast<float>(d)), d);
+  scale(k, 1.0f / std::sqrt(kernels_.dot(k, k, d) + kL2Epsilon), d);
 }
 
 /// q (unit, over √d), k (unit) and v of V head `head`.
 void LinearMixerPass::load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const {
+  const Channels at = channels_of(head);
+  const auto load = [&](std::int64_t channel, float* out) {
+    convolve(channel, token, weights_.conv_taps.data() + channel, config_.conv_dim(), out);
+  };
+  load(at.q, q);
+  load(at.k, k);
+  load(at.v, v);
+  to_unit(q, k);
+}
+
+/// The same of n tokens: qk [n, 2, d] and v [n, d]. Uses room [conv_kernel, d].
+void LinearMixerPass::load_chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* qk, float* v,
+                                 float* room) const {
   const std::int64_t d = config_.linear_head_dim;
-  const std::int64_t k_head = config_.k_head_of(head);
-  convolve(k_head * d, token, q);
-  convolve(config_.linear_k_dim() + k_head * d, token, k);
-  convolve(2 * config_.linear_k_dim() + head * d, token, v);
-  scale(q, 1.0f / std::sqrt((kernels_.dot(q, q, d) + kL2Epsilon) * static_cast<float>(d)), d);
-  scale(k, 1.0f / std::sqrt(kernels_.dot(k, k, d) + kL2Epsilon), d);
+  const Channels at = channels_of(head);
+  convolve_chunk(at.q, first, n, room, qk, 2 * d);
+  convolve_chunk(at.k, first, n, room, qk + d, 2 * d);
+  convolve_chunk(at.v, first, n, room, v, d);
+  for (std::int64_t i = 0; i < n; ++i) to_unit(qk + 2 * i * d, qk + (2 * i + 1) * d);
 }
 
 LinearMixerPass::Gates LinearMixerPass::gates(std::int64_t head, std::int64_t token) const {
@@ -134,123 +157,110 @@ void LinearMixerPass::keep_step(std::int64_t head, std::int64_t token) const {
   const std::int64_t at = token * in_.stride;
   gate_row(token)[head] = in_.b[at + head];
   gate_row(token)[config_.linear_v_heads + head] = in_.a[at + head];
-  const std::int64_t k_head = config_.k_head_of(head);
+  const Channels from = channels_of(head);
   float* row = conv_row(token);
   const auto keep = [&](std::int64_t channel) { std::copy_n(in_.qkv + at + channel, d, row + channel); };
-  keep(2 * config_.linear_k_dim() + head * d);
+  keep(from.v);
   const bool first_of_k_head = config_.v_head_order == VHeadOrder::kTiled
                                    ? head < config_.linear_k_heads
-                                   : head == 0 || config_.k_head_of(head - 1) != k_head;
+                                   : head == 0 || config_.k_head_of(head - 1) != config_.k_head_of(head);
   if (first_of_k_head) {
-    keep(k_head * d);
-    keep(config_.linear_k_dim() + k_head * d);
+    keep(from.q);
+    keep(from.k);
   }
 }
 
-/// One chunk of n tokens, in the notation of transformers' torch_chunk_gated_delta_rule. With c the
-/// cumulative log decay, D_ij = e^(c_i − c_j) for j ≤ i and L_ij = β_i (k_i·k_j) D_ij for j < i:
-///   (I + L) U = β v, (I + L) W = β e^c k, A_ij = (q_i·k_j) D_ij,
-///   V' = U − W S, o_i = e^(c_i) q_i S + Σ_j A_ij V'_j, S ← e^(c_last) S + Σ_i e^(c_last − c_i) k_i V'_iᵀ.
-/// `state` is S as [k, v], the transpose of how it is kept.
+/// One chunk of n tokens. With c the cumulative log decay, D_ij = e^(c_i − c_j) for j ≤ i, L_ij = β_i
+/// (k_i·k_j) D_ij for j < i, and S the head's matrix as [k, v], transformers' torch_chunk_gated_delta_rule
+/// has
+///   (I + L) U = β v, (I + L) W = β e^c k, V' = U − W S, A_ij = (q_i·k_j) D_ij,
+///   o_i = e^(c_i) q_i S + Σ_j A_ij V'_j, S ← e^(c_last) S + Σ_i e^(c_last − c_i) k_i V'_iᵀ.
+/// Nobody else wants U and W, so V' is solved for at once: (I + L) V' = β (v − e^c k S), half the equations.
+/// `state` is the transpose of S, as it is kept. Queries and keys stand in turn, so that each product that
+/// both have is one.
 void LinearMixerPass::chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* state,
                             float* scratch) const {
   const std::int64_t d = config_.linear_head_dim;
-  float* q = scratch;                      // [n, d]
-  float* k = q + kChunk * d;               // [n, d]
-  float* v = k + kChunk * d;               // [n, d]
-  float* kt = v + kChunk * d;              // [d, kChunk]
-  float* keys = kt + d * kChunk;           // [n, kChunk]: k·k, then L
-  float* scores = keys + kChunk * kChunk;  // [n, kChunk]: q·k, then A
-  float* uw = scores + kChunk * kChunk;    // [n, 2d]: U beside W, which share the substitution
-  float* fresh = uw + kChunk * 2 * d;      // [n, d]: V'
-  float* o = fresh + kChunk * d;           // [n, d]
-  float* beta = o + kChunk * d;            // [n]
-  float* c = beta + kChunk;                // [n]
-  float* decays = c + kChunk;              // [n]
+  float* qk = scratch;                         // [n, 2, d]: q and k
+  float* v = qk + 2 * kChunk * d;              // [n, d]: v, then V'
+  float* read = v + kChunk * d;                // [n, 2, d]: q S and k S, then o and k S
+  float* scores = read + 2 * kChunk * d;       // [n, 2, kChunk]: q·k and k·k, then A and −L
+  float* beta = scores + 2 * kChunk * kChunk;  // [n]
+  float* c = beta + kChunk;                    // [n]
+  float* decays = c + kChunk;                  // [n]
+  float* to_end = decays + kChunk;             // [d]: e^(c_last)
+  float* room = to_end + d;                    // [conv_kernel, d]
 
+  load_chunk(head, first, n, qk, v, room);
   float sum = 0.0f;
   for (std::int64_t i = 0; i < n; ++i) {
-    load_head(head, first + i, q + i * d, k + i * d, v + i * d);
     const Gates gate = gates(head, first + i);
     beta[i] = gate.beta;
     c[i] = sum += gate.log_decay;
   }
-  if (n < kChunk) std::fill(kt, kt + d * kChunk, 0.0f);
-  transpose(k, kt, n, d, kChunk);
-  for (std::int64_t i = 0; i < n; i += kSolved) {  // causality spares what is above the diagonal
-    const std::int64_t rows = std::min(kSolved, n - i);
-    kernels_.matmul(k + i * d, d, kt, kChunk, keys + i * kChunk, kChunk, rows, i + kSolved, d, false);
-    kernels_.matmul(q + i * d, d, kt, kChunk, scores + i * kChunk, kChunk, rows, i + kSolved, d, false);
-  }
+  kernels_.matmul({.a = {qk, d},
+                   .b = {qk + d, 1, 2 * d},
+                   .c = scores,
+                   .c_stride = kChunk,
+                   .m = 2 * n,
+                   .n = n,
+                   .k = d,
+                   .causal = Causal::kSums,
+                   .group = 2});
+  kernels_.matmul({.a = {qk, d}, .b = {state, 1, d}, .c = read, .c_stride = d, .m = 2 * n, .n = d, .k = d});
   for (std::int64_t i = 0; i < n; ++i) {
-    float* row = uw + i * 2 * d;
-    const float to_start = beta[i] * std::exp(c[i]);
-    for (std::int64_t l = 0; l < d; ++l) {
-      row[l] = beta[i] * v[i * d + l];
-      row[d + l] = to_start * k[i * d + l];
-    }
-    decay_row(i, c, beta[i], decays, keys + i * kChunk, scores + i * kChunk);
+    decay_row(i, n, c, beta[i], decays, scores + 2 * i * kChunk);
+    const float* predicted = read + (2 * i + 1) * d;
+    const float to_start = std::exp(c[i]);
+    for (std::int64_t l = 0; l < d; ++l) v[i * d + l] = beta[i] * (v[i * d + l] - to_start * predicted[l]);
   }
-  solve(n, keys, uw);
+  kernels_.solve(scores + kChunk, 2 * kChunk, v, d, n, d);
 
-  kernels_.matmul(uw + d, 2 * d, state, d, fresh, d, n, d, d, false);  // W S
-  for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t l = 0; l < d; ++l) fresh[i * d + l] = uw[i * 2 * d + l] - fresh[i * d + l];
-  }
-  kernels_.matmul(q, d, state, d, o, d, n, d, d, false);
-  for (std::int64_t i = 0; i < n; ++i) scale(o + i * d, std::exp(c[i]), d);
-  for (std::int64_t i = 0; i < n; i += kSolved) {
-    const std::int64_t rows = std::min(kSolved, n - i);
-    kernels_.matmul(scores + i * kChunk, kChunk, fresh, d, o + i * d, d, rows, d, i + rows, true);
-  }
-  for (std::int64_t i = 0; i < n; ++i) gated_norm(head, first + i, o + i * d);
+  std::copy_n(c, n, decays);
+  kernels_.exp_sum(decays, 1.0f, 0.0f, n);
+  kernels_.matmul({.a = {scores, 2 * kChunk},
+                   .b = {v, d},
+                   .c = read,
+                   .c_stride = 2 * d,
+                   .m = n,
+                   .n = d,
+                   .k = n,
+                   .keep = decays,
+                   .causal = Causal::kTerms});
+  for (std::int64_t i = 0; i < n; ++i) gated_norm(head, first + i, read + 2 * i * d);
 
   const float last = c[n - 1];
-  for (std::int64_t i = 0; i < n; ++i) scale(fresh + i * d, std::exp(last - c[i]), d);
-  scale(state, std::exp(last), d * d);
-  kernels_.matmul(kt, kChunk, fresh, d, state, d, d, d, n, true);
+  for (std::int64_t i = 0; i < n; ++i) scale(v + i * d, std::exp(last - c[i]), d);
+  std::fill(to_end, to_end + d, std::exp(last));
+  kernels_.matmul({.a = {v, 1, d},
+                   .b = {qk + d, 2 * d},
+                   .c = state,
+                   .c_stride = d,
+                   .m = d,
+                   .n = d,
+                   .k = n,
+                   .keep = to_end});
 }
 
-/// Row i of what the chunk solves: of keys [kChunk], k_i·k_j → −L_ij, of scores, q_i·k_j → A_ij; zero where
-/// j > i, up to the end of the row's square. Uses decays [kChunk].
-void LinearMixerPass::decay_row(std::int64_t i, const float* c, float beta, float* decays, float* keys,
+/// Token i's scores [2, kChunk]: q_i·k_j → A_ij, and k_i·k_j → −L_ij; A_ij = 0 for j > i. Uses decays
+/// [kChunk].
+void LinearMixerPass::decay_row(std::int64_t i, std::int64_t n, const float* c, float beta, float* decays,
                                 float* scores) const {
   std::copy_n(c, i + 1, decays);
   kernels_.exp_sum(decays, -1.0f, -c[i], i + 1);  // e^(c_i − c_j)
+  float* keys = scores + kChunk;
   for (std::int64_t j = 0; j <= i; ++j) {
     scores[j] *= decays[j];
     keys[j] *= -beta * decays[j];
   }
-  std::fill(scores + i + 1, scores + round_up(i + 1, kSolved), 0.0f);
-}
-
-/// Forward substitution: rows [n, 2d] ← (I + L)⁻¹ rows, with −L in `keys` [n, kChunk]. The rows of a square
-/// on the diagonal one by one; what is left of the square, before, as a product.
-void LinearMixerPass::solve(std::int64_t n, const float* keys, float* rows) const {
-  const std::int64_t width = 2 * config_.linear_head_dim;
-  for (std::int64_t first = 0; first < n; first += kSolved) {
-    const std::int64_t last = std::min(first + kSolved, n);
-    if (first > 0) {
-      kernels_.matmul(keys + first * kChunk, kChunk, rows, width, rows + first * width, width, last - first,
-                      width, first, true);
-    }
-    for (std::int64_t i = first + 1; i < last; ++i) {
-      for (std::int64_t j = first; j < i; ++j)
-        kernels_.axpy(keys[i * kChunk + j], rows + j * width, rows + i * width, width);
-    }
-  }
+  std::fill(scores + i + 1, scores + n, 0.0f);
 }
 
 void LinearMixerPass::chunks(std::int64_t head, ThreadScratch& scratch) const {
-  const std::int64_t d = config_.linear_head_dim;
   take_in_pending(head, scratch);
-  float* kept = delta_ + head * d * d;
-  float* state = scratch.chunk.data();
-  transpose(kept, state, d, d, d);
-  for (std::int64_t first = 0; first < tokens_; first += kChunk) {
-    chunk(head, first, std::min(kChunk, tokens_ - first), state, state + d * d);
-  }
-  transpose(state, kept, d, d, d);
+  float* state = delta_ + head * config_.linear_head_dim * config_.linear_head_dim;
+  for (std::int64_t first = 0; first < tokens_; first += kChunk)
+    chunk(head, first, std::min(kChunk, tokens_ - first), state, scratch.chunk.data());
 }
 
 void LinearMixerPass::keep_inputs(std::int64_t first, std::int64_t last) const {

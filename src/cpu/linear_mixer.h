@@ -51,6 +51,12 @@ class LinearMixerPass {
     float beta;
     float log_decay;
   };
+  /// Where a V head's inputs begin.
+  struct Channels {
+    std::int64_t q;
+    std::int64_t k;
+    std::int64_t v;
+  };
 
   [[nodiscard]] float* conv_row(std::int64_t token) const {
     return conv_ring_ + (position_ + token) % ring_rows_ * config_.conv_dim();
@@ -59,15 +65,22 @@ class LinearMixerPass {
     return gate_ring_ + (position_ + token) % ring_rows_ * 2 * config_.linear_v_heads;
   }
   [[nodiscard]] const float* input_row(std::int64_t token) const;
-  void convolve(std::int64_t channel, std::int64_t token, float* out) const;
+  [[nodiscard]] Channels channels_of(std::int64_t head) const;
+  void convolve(std::int64_t channel, std::int64_t token, const float* taps, std::int64_t stride,
+                float* out) const;
+  void convolve_chunk(std::int64_t channel, std::int64_t first, std::int64_t n, float* room, float* out,
+                      std::int64_t out_stride) const;
+  void to_unit(float* q, float* k) const;
   void load_head(std::int64_t head, std::int64_t token, float* q, float* k, float* v) const;
+  void load_chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* qk, float* v,
+                  float* room) const;
   [[nodiscard]] Gates gates(std::int64_t head, std::int64_t token) const;
   float* delta_step(std::int64_t head, std::int64_t token, float* matrix, float* scratch) const;
   void take_in_pending(std::int64_t head, ThreadScratch& scratch) const;
   void keep_step(std::int64_t head, std::int64_t token) const;
   void gated_norm(std::int64_t head, std::int64_t token, float* o) const;
-  void decay_row(std::int64_t i, const float* c, float beta, float* decays, float* keys, float* scores) const;
-  void solve(std::int64_t n, const float* keys, float* rows) const;
+  void decay_row(std::int64_t i, std::int64_t n, const float* c, float beta, float* decays,
+                 float* scores) const;
   void chunk(std::int64_t head, std::int64_t first, std::int64_t n, float* state, float* scratch) const;
 
   const Config& config_;

@@ -223,36 +223,161 @@ TEST_P(VectorTest, ExpSum) {
   EXPECT_EQ(bad[21], 1.0f);
 }
 
-TEST_P(VectorTest, MatmulWhateverTheShape) {
-  struct Shape {
-    std::int64_t m, n, k;
+TEST_P(VectorTest, LargestIsThereWhereverItStands) {
+  for (const std::int64_t n : {1, 2, 5, 8, 15, 16, 17, 33, 64}) {
+    std::vector<float> x = floats(n, -9.0f, -1.0f);
+    x.push_back(5.0f);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+      const float before = x[i];
+      x[i] = -0.5f;
+      EXPECT_EQ(kernels().largest(x.data(), n), -0.5f) << i << " of " << n;
+      x[i] = before;
+    }
+  }
+}
+
+struct Shape {
+  std::int64_t m, n, k;
+};
+
+/// A product with an operand's rows or columns side by side, and what a float64 sum says of it.
+struct Case {
+  Shape shape;
+  bool a_turned;  // columns of a side by side
+  bool b_turned;
+  bool keep;
+  Causal causal = Causal::kNo;
+  std::int64_t group = 1;
+};
+
+class MatrixTest : public KernelTest {
+ protected:
+  static constexpr std::int64_t kGap = 3;  // between what stands side by side
+
+  struct Matrix {
+    std::vector<float> numbers;
+    Operand view;
+    [[nodiscard]] double at(std::int64_t i, std::int64_t j) const {
+      return view.data[i * view.row + j * view.column];
+    }
   };
-  for (const Shape& shape :
-       {Shape{1, 16, 1}, {5, 32, 7}, {6, 48, 64}, {13, 16, 3}, {17, 80, 33}, {64, 128, 64}}) {
-    const auto [m, n, k] = shape;
-    const std::int64_t a_stride = k + 3, b_stride = n + 5, c_stride = n + 1;
-    const std::vector<float> a = floats(m * a_stride);
-    const std::vector<float> b = floats(k * b_stride);
-    const std::vector<float> before = floats(m * c_stride);
-    for (const bool accumulate : {false, true}) {
-      std::vector<float> c = before;
-      kernels().matmul(a.data(), a_stride, b.data(), b_stride, c.data(), c_stride, m, n, k, accumulate);
+  /// Of exactly as many numbers as it needs: a sanitizer sees what is read past it.
+  Matrix matrix(std::int64_t rows, std::int64_t cols, bool turned) {
+    const std::int64_t stride = (turned ? rows : cols) + kGap;
+    Matrix out{floats(((turned ? cols : rows) - 1) * stride + (turned ? rows : cols)), {}};
+    out.view = turned ? Operand{out.numbers.data(), 1, stride} : Operand{out.numbers.data(), stride};
+    return out;
+  }
+
+  void check(const Case& it) {
+    const auto [m, n, k] = it.shape;
+    Matrix a = matrix(m, k, it.a_turned);
+    const Matrix b = matrix(k, n, it.b_turned);
+    if (it.causal == Causal::kTerms) {
       for (std::int64_t row = 0; row < m; ++row) {
-        for (std::int64_t column = 0; column < c_stride; ++column) {
-          const auto at = static_cast<std::size_t>(row * c_stride + column);
+        for (std::int64_t i = row / it.group + 1; i < k; ++i)
+          a.numbers[static_cast<std::size_t>(row * a.view.row + i * a.view.column)] = 0.0f;
+      }
+    }
+    const std::int64_t room = (n + 15) / 16 * 16;
+    const std::int64_t c_stride = room + 1;
+    const std::vector<float> before = floats(m * c_stride);
+    const std::vector<float> keep = floats(m);
+    std::vector<float> c = before;
+    kernels().matmul({.a = a.view,
+                      .b = b.view,
+                      .c = c.data(),
+                      .c_stride = c_stride,
+                      .m = m,
+                      .n = n,
+                      .k = k,
+                      .keep = it.keep ? keep.data() : nullptr,
+                      .causal = it.causal,
+                      .group = it.group});
+    for (std::int64_t row = 0; row < m; ++row) {
+      ASSERT_EQ(c[static_cast<std::size_t>(row * c_stride + room)],
+                before[static_cast<std::size_t>(row * c_stride + room)])
+          << "outside of c";
+      const std::int64_t needed = it.causal == Causal::kSums ? std::min(n, row / it.group + 1) : n;
+      for (std::int64_t column = 0; column < needed; ++column) {
+        const auto at = static_cast<std::size_t>(row * c_stride + column);
+        double exact = it.keep ? static_cast<double>(keep[static_cast<std::size_t>(row)]) * before[at] : 0;
+        double magnitudes = std::abs(exact);
+        for (std::int64_t i = 0; i < k; ++i) {
+          const double term = a.at(row, i) * b.at(i, column);
+          exact += term;
+          magnitudes += std::abs(term);
+        }
+        ASSERT_NEAR(c[at], exact, sum_error(magnitudes, k + 1))
+            << m << " x " << n << " x " << k << " at " << row << ", " << column;
+      }
+    }
+  }
+};
+
+// Tiles of every height, panels of every width, their tails, and terms for more than one panel.
+TEST_P(MatrixTest, ProductsWhateverTheShape) {
+  for (const Shape& shape : {Shape{1, 16, 1},
+                             {5, 32, 7},
+                             {6, 48, 64},
+                             {13, 16, 3},
+                             {17, 80, 33},
+                             {64, 128, 64},
+                             {9, 37, 40},
+                             {25, 64, 300},
+                             {2, 1, 9},
+                             {23, 23, 23},
+                             {96, 15, 17}}) {
+    for (const bool a_turned : {false, true}) {
+      for (const bool b_turned : {false, true}) {
+        for (const bool keep : {false, true}) check({shape, a_turned, b_turned, keep});
+      }
+    }
+  }
+  for (std::int64_t m = 1; m <= 26; ++m) check({{m, 48, 5}, false, false, true});
+}
+
+TEST_P(MatrixTest, CausalProductsHaveWhatIsNeeded) {
+  for (const std::int64_t tokens : {1, 2, 9, 16, 31, 64, 150}) {
+    for (const std::int64_t group : {1, 2, 3}) {
+      check({{tokens * group, tokens, 24}, false, true, false, Causal::kSums, group});
+      for (const bool keep : {false, true})
+        check({{tokens * group, 48, tokens}, false, false, keep, Causal::kTerms, group});
+    }
+  }
+}
+
+TEST_P(MatrixTest, SolveLeavesAResidualOfItsRoundings) {
+  for (const std::int64_t m : {1, 2, 3, 5, 6, 7, 16, 17, 64, 101, 128}) {
+    for (const std::int64_t n : {16, 32, 48, 80, 128}) {
+      const std::int64_t l_stride = m + 2, x_stride = n + 1;
+      // Rows whose magnitudes sum up to 1 at most, so that solutions do not grow from row to row.
+      std::vector<float> l =
+          floats(m * l_stride, -1.0f / static_cast<float>(m), 1.0f / static_cast<float>(m));
+      for (std::int64_t i = 0; i < m; ++i) {  // what must not be read
+        for (std::int64_t j = i; j < l_stride; ++j)
+          l[static_cast<std::size_t>(i * l_stride + j)] = std::numeric_limits<float>::quiet_NaN();
+      }
+      const std::vector<float> before = floats(m * x_stride);
+      std::vector<float> x = before;
+      kernels().solve(l.data(), l_stride, x.data(), x_stride, m, n);
+      for (std::int64_t row = 0; row < m; ++row) {
+        for (std::int64_t column = 0; column < x_stride; ++column) {
+          const auto at = static_cast<std::size_t>(row * x_stride + column);
           if (column >= n) {
-            ASSERT_EQ(c[at], before[at]) << "outside of c";
+            ASSERT_EQ(x[at], before[at]) << "outside of x";
             continue;
           }
-          double exact = accumulate ? before[at] : 0;
+          // Each row is a sum of products with the rows as they were computed before it.
+          double exact = before[at];
           double magnitudes = std::abs(exact);
-          for (std::int64_t i = 0; i < k; ++i) {
-            const double term = static_cast<double>(a[static_cast<std::size_t>(row * a_stride + i)]) *
-                                b[static_cast<std::size_t>(i * b_stride + column)];
+          for (std::int64_t j = 0; j < row; ++j) {
+            const double term = static_cast<double>(l[static_cast<std::size_t>(row * l_stride + j)]) *
+                                x[static_cast<std::size_t>(j * x_stride + column)];
             exact += term;
             magnitudes += std::abs(term);
           }
-          ASSERT_NEAR(c[at], exact, sum_error(magnitudes, k + 1)) << m << " x " << n << " x " << k;
+          ASSERT_NEAR(x[at], exact, sum_error(magnitudes, row + 1)) << m << " x " << n << " at " << row;
         }
       }
     }
@@ -301,6 +426,7 @@ TEST_P(VectorTest, ReadAllReadsAll) {
   EXPECT_EQ(kernels().read_all(bytes.data(), 512 * 3), before);
 }
 
+INSTANTIATE_TEST_SUITE_P(Cpu, MatrixTest, testing::ValuesIn(available_isas()), kernel_test_name);
 INSTANTIATE_TEST_SUITE_P(Cpu, VectorTest, testing::ValuesIn(available_isas()), kernel_test_name);
 
 }  // namespace

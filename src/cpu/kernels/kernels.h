@@ -90,6 +90,39 @@ struct Activation {
 using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last,
                          const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 
+/// A matrix that a product reads: (i, j) is data[i · row + j · column].
+struct Operand {
+  const float* data;
+  std::int64_t row;
+  std::int64_t column = 1;
+};
+
+/// What tokens do not see of tokens after them. Row r of the sums belongs to token r / group, and column j to
+/// token j.
+enum class Causal : std::uint8_t {
+  kNo,
+  kSums,   ///< columns of c with later tokens are not needed, and hold anything
+  kTerms,  ///< columns of a with later tokens are zeros
+};
+
+/// c [m, n] = a [m, k] · b [k, n] + keep · c, with a factor of each row in keep [m]; without keep, c is only
+/// written. One of b's strides is 1, and k at least 1. n may be any number: rows of c have room for a multiple
+/// of 16, and what lies beyond n holds anything afterwards.
+struct MatrixProduct {
+  Operand a;
+  Operand b;
+  float* c;
+  std::int64_t c_stride;
+  std::int64_t m;
+  std::int64_t n;
+  std::int64_t k;
+  const float* keep = nullptr;
+  Causal causal = Causal::kNo;
+  std::int64_t group = 1;
+};
+/// Rows of the largest system of equations that Kernels::solve takes.
+constexpr std::int64_t kMostSolved = 128;
+
 struct Kernels {
   /// By PackedFormat. With int8 activations, where weights are quantised: integer sums within what shares a
   /// scale, exact.
@@ -120,12 +153,15 @@ struct Kernels {
   /// out[i] = silu(Σ_t weights[t · stride + i] · rows[t][i]), over `taps` rows.
   void (*convolve)(const float* const* rows, const float* weights, std::int64_t stride, std::int64_t taps,
                    float* out, std::int64_t n) = nullptr;
+  /// The largest x[i]; any of them if there is a NaN. Any n but 0.
+  float (*largest)(const float* x, std::int64_t n) = nullptr;
   /// x[i] = e^(x[i]·factor − shift), and returns their sum. Below e^−87 the result is 0. Any n.
   float (*exp_sum)(float* x, float factor, float shift, std::int64_t n) = nullptr;
-  /// c [m, n] (+)= a [m, k] · b [k, n], row-major with the given strides. n is a multiple of 16.
-  void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
-                 std::int64_t c_stride, std::int64_t m, std::int64_t n, std::int64_t k,
-                 bool accumulate) = nullptr;
+  void (*matmul)(const MatrixProduct& product) = nullptr;
+  /// Forward substitution, in place: x [m, n] ← (I − l)⁻¹ x, of l [m, m] what is below the diagonal. m is at
+  /// most kMostSolved.
+  void (*solve)(const float* l, std::int64_t l_stride, float* x, std::int64_t x_stride, std::int64_t m,
+                std::int64_t n) = nullptr;
   /// A step of the delta rule on one head's state s [n, n], in place. For each row, with v its value:
   ///   u = beta·(v − decay·s·k), out = decay·s·q + u·(k·q), s ← decay·s + u·k.
   void (*delta_step)(float* s, const float* k, const float* q, const float* v, float decay, float beta,

@@ -147,6 +147,10 @@ void convolve(const float* const* rows, const float* weights, std::int64_t strid
   }
 }
 
+float largest(const float* x, std::int64_t n) {
+  return *std::max_element(x, x + n);
+}
+
 float exp_sum(float* x, float factor, float shift, std::int64_t n) {
   float sum = 0.0f;
   for (std::int64_t i = 0; i < n; ++i) {
@@ -156,12 +160,22 @@ float exp_sum(float* x, float factor, float shift, std::int64_t n) {
   return sum;
 }
 
-void matmul(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
-            std::int64_t c_stride, std::int64_t m, std::int64_t n, std::int64_t k, bool accumulate) {
-  for (std::int64_t row = 0; row < m; ++row) {
-    float* out = c + row * c_stride;
-    if (!accumulate) std::fill(out, out + n, 0.0f);
-    for (std::int64_t i = 0; i < k; ++i) axpy(a[row * a_stride + i], b + i * b_stride, out, n);
+void matmul(const MatrixProduct& m) {
+  for (std::int64_t row = 0; row < m.m; ++row) {
+    float* out = m.c + row * m.c_stride;
+    for (std::int64_t j = 0; j < m.n; ++j) out[j] = m.keep == nullptr ? 0.0f : m.keep[row] * out[j];
+    for (std::int64_t i = 0; i < m.k; ++i) {
+      const float factor = m.a.data[row * m.a.row + i * m.a.column];
+      const float* b = m.b.data + i * m.b.row;
+      for (std::int64_t j = 0; j < m.n; ++j) out[j] += factor * b[j * m.b.column];
+    }
+  }
+}
+
+void solve(const float* l, std::int64_t l_stride, float* x, std::int64_t x_stride, std::int64_t m,
+           std::int64_t n) {
+  for (std::int64_t i = 1; i < m; ++i) {
+    for (std::int64_t j = 0; j < i; ++j) axpy(l[i * l_stride + j], x + j * x_stride, x + i * x_stride, n);
   }
 }
 
@@ -220,8 +234,10 @@ const Kernels& scalar_kernels() noexcept {
       .swiglu_pairs = swiglu_pairs,
       .silu = silu,
       .convolve = convolve,
+      .largest = largest,
       .exp_sum = exp_sum,
       .matmul = matmul,
+      .solve = solve,
       .delta_step = delta_step,
       .to_f16 = to_f16,
       .from_f16 = from_f16,

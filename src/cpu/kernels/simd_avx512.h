@@ -8,6 +8,8 @@
 
 #include <immintrin.h>
 
+#include "cpu/kernels/transpose_avx2.h"
+
 namespace lattice::cpu {
 namespace {
 
@@ -18,6 +20,7 @@ struct Avx512 {
   // Thirty-two registers: 12 × 2 sums of a tile use each load twelve times or twice.
   static constexpr int kTileRows = 12;
   static constexpr int kTileVectors = 2;
+  static constexpr int kSquare = 8;       // that transpose() takes
   static constexpr int kFloatTokens = 8;  // × 2 registers of rows: 16 sums
   static constexpr int kFloatChains = 4;  // one token: 4 sums hide the latency of FMA, 4 cycles at 1 a cycle
   static constexpr int kFloatStepTokens = 4;  // × 4 sums
@@ -69,6 +72,11 @@ struct Avx512 {
   }
   static float sum(Float v) { return _mm512_reduce_add_ps(v); }
   static float largest(Float v) { return _mm512_reduce_max_ps(v); }
+
+  /// out[j · to + i] = in[i · from + j] for i and j below kSquare.
+  static void transpose(const float* in, std::int64_t from, float* out, std::int64_t to) {
+    transpose_8x8(in, from, out, to);
+  }
 
   static Int zero_int() { return _mm512_setzero_si512(); }
   static Int set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }

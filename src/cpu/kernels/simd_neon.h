@@ -18,6 +18,7 @@ struct Neon {
   // Thirty-two registers. 6 × 4 sums of a tile, 24 in all, leave room for a row of b.
   static constexpr int kTileRows = 6;
   static constexpr int kTileVectors = 4;
+  static constexpr int kSquare = 4;           // that transpose() takes
   static constexpr int kFloatTokens = 4;      // × 4 registers of rows: 16 sums
   static constexpr int kFloatChains = 2;      // × 4 registers of rows, one token: 8 sums
   static constexpr int kFloatStepTokens = 4;  // × 2 sums × 2 registers of rows
@@ -60,6 +61,19 @@ struct Neon {
   }
   static float sum(Float v) { return vaddvq_f32(v); }
   static float largest(Float v) { return vmaxvq_f32(v); }
+
+  /// out[j · to + i] = in[i · from + j] for i and j below kSquare.
+  static void transpose(const float* in, std::int64_t from, float* out, std::int64_t to) {
+    const float32x4_t r0 = load(in), r1 = load(in + from), r2 = load(in + 2 * from), r3 = load(in + 3 * from);
+    const float32x4x2_t even = vzipq_f32(r0, r2);  // 00 20 01 21, 02 22 03 23
+    const float32x4x2_t odd = vzipq_f32(r1, r3);
+    const float32x4x2_t low = vzipq_f32(even.val[0], odd.val[0]);  // 00 10 20 30, 01 11 21 31
+    const float32x4x2_t high = vzipq_f32(even.val[1], odd.val[1]);
+    store(out, low.val[0]);
+    store(out + to, low.val[1]);
+    store(out + 2 * to, high.val[0]);
+    store(out + 3 * to, high.val[1]);
+  }
 
   static Int zero_int() { return vdupq_n_s32(0); }
   static Int set1_int(std::int32_t x) { return vdupq_n_s32(x); }

@@ -1,6 +1,6 @@
-// What the forward pass does to vectors and small matrices, once for every vector instruction set. Included
-// by one file an instruction set, which is compiled with that set's flags; everything is in an anonymous
-// namespace, so that no function compiled with those flags can be merged into code that runs without them.
+// What the forward pass does to vectors, once for every vector instruction set. Included by one file an
+// instruction set, which is compiled with that set's flags; everything is in an anonymous namespace, so that
+// no function compiled with those flags can be merged into code that runs without them.
 //
 // S is the set's description (simd_*.h): Float, a register of kLanes floats, and what is done to it.
 #pragma once
@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "cpu/kernels/kernels.h"
+#include "cpu/kernels/matrix_kernels.h"
 
 namespace lattice::cpu {
 namespace {
@@ -137,6 +138,17 @@ struct VectorKernels {
     }
   }
 
+  static float largest(const float* x, std::int64_t n) {
+    if (n < kLanes) {
+      float highest = x[0];
+      for (std::int64_t i = 1; i < n; ++i) highest = x[i] > highest ? x[i] : highest;
+      return highest;
+    }
+    Float highest = S::load(x + n - kLanes);
+    for (std::int64_t i = 0; i + kLanes < n; i += kLanes) highest = S::max(highest, S::load(x + i));
+    return S::largest(highest);
+  }
+
   static float exp_sum(float* x, float factor, float shift, std::int64_t n) {
     const Float factors = S::set1(factor);
     const Float shifts = S::set1(-shift);
@@ -169,58 +181,6 @@ struct VectorKernels {
     float result[kLanes];
     S::store(result, activate(tail));
     std::memcpy(out + i, result, static_cast<std::size_t>(n - i) * sizeof(float));
-  }
-
-  struct Matrices {
-    const float* a;
-    std::int64_t a_stride;
-    const float* b;
-    std::int64_t b_stride;
-    float* c;
-    std::int64_t c_stride;
-    std::int64_t k;
-    bool accumulate;
-  };
-
-  /// kRows rows by kVectors registers of c at (row, column), held in registers over the whole of k.
-  template <int kRows, int kVectors>
-  static void tile(const Matrices& m, std::int64_t row, std::int64_t column) {
-    const float* a = m.a + row * m.a_stride;
-    const float* b = m.b + column;
-    float* c = m.c + row * m.c_stride + column;
-    Float sums[kRows][kVectors];
-    for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVectors; ++v)
-        sums[r][v] = m.accumulate ? S::load(c + r * m.c_stride + v * kLanes) : S::zero();
-    }
-    for (std::int64_t i = 0; i < m.k; ++i) {
-      Float columns[kVectors];
-      for (int v = 0; v < kVectors; ++v) columns[v] = S::load(b + i * m.b_stride + v * kLanes);
-      for (int r = 0; r < kRows; ++r) {
-        const Float factor = S::set1(a[r * m.a_stride + i]);
-        for (int v = 0; v < kVectors; ++v) sums[r][v] = S::fma(factor, columns[v], sums[r][v]);
-      }
-    }
-    for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVectors; ++v) S::store(c + r * m.c_stride + v * kLanes, sums[r][v]);
-    }
-  }
-
-  template <int kVectors>
-  static void tile_column(const Matrices& m, std::int64_t rows, std::int64_t column) {
-    std::int64_t row = 0;
-    for (; row + S::kTileRows <= rows; row += S::kTileRows) tile<S::kTileRows, kVectors>(m, row, column);
-    for (; row + 4 <= rows; row += 4) tile<4, kVectors>(m, row, column);
-    for (; row < rows; ++row) tile<1, kVectors>(m, row, column);
-  }
-
-  static void matmul(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
-                     std::int64_t c_stride, std::int64_t m, std::int64_t n, std::int64_t k, bool accumulate) {
-    const Matrices matrices{a, a_stride, b, b_stride, c, c_stride, k, accumulate};
-    constexpr std::int64_t kWide = S::kTileVectors * kLanes;
-    std::int64_t column = 0;
-    for (; column + kWide <= n; column += kWide) tile_column<S::kTileVectors>(matrices, m, column);
-    for (; column < n; column += 16) tile_column<16 / S::kLanes>(matrices, m, column);
   }
 
   /// Four rows of the state together, so that their sums across lanes overlap.
@@ -287,8 +247,10 @@ void add_vector_kernels(Kernels& table) noexcept {
   table.swiglu_pairs = All::swiglu_pairs;
   table.silu = All::silu;
   table.convolve = All::convolve;
+  table.largest = All::largest;
   table.exp_sum = All::exp_sum;
-  table.matmul = All::matmul;
+  table.matmul = MatrixKernels<S>::matmul;
+  table.solve = MatrixKernels<S>::solve;
   table.delta_step = All::delta_step;
   table.to_f16 = All::to_f16;
   table.from_f16 = All::from_f16;
