@@ -8,6 +8,11 @@ namespace lattice::cpu {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr std::uint16_t kNaN = 0x7e00;  // in binary16
+
+constexpr bool is_infinite(std::uint16_t half) {
+  return (half & 0x7fffu) == 0x7c00u;
+}
 
 }  // namespace
 
@@ -34,11 +39,15 @@ void AttentionPass::load_query(std::int64_t head, std::int64_t token, float* out
   norm_and_rotate(in_.q + token * in_.stride + head * 2 * config_.head_dim, weights_.q_norm, token, out);
 }
 
+/// What binary16 cannot hold becomes NaN and not infinity: an infinite key may get a weight of 0, and nobody
+/// would notice.
 void AttentionPass::store(AlignedMemory const& memory, std::int64_t kv_head, std::int64_t position,
                           const float* row) const {
   const std::int64_t offset = cache_offset(kv_head, position);
   if (kv_ == KvFormat::kF16) {
-    kernels_.to_f16(row, memory.as<std::uint16_t>() + offset, config_.head_dim);
+    auto* halves = memory.as<std::uint16_t>() + offset;
+    kernels_.to_f16(row, halves, config_.head_dim);
+    std::replace_if(halves, halves + config_.head_dim, is_infinite, kNaN);
   } else {
     std::copy_n(row, config_.head_dim, memory.as<float>() + offset);
   }
