@@ -20,7 +20,7 @@ sources=(
   src/cpu/kernels/kernels_scalar.cpp src/cpu/isa.cpp src/cpu/packed_matrix.cpp src/cpu/packed_layout.cpp
   src/cpu/coded_row.cpp src/cpu/workspace.cpp src/cpu/aligned_memory.cpp src/support/thread_pool.cpp
   src/support/printable.cpp
-  src/quant/*.cpp tests/cpu/kernel_products_test.cpp tests/cpu/kernel_vectors_test.cpp
+  src/quant/*.cpp tests/cpu/kernel_attention_test.cpp tests/cpu/kernel_products_test.cpp tests/cpu/kernel_vectors_test.cpp
   /usr/src/googletest/googletest/src/gtest-all.cc /usr/src/googletest/googletest/src/gtest_main.cc)
 declare -A flags=(
   [src/cpu/kernels/kernels_neon.cpp]=-march=armv8-a

@@ -13,7 +13,7 @@ sources=(
   src/cpu/kernels/kernels_avx512.cpp src/cpu/kernels/kernels_avx512vnni.cpp tests/cpu/emulated/isa.cpp
   src/cpu/packed_matrix.cpp src/cpu/packed_layout.cpp src/cpu/coded_row.cpp src/cpu/workspace.cpp
   src/cpu/aligned_memory.cpp src/support/thread_pool.cpp src/support/printable.cpp src/quant/*.cpp
-  tests/cpu/kernel_products_test.cpp tests/cpu/kernel_vectors_test.cpp
+  tests/cpu/kernel_attention_test.cpp tests/cpu/kernel_products_test.cpp tests/cpu/kernel_vectors_test.cpp
   /usr/src/googletest/googletest/src/gtest-all.cc /usr/src/googletest/googletest/src/gtest_main.cc)
 
 objects=()

@@ -51,14 +51,16 @@ typedef void (*lattice_progress_fn)(void* user_data, const char* what, int64_t d
 
 typedef struct lattice_model lattice_model;
 
-enum { LATTICE_KV_F32 = 0, LATTICE_KV_F16 = 1 };
+/* How keys and values are kept. The default is binary16, or float with `exact` and on the reference device. A
+ * key or value beyond binary16's 65504 makes drawing a token fail. */
+enum { LATTICE_KV_DEFAULT = 0, LATTICE_KV_F32 = 1, LATTICE_KV_F16 = 2 };
 
 typedef struct lattice_load_options {
   size_t size;
   const char* device;           /* "auto", "cpu", "reference"; NULL: "auto" */
   int32_t threads;              /* of the CPU; 0: one for every core */
   int32_t exact;                /* not 0: activations stay in float for quantised weights */
-  int32_t kv;                   /* LATTICE_KV_F32 or LATTICE_KV_F16 */
+  int32_t kv;                   /* LATTICE_KV_… */
   lattice_progress_fn progress; /* may be NULL */
   void* progress_data;          /* handed to progress */
   int32_t mtp; /* not 0: loads the checkpoint's own head that guesses ahead as well, where it has one */

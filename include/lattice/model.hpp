@@ -23,14 +23,15 @@ using Token = std::int32_t;
 using ProgressCallback = std::function<void(std::string_view what, std::int64_t done, std::int64_t total)>;
 
 /// How keys and values of the full-attention layers are kept. Binary16 halves what a long context costs, and
-/// moves the logits by about 1e-2.
+/// moves the logits by about 1e-2. A key or value beyond its 65504 becomes no number, and so do the logits:
+/// whoever draws from them throws.
 enum class KvPrecision : std::uint8_t { kF32, kF16 };
 
 struct LoadOptions {
-  std::string device = "auto";  ///< a name that devices() lists, or "auto": the first of them
-  int threads = 0;              ///< of the CPU; 0: one for every core that the process may use
-  bool exact = false;           ///< keep activations in float, rather than in int8, for quantised weights
-  KvPrecision kv = KvPrecision::kF32;
+  std::string device = "auto";    ///< a name that devices() lists, or "auto": the first of them
+  int threads = 0;                ///< of the CPU; 0: one for every core that the process may use
+  bool exact = false;             ///< keep activations in float, rather than in int8, for quantised weights
+  std::optional<KvPrecision> kv;  ///< without one: f32 with `exact` and on the reference device, else f16
   bool mtp = false;  ///< load the checkpoint's own head that guesses ahead as well, where it has one, for
                      ///< Draft::kMtp: its weights, and keys and values of one more layer a session
   ProgressCallback progress;

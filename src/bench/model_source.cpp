@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t kOverhead = std::int64_t{1} << 30;
 
 std::int64_t kv_element_bytes(const Options& options) {
-  return options.load.kv == KvPrecision::kF16 ? 2 : 4;
+  return kv_precision(find_device(options.load.device), options.load) == KvPrecision::kF16 ? 2 : 4;
 }
 
 /// Every matrix that a token is multiplied with.

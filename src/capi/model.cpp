@@ -10,16 +10,26 @@ using namespace lattice::capi;
 
 namespace {
 
+std::optional<KvPrecision> kv_precision(std::int32_t kv) {
+  switch (kv) {
+    case LATTICE_KV_DEFAULT:
+      return std::nullopt;
+    case LATTICE_KV_F32:
+      return KvPrecision::kF32;
+    case LATTICE_KV_F16:
+      return KvPrecision::kF16;
+    default:
+      fail_usage("options.kv is {}, none of LATTICE_KV_DEFAULT, LATTICE_KV_F32 and LATTICE_KV_F16", kv);
+  }
+}
+
 LoadOptions load_options(const lattice_load_options* given) {
   const auto options = read(given, "options");
   LoadOptions out;
   if (options.device != nullptr) out.device = options.device;
   out.threads = options.threads;
   out.exact = options.exact != 0;
-  if (options.kv != LATTICE_KV_F32 && options.kv != LATTICE_KV_F16) {
-    fail_usage("options.kv is {}, neither LATTICE_KV_F32 nor LATTICE_KV_F16", options.kv);
-  }
-  out.kv = options.kv == LATTICE_KV_F16 ? KvPrecision::kF16 : KvPrecision::kF32;
+  out.kv = kv_precision(options.kv);
   out.progress = progress_callback(options.progress, options.progress_data);
   out.mtp = options.mtp != 0;
   return out;

@@ -8,7 +8,7 @@ template <>
 lattice_load_options defaults() noexcept {
   lattice_load_options options{};
   options.device = "auto";
-  options.kv = LATTICE_KV_F32;
+  options.kv = LATTICE_KV_DEFAULT;
   return options;
 }
 

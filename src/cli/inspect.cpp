@@ -25,7 +25,7 @@ namespace {
 
 constexpr const char* kInspectExamples =
     R"(The weights are not loaded. A token's bytes are the weights that it reads, the recurrent state that it reads
-and writes, and the keys and values before it (here in f32; --kv f16 halves those). The prediction is this
+and writes, and the keys and values before it (here in f16; --kv f32 doubles those). The prediction is this
 machine's memory bandwidth, measured now, divided by those bytes: no engine can be faster.
 
 Examples:
@@ -39,7 +39,7 @@ struct InspectArguments {
   bool json = false;
 };
 
-constexpr std::int64_t kF32Bytes = 4;
+constexpr std::int64_t kKvBytes = 2;  // of a number, where nobody asks for f32
 
 /// Positions that bytes and speed are given for: 0, then those that the model reaches.
 std::vector<std::int64_t> contexts_of(const Config& config) {
@@ -174,8 +174,8 @@ void print_prediction(const CheckpointInfo& info, std::optional<double> bandwidt
                {"at most tok/s", Table::Align::kRight}});
   for (const std::int64_t context : contexts_of(info.config)) {
     table.add({format_count(context),
-               format_figure(static_cast<double>(info.bytes_per_token(context, kF32Bytes)) / 1e6),
-               bandwidth ? format_figure(info.predicted_rate(*bandwidth, context, kF32Bytes)) : "?"});
+               format_figure(static_cast<double>(info.bytes_per_token(context, kKvBytes)) / 1e6),
+               bandwidth ? format_figure(info.predicted_rate(*bandwidth, context, kKvBytes)) : "?"});
   }
   table.print();
   if (bandwidth)
@@ -223,8 +223,8 @@ nlohmann::ordered_json prediction_json(const CheckpointInfo& info, std::optional
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   for (const std::int64_t context : contexts_of(info.config)) {
     nlohmann::ordered_json entry = {{"context", context},
-                                    {"bytes_per_token", info.bytes_per_token(context, kF32Bytes)}};
-    if (bandwidth) entry["tokens_per_second"] = info.predicted_rate(*bandwidth, context, kF32Bytes);
+                                    {"bytes_per_token", info.bytes_per_token(context, kKvBytes)}};
+    if (bandwidth) entry["tokens_per_second"] = info.predicted_rate(*bandwidth, context, kKvBytes);
     out.push_back(std::move(entry));
   }
   return out;

@@ -24,8 +24,9 @@ void ModelArguments::add_to(CLI::App& command) {
            "Where to compute: a name that `lattice devices` lists, or auto");
   add_integer<int>(command, "--threads", options.threads, 1, kMaxThreads,
                    "Threads of the CPU; without it, one for every core");
-  command.add_flag("--exact", options.exact,
-                   "With quantised weights, keep activations in float rather than in int8: slower, closer");
+  command.add_flag(
+      "--exact", options.exact,
+      "Keep keys and values in f32 and, with quantised weights, activations in float: slower, closer");
   command
       .add_option_function<std::string>(
           "--kv",
@@ -33,7 +34,8 @@ void ModelArguments::add_to(CLI::App& command) {
             if (name != "f32" && name != "f16") fail_usage("--kv takes f32 or f16, not {}", printable(name));
             options.kv = name == "f16" ? KvPrecision::kF16 : KvPrecision::kF32;
           },
-          "How keys and values are kept: f32, or f16 for half the memory")
+          "How keys and values are kept: f16, or f32 for twice the memory; without it, f16, and f32 with "
+          "--exact")
       ->type_name("TYPE");
   command.add_flag("-q,--quiet", quiet, "Show neither progress nor figures");
 }

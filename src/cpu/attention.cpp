@@ -9,6 +9,11 @@ namespace {
 
 constexpr std::int64_t kCacheLine = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr std::uint16_t kNaN = 0x7e00;  // in binary16
+
+constexpr bool is_infinite(std::uint16_t half) {
+  return (half & 0x7fffu) == 0x7c00u;
+}
 
 }  // namespace
 
@@ -35,11 +40,15 @@ void AttentionPass::load_query(std::int64_t head, std::int64_t token, float* out
   norm_and_rotate(in_.q + token * in_.stride + head * 2 * config_.head_dim, weights_.q_norm, token, out);
 }
 
+/// What binary16 cannot hold becomes NaN and not infinity: an infinite key may get a weight of 0, and nobody
+/// would notice.
 void AttentionPass::store(AlignedMemory const& memory, std::int64_t kv_head, std::int64_t position,
                           const float* row) const {
   const std::int64_t offset = cache_offset(kv_head, position);
   if (kv_ == KvFormat::kF16) {
-    kernels_.to_f16(row, memory.as<std::uint16_t>() + offset, config_.head_dim);
+    auto* halves = memory.as<std::uint16_t>() + offset;
+    kernels_.to_f16(row, halves, config_.head_dim);
+    std::replace_if(halves, halves + config_.head_dim, is_infinite, kNaN);
   } else {
     std::copy_n(row, config_.head_dim, memory.as<float>() + offset);
   }
@@ -56,17 +65,27 @@ void AttentionPass::append(std::int64_t token, ThreadScratch& scratch) const {
   for (std::int64_t h = 0; h < config_.kv_heads; ++h) append_head(h, token, scratch.attention.data());
 }
 
-float AttentionPass::score(std::int64_t offset, const float* query) const {
-  return kv_ == KvFormat::kF16
-             ? kernels_.dot_f16(query, memory_.keys.as<std::uint16_t>() + offset, config_.head_dim)
-             : kernels_.dot(query, memory_.keys.as<float>() + offset, config_.head_dim);
+/// scores [group, keys] of the cache's rows from `offset` on.
+void AttentionPass::score_keys(std::int64_t offset, std::int64_t keys, const float* queries,
+                               float* scores) const {
+  const std::int64_t d = config_.head_dim;
+  if (kv_ == KvFormat::kF16) {
+    const auto* rows = memory_.keys.as<std::uint16_t>() + offset;
+    kernels_.score_keys_f16(queries, group(), rows, keys, d, scores, keys);
+  } else {
+    kernels_.score_keys(queries, group(), memory_.keys.as<float>() + offset, keys, d, scores, keys);
+  }
 }
 
-void AttentionPass::add_value(std::int64_t offset, float weight, float* out) const {
+/// out [group, d] += weights [group, keys] · the cache's rows from `offset` on.
+void AttentionPass::add_values(std::int64_t offset, std::int64_t keys, const float* weights,
+                               float* out) const {
+  const std::int64_t d = config_.head_dim;
   if (kv_ == KvFormat::kF16) {
-    kernels_.axpy_f16(weight, memory_.values.as<std::uint16_t>() + offset, out, config_.head_dim);
+    const auto* rows = memory_.values.as<std::uint16_t>() + offset;
+    kernels_.add_values_f16(weights, keys, group(), rows, keys, d, out);
   } else {
-    kernels_.axpy(weight, memory_.values.as<float>() + offset, out, config_.head_dim);
+    kernels_.add_values(weights, keys, group(), memory_.values.as<float>() + offset, keys, d, out);
   }
 }
 
@@ -100,41 +119,35 @@ std::int64_t AttentionPass::parts(std::int64_t token) const noexcept {
 }
 
 /// Partial results are, for each head and part, the unnormalised outputs and then the scores' maximum and the
-/// sum of weights. Keys are outermost, so that a key or a value comes from memory once for all heads that
-/// share it.
+/// sum of weights.
 void AttentionPass::part(std::int64_t kv_head, std::int64_t token, std::int64_t part, ThreadScratch& scratch,
                          float* partial) const {
   const std::int64_t d = config_.head_dim;
   const std::int64_t all_parts = parts(token);
-  const std::int64_t keys = position_ + token + 1;
-  const std::int64_t first = keys * part / all_parts;
-  const std::int64_t last = keys * (part + 1) / all_parts;
+  const std::int64_t visible = position_ + token + 1;
+  const std::int64_t first = visible * part / all_parts;
+  const std::int64_t keys = visible * (part + 1) / all_parts - first;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   float* queries = scratch.attention.data();  // [group, d]
-  float* scores = queries + group() * d;      // [group, last − first]
+  float* scores = queries + group() * d;      // [group, keys]
   if (tokens_ == 1 && part == all_parts - 1) append_head(kv_head, 0, queries);
   for (std::int64_t h = 0; h < group(); ++h) load_query(kv_head * group() + h, token, queries + h * d);
 
-  const std::int64_t stride = last - first;
-  for (std::int64_t key = first; key < last; ++key) {
-    for (std::int64_t h = 0; h < group(); ++h)
-      scores[h * stride + key - first] = score(cache_offset(kv_head, key), queries + h * d);
-  }
+  const std::int64_t offset = cache_offset(kv_head, first);
+  score_keys(offset, keys, queries, scores);
   const auto output = [&](std::int64_t h) {
     return partial + partial_offset(kv_head * group() + h, token) + part * (d + 2);
   };
   for (std::int64_t h = 0; h < group(); ++h) {
-    float* own = scores + h * stride;
-    const float maximum = *std::max_element(own, own + stride) * scale;
-    float* out = output(h);
-    std::fill(out, out + d, 0.0f);
-    out[d] = maximum;
-    out[d + 1] = kernels_.exp_sum(own, scale, maximum, stride);
+    float* own = scores + h * keys;
+    const float maximum = *std::max_element(own, own + keys) * scale;
+    output(h)[d] = maximum;
+    output(h)[d + 1] = kernels_.exp_sum(own, scale, maximum, keys);
   }
-  for (std::int64_t key = first; key < last; ++key) {
-    for (std::int64_t h = 0; h < group(); ++h)
-      add_value(cache_offset(kv_head, key), scores[h * stride + key - first], output(h));
-  }
+  float* outputs = queries;  // [group, d]: in place of the queries, which have met their keys
+  std::fill(outputs, outputs + group() * d, 0.0f);
+  add_values(offset, keys, scores, outputs);
+  for (std::int64_t h = 0; h < group(); ++h) std::copy_n(outputs + h * d, d, output(h));
 }
 
 void AttentionPass::merge(std::int64_t head, std::int64_t token, const float* partial) const {

@@ -64,8 +64,8 @@ class AttentionPass {
   [[nodiscard]] std::int64_t partial_offset(std::int64_t head, std::int64_t token) const noexcept {
     return (token * config_.attention_heads + head) * kMaxKeyParts * (config_.head_dim + 2);
   }
-  [[nodiscard]] float score(std::int64_t offset, const float* query) const;
-  void add_value(std::int64_t offset, float weight, float* out) const;
+  void score_keys(std::int64_t offset, std::int64_t keys, const float* queries, float* scores) const;
+  void add_values(std::int64_t offset, std::int64_t keys, const float* weights, float* out) const;
   void ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const;
   const float* rows_at(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
                        float* room) const;

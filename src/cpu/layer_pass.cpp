@@ -91,6 +91,7 @@ void LayerPass::project(std::span<const Part> parts, const Input& input, std::in
       const Share share = groups_of(parts, i, thread);
       const Product product = product_for(context_.kernels, part.matrix->format(), context_.exact);
       product(part.matrix->rows(), share.first, share.last, x, tokens, part.out, part.stride);
+      if (share.first == share.last) continue;  // more threads than groups
       const std::int64_t last = std::min(share.last * kGroupRows, part.matrix->rows().rows);
       for (std::int64_t t = 0; t < tokens; ++t) after(t, share.first * kGroupRows, last);
     }

@@ -20,8 +20,15 @@
 namespace lattice {
 namespace {
 
+/// What every device keeps that can keep either.
+constexpr KvPrecision kUsualKv = KvPrecision::kF16;
+
+KvPrecision kv_or(KvPrecision usual, const LoadOptions& options) noexcept {
+  return options.kv.value_or(options.exact ? KvPrecision::kF32 : usual);
+}
+
 KvFormat kv_format(const LoadOptions& options) {
-  return options.kv == KvPrecision::kF16 ? KvFormat::kF16 : KvFormat::kF32;
+  return kv_or(kUsualKv, options) == KvPrecision::kF16 ? KvFormat::kF16 : KvFormat::kF32;
 }
 
 std::string describe_cpu() {
@@ -106,16 +113,16 @@ std::string never_absent() {
 constexpr std::array kDeviceKinds = {
 #if LATTICE_HAS_METAL
     // Mapped weights are read where they lie, so that the checkpoint has to stay.
-    DeviceKind{"metal", gpu::metal_description, gpu::metal_absence, /*in_host_memory=*/true,
+    DeviceKind{"metal", gpu::metal_description, gpu::metal_absence, /*in_host_memory=*/true, kUsualKv,
                /*owns_weights=*/false, check_metal, make_metal},
 #endif
-    DeviceKind{"cuda", gpu::cuda_description, gpu::cuda_absence, /*in_host_memory=*/false,
+    DeviceKind{"cuda", gpu::cuda_description, gpu::cuda_absence, /*in_host_memory=*/false, kUsualKv,
                /*owns_weights=*/true, check_cuda, make_cuda},
-    DeviceKind{"cpu", describe_cpu, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true, check_cpu,
-               make_cpu},
-    DeviceKind{"reference", describe_reference, never_absent, /*in_host_memory=*/true, /*owns_weights=*/false,
-               check_reference, make_reference},
-    DeviceKind{"soft", describe_soft, never_absent, /*in_host_memory=*/true, /*owns_weights=*/true,
+    DeviceKind{"cpu", describe_cpu, never_absent, /*in_host_memory=*/true, kUsualKv, /*owns_weights=*/true,
+               check_cpu, make_cpu},
+    DeviceKind{"reference", describe_reference, never_absent, /*in_host_memory=*/true, KvPrecision::kF32,
+               /*owns_weights=*/false, check_reference, make_reference},
+    DeviceKind{"soft", describe_soft, never_absent, /*in_host_memory=*/true, kUsualKv, /*owns_weights=*/true,
                check_soft, make_soft},
 };
 
@@ -137,6 +144,10 @@ std::vector<Device> absent_devices() {
     if (!reason.empty()) absent.push_back({std::string(kind.name), std::move(reason)});
   }
   return absent;
+}
+
+KvPrecision kv_precision(const DeviceKind& device, const LoadOptions& options) noexcept {
+  return kv_or(device.usual_kv, options);
 }
 
 const DeviceKind& find_device(std::string_view name) {

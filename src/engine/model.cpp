@@ -30,7 +30,7 @@ Model::Impl::Impl(const std::filesystem::path& path_given, const LoadOptions& op
   has_mtp_tensors = weights.mtp.has_value();
   if (!options.mtp) weights.mtp.reset();
   weight_bytes_per_token = weights.bytes_per_token();
-  kv_element_bytes = options.kv == KvPrecision::kF16 ? 2 : 4;
+  kv_element_bytes = kv_precision(device, options) == KvPrecision::kF16 ? 2 : 4;
   backend = device.make(config, weights, options);
   if (device.owns_weights) {
     weights = {};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/model_impl.h"
+#include "model/damaged_logits.h"
 #include "support/fail.h"
 
 namespace lattice {
@@ -80,10 +81,7 @@ class Measurement {
   void add(std::span<const float> logits, std::size_t predicted) {
     const double nll = negative_log_likelihood(logits, tokens_[predicted]);
     if (std::isnan(nll)) {
-      fail(
-          "the model's logits for token {} are not numbers: its weights, or the way they were converted, are "
-          "damaged",
-          predicted);
+      fail("the model's logits for token {} are not numbers: {}", predicted, kCausesOfDamage);
     }
     sum_ += nll;
   }

@@ -5,8 +5,7 @@
 namespace lattice {
 
 void fail_damaged_logit(std::int64_t token, float logit) {
-  fail("the model's logit of token {} is {}: its weights, or the way they were converted, are damaged", token,
-       logit);
+  fail("the model's logit of token {} is {}: {}", token, logit, kCausesOfDamage);
 }
 
 void fail_no_token() {

@@ -133,7 +133,7 @@ TEST(Benchmark, TheHashOfLogitsDependsOnResultsAlone) {
   EXPECT_EQ(run(options).logits_hash, hash) << "threads";
   options.load.threads = 3;
   EXPECT_EQ(run(options).logits_hash, hash) << "threads";
-  options.load.kv = KvPrecision::kF16;
+  options.load.kv = KvPrecision::kF32;
   EXPECT_NE(run(options).logits_hash, hash) << "other precision";
 }
 

@@ -198,6 +198,27 @@ TEST_F(CApi, ChecksEveryPointer) {
   lattice_generation_clear(nullptr);
 }
 
+TEST_F(CApi, KeepsKeysAndValuesAsAsked) {
+  const auto bytes = [](std::int32_t kv, std::int32_t exact) {
+    lattice_load_options options;
+    EXPECT_EQ(lattice_load_options_init(&options, sizeof options), LATTICE_OK);
+    EXPECT_EQ(options.kv, LATTICE_KV_DEFAULT);
+    options.kv = kv;
+    options.exact = exact;
+    lattice_model* loaded = nullptr;
+    EXPECT_EQ(lattice_model_load(base().c_str(), &options, &loaded), LATTICE_OK) << lattice_last_error();
+    const std::int64_t all = lattice_model_bytes_per_token(loaded, 100);
+    lattice_model_free(loaded);
+    return all;
+  };
+  const std::int64_t f16 = bytes(LATTICE_KV_F16, 0);
+  const std::int64_t f32 = bytes(LATTICE_KV_F32, 0);
+  EXPECT_LT(f16, f32);
+  EXPECT_EQ(bytes(LATTICE_KV_DEFAULT, 0), f16);
+  EXPECT_EQ(bytes(LATTICE_KV_DEFAULT, 1), f32);
+  EXPECT_EQ(bytes(LATTICE_KV_F16, 1), f16);
+}
+
 TEST_F(CApi, TellsInputFromUsage) {
   lattice_model* other = nullptr;
   expect_failure(lattice_model_load("/no/such/model", nullptr, &other), LATTICE_ERROR_INPUT,
@@ -209,9 +230,8 @@ TEST_F(CApi, TellsInputFromUsage) {
   options.device = nullptr;  // means "auto"
   options.kv = 7;
   expect_failure(lattice_model_load(base().c_str(), &options, &other), LATTICE_ERROR_USAGE, "kv is 7");
-  options.kv = LATTICE_KV_F16;
+  options.kv = LATTICE_KV_DEFAULT;
   EXPECT_EQ(lattice_model_load(base().c_str(), &options, &other), LATTICE_OK) << lattice_last_error();
-  EXPECT_LT(lattice_model_bytes_per_token(other, 100), lattice_model_bytes_per_token(model, 100));
   lattice_model_free(other);
 
   lattice_session* long_session = nullptr;

@@ -96,10 +96,32 @@ TEST(Model, TakesItsDefaultsFromTheCheckpoint) {
   EXPECT_TRUE(Model::load(base()).default_sampling().is_greedy());
 }
 
+TEST(Model, KeepsKeysAndValuesInF16UnlessToldOtherwise) {
+  const auto kv_bytes = [](const LoadOptions& options) {
+    const Model model = Model::load(base(), options);
+    return model.bytes_per_token(1) - model.bytes_per_token(0);
+  };
+  constexpr std::int64_t kF32 = 1 * 2 * 2 * 32 * 4;
+  for (const char* device : {"cpu", "soft", "reference"}) {
+    LoadOptions options = on(device);
+    const bool has_f16 = std::string_view(device) != "reference";
+    EXPECT_EQ(kv_bytes(options), has_f16 ? kF32 / 2 : kF32) << device;
+    options.exact = true;
+    EXPECT_EQ(kv_bytes(options), kF32) << device;
+    if (has_f16) {
+      options.kv = KvPrecision::kF16;
+      EXPECT_EQ(kv_bytes(options), kF32 / 2) << device;
+    }
+    options.kv = KvPrecision::kF32;
+    options.exact = false;
+    EXPECT_EQ(kv_bytes(options), kF32) << device;
+  }
+}
+
 TEST(Model, CountsTheBytesOfAToken) {
   const Model model = Model::load(base());
   const std::int64_t kv = model.bytes_per_token(1) - model.bytes_per_token(0);
-  EXPECT_EQ(kv, 1 * 2 * 2 * 32 * 4);  // one full layer, keys and values, 2 heads of 32, float
+  EXPECT_EQ(kv, 1 * 2 * 2 * 32 * 2);  // one full layer, keys and values, 2 heads of 32, binary16
   EXPECT_EQ(model.bytes_per_token(1024), model.bytes_per_token(0) + 1024 * kv);
   EXPECT_EQ(model.bytes_per_token(INT64_MAX), model.bytes_per_token(1024)) << "no further than the context";
   EXPECT_EQ(model.bytes_per_token(INT64_MIN), model.bytes_per_token(0));

@@ -15,10 +15,11 @@ enum class Weights16 : std::uint8_t {
 };
 
 template <typename MakeDevice>
-auto maker(MakeDevice make_device, Weights16 how) {
+auto maker(MakeDevice make_device, Weights16 how, KvFormat kv = KvFormat::kF32) {
   return [=](const Config& config, const Weights& weights) {
     gpu::GpuOptions options;
     options.exact = how == Weights16::kExact;
+    options.kv = kv;
     return gpu::make_gpu_backend(make_device(), config, weights, options);
   };
 }
@@ -36,6 +37,10 @@ std::vector<BackendUnderTest> backends() {
   const auto cuda = [] { return std::make_unique<gpu::CudaDevice>(); };
   std::vector<BackendUnderTest> out = {
       {.name = "soft", .make = maker(soft, Weights16::kExact), .perplexity_tokens = 128},
+      {.name = "soft_halves",
+       .make = maker(soft, Weights16::kExact, KvFormat::kF16),
+       .logit_tolerance = kHalvesTolerance,
+       .perplexity_tokens = 128},
       {.name = "soft_products", .make = maker(like_cuda, Weights16::kExact), .perplexity_tokens = 128},
       {.name = "soft_products_rounded",
        .make = maker(like_cuda, Weights16::kRounded),
@@ -43,6 +48,9 @@ std::vector<BackendUnderTest> backends() {
        .case_tolerance = kOfRounding}};
   if (gpu::cuda_absence().empty()) {
     out.push_back({.name = "cuda", .make = maker(cuda, Weights16::kExact)});
+    out.push_back({.name = "cuda_halves",
+                   .make = maker(cuda, Weights16::kExact, KvFormat::kF16),
+                   .logit_tolerance = kHalvesTolerance});
     out.push_back(
         {.name = "cuda_rounded", .make = maker(cuda, Weights16::kRounded), .case_tolerance = kOfRounding});
   }

@@ -13,6 +13,13 @@
 
 namespace lattice {
 
+/// What keys and values in binary16 may cost. Each number is rounded by u = 2⁻¹¹ of itself at most. A score,
+/// q · k / √d, is off by u · Σ |qᵢkᵢ| / √d, at most u · |q| |k| / √d: norms of √d make that u · √d, 2.8e-3
+/// for the heads of 32 of the cases and 7.8e-3 for 256. A weight of the softmax is off by twice as much of
+/// itself, an output by that and u more, 6e-3 of what it is a mean of. A logit of 3 that took all of it would
+/// be off by 2e-2.
+constexpr double kHalvesTolerance = 2e-2;
+
 struct BackendUnderTest {
   std::string name;
   std::function<std::unique_ptr<Backend>(const Config&, const Weights&)> make;

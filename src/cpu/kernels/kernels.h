@@ -169,8 +169,24 @@ struct Kernels {
   /// binary16 ↔ float.
   void (*to_f16)(const float* in, std::uint16_t* out, std::int64_t n) = nullptr;
   void (*from_f16)(const std::uint16_t* in, float* out, std::int64_t n) = nullptr;
-  float (*dot_f16)(const float* a, const std::uint16_t* b, std::int64_t n) = nullptr;
-  void (*axpy_f16)(float a, const std::uint16_t* x, float* y, std::int64_t n) = nullptr;
+
+  /// Keys and values of a decode step's attention, as floats and as binary16: rows of d numbers, d a multiple
+  /// of 16, that follow each other, against all `heads` that share them.
+  ///   score_keys: scores[h · stride + k] = queries[h · d …] · keys[k · d …]. A score depends, to the bit, on
+  ///     its query and its key alone.
+  ///   add_values: out[h · d + i] += Σ_k weights[h · stride + k] · values[k · d + i], added up one k after
+  ///   the
+  ///     other, each rounded once.
+  void (*score_keys)(const float* queries, std::int64_t heads, const float* keys, std::int64_t count,
+                     std::int64_t d, float* scores, std::int64_t stride) = nullptr;
+  void (*score_keys_f16)(const float* queries, std::int64_t heads, const std::uint16_t* keys,
+                         std::int64_t count, std::int64_t d, float* scores, std::int64_t stride) = nullptr;
+  void (*add_values)(const float* weights, std::int64_t stride, std::int64_t heads, const float* values,
+                     std::int64_t count, std::int64_t d, float* out) = nullptr;
+  void (*add_values_f16)(const float* weights, std::int64_t stride, std::int64_t heads,
+                         const std::uint16_t* values, std::int64_t count, std::int64_t d,
+                         float* out) = nullptr;
+
   /// Reads every byte, as a product with one vector reads weights, and returns something that depends on all
   /// of them. bytes is a multiple of 512.
   std::uint64_t (*read_all)(const std::byte* from, std::int64_t bytes) = nullptr;

@@ -1,5 +1,6 @@
 // The kernels for AVX2 with FMA and F16C.
 
+#include "cpu/kernels/attention_kernels.h"
 #include "cpu/kernels/pair_panels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/simd_avx2.h"
@@ -90,6 +91,7 @@ const Kernels& avx2_kernels() noexcept {
     add_float_products<Avx2>(kernels);
     add_paired_products<Avx2, DotAvx2, PairsAvx2>(kernels);
     add_vector_kernels<Avx2>(kernels);
+    add_attention_kernels<Avx2>(kernels);
     return kernels;
   }();
   return table;

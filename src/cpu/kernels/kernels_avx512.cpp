@@ -1,5 +1,6 @@
 // The kernels for AVX-512 F, BW, DQ and VL: everything that needs no VNNI.
 
+#include "cpu/kernels/attention_kernels.h"
 #include "cpu/kernels/pair_panels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/simd_avx512.h"
@@ -92,6 +93,7 @@ const Kernels& avx512_kernels() noexcept {
     add_float_products<Avx512>(kernels);
     add_paired_products<Avx512, DotAvx512, PairsAvx512>(kernels);
     add_vector_kernels<Avx512>(kernels);
+    add_attention_kernels<Avx512>(kernels);
     return kernels;
   }();
   return table;

@@ -1,5 +1,6 @@
 // The kernels for AArch64's Advanced SIMD, as every such processor has it.
 
+#include "cpu/kernels/attention_kernels.h"
 #include "cpu/kernels/product_kernels.h"
 #include "cpu/kernels/simd_neon.h"
 #include "cpu/kernels/vector_kernels.h"
@@ -38,6 +39,7 @@ const Kernels& neon_kernels() noexcept {
     add_float_products<Neon>(kernels);
     add_int8_products<Neon, DotNeon>(kernels);
     add_vector_kernels<Neon>(kernels);
+    add_attention_kernels<Neon>(kernels);
     return kernels;
   }();
   return table;

@@ -197,14 +197,35 @@ void from_f16(const std::uint16_t* in, float* out, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) out[i] = f16_to_f32(in[i]);
 }
 
-float dot_f16(const float* a, const std::uint16_t* b, std::int64_t n) {
-  float sum = 0.0f;
-  for (std::int64_t i = 0; i < n; ++i) sum += a[i] * f16_to_f32(b[i]);
-  return sum;
+float as_float(float x) {
+  return x;
 }
 
-void axpy_f16(float a, const std::uint16_t* x, float* y, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] += a * f16_to_f32(x[i]);
+float as_float(std::uint16_t half) {
+  return f16_to_f32(half);
+}
+
+template <typename T>
+void score_keys(const float* queries, std::int64_t heads, const T* keys, std::int64_t count, std::int64_t d,
+                float* scores, std::int64_t stride) {
+  for (std::int64_t k = 0; k < count; ++k) {
+    for (std::int64_t h = 0; h < heads; ++h) {
+      float sum = 0.0f;
+      for (std::int64_t i = 0; i < d; ++i) sum += queries[h * d + i] * as_float(keys[k * d + i]);
+      scores[h * stride + k] = sum;
+    }
+  }
+}
+
+template <typename T>
+void add_values(const float* weights, std::int64_t stride, std::int64_t heads, const T* values,
+                std::int64_t count, std::int64_t d, float* out) {
+  for (std::int64_t k = 0; k < count; ++k) {
+    for (std::int64_t h = 0; h < heads; ++h) {
+      for (std::int64_t i = 0; i < d; ++i)
+        out[h * d + i] += weights[h * stride + k] * as_float(values[k * d + i]);
+    }
+  }
 }
 
 std::uint64_t read_all(const std::byte* from, std::int64_t bytes) {
@@ -241,8 +262,10 @@ const Kernels& scalar_kernels() noexcept {
       .delta_step = delta_step,
       .to_f16 = to_f16,
       .from_f16 = from_f16,
-      .dot_f16 = dot_f16,
-      .axpy_f16 = axpy_f16,
+      .score_keys = score_keys<float>,
+      .score_keys_f16 = score_keys<std::uint16_t>,
+      .add_values = add_values<float>,
+      .add_values_f16 = add_values<std::uint16_t>,
       .read_all = read_all,
   };
   static constexpr Kernels kTable = with_products(kVectorKernels, std::make_index_sequence<kPackedFormats>());

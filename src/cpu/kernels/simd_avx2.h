@@ -26,6 +26,7 @@ struct Avx2 {
   static constexpr int kFloatChains = 2;      // × 2 registers of rows, one token: as fast as 4 in cache
   static constexpr int kFloatStepTokens = 2;  // × 2 sums × 2 registers of rows
   static constexpr int kStepVectors = 2;
+  static constexpr int kTileKeys = 2;    // × 4 heads: 8 sums or weights, 2 rows, 4 loads
   static constexpr int kInt8Tokens = 4;  // 4 sums, 4 products, codes and their magnitudes
   static constexpr int kInt8Vectors = 1;
 

@@ -25,6 +25,7 @@ struct Avx512 {
   static constexpr int kFloatChains = 4;  // one token: 4 sums hide the latency of FMA, 4 cycles at 1 a cycle
   static constexpr int kFloatStepTokens = 4;  // × 4 sums
   static constexpr int kStepVectors = 1;
+  static constexpr int kTileKeys = 4;    // × 4 heads: 16 sums or weights, 4 rows
   static constexpr int kInt8Tokens = 8;  // 8 sums and 8 products
   static constexpr int kInt8Vectors = 1;
   static constexpr int kDotTokens = 6;      // × 2 registers of rows: 12 products, 12 sums

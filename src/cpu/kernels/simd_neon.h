@@ -23,6 +23,7 @@ struct Neon {
   static constexpr int kFloatChains = 2;      // × 4 registers of rows, one token: 8 sums
   static constexpr int kFloatStepTokens = 4;  // × 2 sums × 2 registers of rows
   static constexpr int kStepVectors = 2;
+  static constexpr int kTileKeys = 4;    // × 4 heads: 16 sums or weights, 4 rows
   static constexpr int kInt8Tokens = 4;  // × 2 registers of rows: 8 sums and 8 products, or 16
   static constexpr int kInt8Vectors = 2;
 

@@ -78,31 +78,21 @@ struct VectorKernels {
   }
 
   /// Two chains of sums: a dot product of 128 or 256 numbers is bound by the latency of FMA otherwise.
-  template <typename LoadB, typename T>
-  static float dot_with(const float* a, const T* b, std::int64_t n, const LoadB& load_b) {
+  static float dot(const float* a, const float* b, std::int64_t n) {
     Float sums[2] = {S::zero(), S::zero()};
     std::int64_t i = 0;
     for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-      sums[0] = S::fma(S::load(a + i), load_b(b + i), sums[0]);
-      sums[1] = S::fma(S::load(a + i + kLanes), load_b(b + i + kLanes), sums[1]);
+      sums[0] = S::fma(S::load(a + i), S::load(b + i), sums[0]);
+      sums[1] = S::fma(S::load(a + i + kLanes), S::load(b + i + kLanes), sums[1]);
     }
-    for (; i < n; i += kLanes) sums[0] = S::fma(S::load(a + i), load_b(b + i), sums[0]);
+    for (; i < n; i += kLanes) sums[0] = S::fma(S::load(a + i), S::load(b + i), sums[0]);
     return S::sum(S::add(sums[0], sums[1]));
-  }
-  static float dot(const float* a, const float* b, std::int64_t n) { return dot_with(a, b, n, S::load); }
-  static float dot_f16(const float* a, const std::uint16_t* b, std::int64_t n) {
-    return dot_with(a, b, n, S::load_f16);
   }
 
   static void axpy(float a, const float* x, float* y, std::int64_t n) {
     const Float factor = S::set1(a);
     for (std::int64_t i = 0; i < n; i += kLanes)
       S::store(y + i, S::fma(factor, S::load(x + i), S::load(y + i)));
-  }
-  static void axpy_f16(float a, const std::uint16_t* x, float* y, std::int64_t n) {
-    const Float factor = S::set1(a);
-    for (std::int64_t i = 0; i < n; i += kLanes)
-      S::store(y + i, S::fma(factor, S::load_f16(x + i), S::load(y + i)));
   }
 
   static void to_f16(const float* in, std::uint16_t* out, std::int64_t n) {
@@ -254,8 +244,6 @@ void add_vector_kernels(Kernels& table) noexcept {
   table.delta_step = All::delta_step;
   table.to_f16 = All::to_f16;
   table.from_f16 = All::from_f16;
-  table.dot_f16 = All::dot_f16;
-  table.axpy_f16 = All::axpy_f16;
   table.read_all = All::read_all;
 }
 

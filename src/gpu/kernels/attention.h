@@ -17,6 +17,16 @@ constant constexpr uint kLowPositions = 256;
 constant constexpr uint kMaxHeadDim = 256;
 constant constexpr uint kMaxLaneDims = kMaxHeadDim / 32;
 
+/// A number of a key or a value as the cache keeps it. One that the type cannot hold becomes NaN and not
+/// infinity: an infinite key may get a weight of 0, and nobody would notice. Told from the bits, since
+/// compilers may take it that floats are finite.
+template <typename KvType>
+inline KvType kept(float x) {
+  const uint rounded = as_type<uint>(float(KvType(x)));
+  const bool is_finite = (rounded & 0x7fffffffu) < 0x7f800000u;
+  return KvType(as_type<float>(is_finite ? rounded : 0x7fc00000u));
+}
+
 /// Dimensions of a head, of function constants, so that loops over them have a known length.
 struct HeadDims {
   uint lane;    // that a lane holds: head_dim / 32

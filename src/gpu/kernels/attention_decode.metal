@@ -199,11 +199,12 @@ template <typename KvType>
 #pragma unroll
     for (uint n = 0; n < kLaneDims; ++n) {
       const uint i = lane + 32 * n;
-      const KvType key = KvType(own_key[i]);
-      own_key[i] = float(key);
-      own_value[i] = float(KvType(value[n]));
-      head_keys[ulong(position) * dim + i] = key;
-      head_values[ulong(position) * dim + i] = KvType(value[n]);
+      const KvType own_k = kept<KvType>(own_key[i]);
+      const KvType own_v = kept<KvType>(value[n]);
+      own_key[i] = float(own_k);
+      own_value[i] = float(own_v);
+      head_keys[ulong(position) * dim + i] = own_k;
+      head_values[ulong(position) * dim + i] = own_v;
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);

@@ -260,8 +260,8 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
 #pragma unroll
     for (uint n = 0; n < kLaneDims; ++n) {
       const uint i = lane + 32 * n;
-      const half key = half(own_key[i]);
-      const half value = half(own_value[n]);
+      const half key = kept<half>(own_key[i]);
+      const half value = kept<half>(own_value[n]);
       own[i] = key;
       own[kMaxHeadDim + i] = value;
       if (set != 0) continue;  // one of them keeps it

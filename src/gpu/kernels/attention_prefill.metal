@@ -126,8 +126,8 @@ template <typename KvType>
                     args.heads.epsilon, position, lane, own);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = lane; i < kDim; i += 32) {
-      keys[at + i] = KvType(own[i]);
-      values[at + i] = KvType(row[args.heads.v_offset + kv_head * kDim + i]);
+      keys[at + i] = kept<KvType>(own[i]);
+      values[at + i] = kept<KvType>(row[args.heads.v_offset + kv_head * kDim + i]);
     }
   }
 }
