@@ -56,7 +56,7 @@ void LayerPass::prepare(const Input& input, std::int64_t token, PreparedVectors&
   } else {
     normalise(x, *input.norm, values);
   }
-  if (quantise) out.quantise(index, input.cols, context_.kernels);
+  if (quantise) out.quantise(index, input.cols);
 }
 
 /// The groups of part `index` that fall to a thread when all parts' bytes, end to end, are cut into equal

@@ -99,11 +99,11 @@ class ProductTest : public KernelTest {
 
   /// `tokens` vectors, prepared as the forward pass prepares them.
   PreparedVectors prepare(std::int64_t tokens, std::int64_t cols, const std::function<float()>& element) {
-    PreparedVectors prepared(tokens, cols);
+    PreparedVectors prepared(tokens, cols, kernels());
     for (std::int64_t t = 0; t < tokens; ++t) {
       float* values = prepared.values(t, cols);
       for (std::int64_t c = 0; c < cols; ++c) values[c] = element();
-      prepared.quantise(t, cols, kernels());
+      prepared.quantise(t, cols);
     }
     return prepared;
   }
@@ -283,8 +283,10 @@ TEST_P(ProductTest, IntegerSumsAreExact) {
                    .wide = wide.data() + t * kWidened,
                    .inputs = inputs.data() + t * kBlocks});
       if (kernels().widen != nullptr) {
-        kernels().widen(x.back(), kBlocks, turned.data() + t * kWidened, wide.data() + t * kWidened,
-                        inputs.data() + t * kBlocks);
+        kernels().widen(x.back(), kBlocks,
+                        {.turned = turned.data() + t * kWidened,
+                         .wide = wide.data() + t * kWidened,
+                         .inputs = inputs.data() + t * kBlocks});
       }
     }
     for (const std::int64_t tokens : {std::int64_t{1}, kTokens}) {

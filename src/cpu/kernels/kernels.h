@@ -84,6 +84,19 @@ struct Activation {
   const float* inputs = nullptr;         ///< [blocks]: scale · total
 };
 
+/// Where Kernels::widen writes a vector's forms. Null: the table does not want it (Kernels::prompt_forms).
+struct WidenedVector {
+  std::uint8_t* turned = nullptr;
+  std::int16_t* wide = nullptr;
+  float* inputs = nullptr;
+};
+
+/// Which forms of a prompt's vectors a table's products want beside what Kernels::quantize makes.
+struct PromptForms {
+  bool turned = false;  ///< and inputs
+  bool wide = false;
+};
+
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
 /// Rows past weights.rows are not written. The weights of a group come from memory once for all vectors. Up
 /// to kStepTokens vectors do not show in each other's sums.
@@ -104,10 +117,9 @@ struct Kernels {
   void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
                    std::int32_t* totals, std::int32_t* halves) = nullptr;
 
-  /// What this table's products want of a prompt's vectors beside what quantize() makes: turned, wide and
-  /// inputs of `blocks` blocks of x. Null where they want nothing.
-  void (*widen)(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
-                float* inputs) = nullptr;
+  PromptForms prompt_forms = {};
+  /// Makes them of `blocks` blocks of x. Null where nothing is wanted.
+  void (*widen)(const Activation& x, std::int64_t blocks, const WidenedVector& to) = nullptr;
 
   /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
   float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;
