@@ -39,6 +39,8 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, cons
   if (wanted.turned) turned_.resize(widened);
   if (wanted.wide) wide_.resize(widened);
   if (wanted.turned) inputs_.resize(scales_.size());
+  if (count > kStepTokens && kernels.split != nullptr)
+    parts_.resize(floats(2 * round_up(count, kTileTokens) * blocks_ * kBlock));
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
                          .quants = quants_.data() + i * blocks_ * kBlock,
@@ -49,6 +51,7 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, cons
     views_[floats(i)].turned = forms.turned;
     views_[floats(i)].wide = forms.wide;
     views_[floats(i)].inputs = forms.inputs;
+    if (!parts_.empty()) views_[floats(i)].parts = parts_.data() + in_tiles(i);
   }
 }
 
@@ -71,6 +74,12 @@ void PreparedVectors::quantise(std::int64_t index, std::int64_t cols) {
   kernels_.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
                     scales_.data() + first, totals_.data() + first, halves_.data() + first);
   if (!inputs_.empty()) kernels_.widen((*this)[index], blocks, widened_vector(index));
+}
+
+void PreparedVectors::split(std::int64_t index, std::int64_t cols) {
+  if (parts_.empty()) return;
+  kernels_.split(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
+                 parts_.data() + in_tiles(index));
 }
 
 ThreadScratch::ThreadScratch(const Config& config, bool with_mtp, const Kernels& kernels)

@@ -31,6 +31,9 @@ class PreparedVectors {
   [[nodiscard]] float* values(std::int64_t index, std::int64_t cols);
   /// Quantises vector `index`, which has been written. Needed for quantised weights only.
   void quantise(std::int64_t index, std::int64_t cols);
+  /// Splits vector `index`, which has been written, if the table's products want it. Needed for BF16 weights
+  /// and a prompt only.
+  void split(std::int64_t index, std::int64_t cols);
   [[nodiscard]] const Activation& operator[](std::int64_t index) const {
     return views_[static_cast<std::size_t>(index)];
   }
@@ -44,6 +47,11 @@ class PreparedVectors {
     const std::int64_t within = index % kInterleaved;
     return ((index - within) * blocks_ + within) * kBlock;
   }
+  /// Where vector `index` of parts_ begins.
+  [[nodiscard]] std::int64_t in_tiles(std::int64_t index) const noexcept {
+    const std::int64_t within = index % kTileTokens;
+    return (2 * (index - within) * blocks_ + within) * kBlock;
+  }
 
   const Kernels& kernels_;
   std::int64_t blocks_;  // a vector has room for
@@ -55,6 +63,7 @@ class PreparedVectors {
   LineVector<std::uint8_t> turned_;  // and what follows: of a prompt's vectors, where they are wanted
   LineVector<std::int16_t> wide_;
   LineVector<float> inputs_;
+  LineVector<std::uint16_t> parts_;
   std::vector<Activation> views_;
 };
 

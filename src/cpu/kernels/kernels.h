@@ -68,6 +68,9 @@ struct PackedRows {
 /// Vectors whose blocks can stand in turn (Activation::turned).
 constexpr std::int64_t kInterleaved = 4;
 
+/// Vectors whose blocks can stand in turn (Activation::parts): as many as a tile of AMX has rows.
+constexpr std::int64_t kTileTokens = 16;
+
 /// One vector made ready for multiplication. The int8 part is there for quantised weights, unless activations
 /// stay exact.
 struct Activation {
@@ -82,6 +85,9 @@ struct Activation {
   const std::uint8_t* turned = nullptr;  ///< quants + 128
   const std::int16_t* wide = nullptr;    ///< quants
   const float* inputs = nullptr;         ///< [blocks]: scale · total
+  /// What Kernels::split makes of the values, likewise: bfloat16, of each block the values, rounded, and what
+  /// those lack, rounded. The first 32 numbers of kTileTokens vectors, in turn, then their second 32.
+  const std::uint16_t* parts = nullptr;
 };
 
 /// Where Kernels::widen writes a vector's forms. Null: the table does not want it (Kernels::prompt_forms).
@@ -99,7 +105,8 @@ struct PromptForms {
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
 /// Rows past weights.rows are not written. The weights of a group come from memory once for all vectors. Up
-/// to kStepTokens vectors do not show in each other's sums.
+/// to kStepTokens vectors do not show in each other's sums. Of more, the first is the first of those that
+/// stand in turn.
 using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last,
                          const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 
@@ -120,6 +127,9 @@ struct Kernels {
   PromptForms prompt_forms = {};
   /// Makes them of `blocks` blocks of x. Null where nothing is wanted.
   void (*widen)(const Activation& x, std::int64_t blocks, const WidenedVector& to) = nullptr;
+  /// Makes Activation::parts of `blocks` blocks of values, for the products of BF16 weights with a prompt's
+  /// vectors. Null where those multiply values as they are.
+  void (*split)(const float* values, std::int64_t blocks, std::uint16_t* parts) = nullptr;
 
   /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
   float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;
@@ -157,6 +167,7 @@ struct Kernels {
 [[nodiscard]] const Kernels& avx2_kernels() noexcept;
 [[nodiscard]] const Kernels& avx512_kernels() noexcept;
 [[nodiscard]] const Kernels& avx512vnni_kernels() noexcept;
+[[nodiscard]] const Kernels& amx_kernels() noexcept;
 #elif defined(__aarch64__)
 [[nodiscard]] const Kernels& neon_kernels() noexcept;
 [[nodiscard]] const Kernels& neon_dotprod_kernels() noexcept;
