@@ -39,8 +39,13 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, cons
   if (wanted.turned) turned_.resize(widened);
   if (wanted.wide) wide_.resize(widened);
   if (wanted.turned) inputs_.resize(scales_.size());
-  if (count > kStepTokens && kernels.split != nullptr)
-    parts_.resize(floats(2 * round_up(count, kTileTokens) * blocks_ * kBlock));
+  const std::int64_t in_tiles = round_up(count, kTileTokens) * blocks_;
+  if (wanted.tiles) {
+    tile_quants_.resize(floats(in_tiles * kBlock));
+    tile_scales_.resize(floats(in_tiles));
+    tile_inputs_.resize(floats(in_tiles));
+  }
+  if (count > kStepTokens && kernels.split != nullptr) parts_.resize(floats(2 * in_tiles * kBlock));
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
                          .quants = quants_.data() + i * blocks_ * kBlock,
@@ -51,7 +56,10 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, cons
     views_[floats(i)].turned = forms.turned;
     views_[floats(i)].wide = forms.wide;
     views_[floats(i)].inputs = forms.inputs;
-    if (!parts_.empty()) views_[floats(i)].parts = parts_.data() + in_tiles(i);
+    views_[floats(i)].tile_quants = forms.tile_quants;
+    views_[floats(i)].tile_scales = forms.tile_scales;
+    views_[floats(i)].tile_inputs = forms.tile_inputs;
+    if (!parts_.empty()) views_[floats(i)].parts = parts_.data() + this->in_tiles(i, kBlock, 2 * kBlock);
   }
 }
 
@@ -65,7 +73,10 @@ WidenedVector PreparedVectors::widened_vector(std::int64_t index) noexcept {
   const auto at = [](auto& all, std::int64_t offset) { return all.empty() ? nullptr : all.data() + offset; };
   return {.turned = at(turned_, interleaved(index)),
           .wide = at(wide_, interleaved(index)),
-          .inputs = at(inputs_, index * blocks_)};
+          .inputs = at(inputs_, index * blocks_),
+          .tile_quants = at(tile_quants_, in_tiles(index, kBlock, kBlock)),
+          .tile_scales = at(tile_scales_, in_tiles(index, 1, 1)),
+          .tile_inputs = at(tile_inputs_, in_tiles(index, 1, 1))};
 }
 
 void PreparedVectors::quantise(std::int64_t index, std::int64_t cols) {
@@ -73,13 +84,14 @@ void PreparedVectors::quantise(std::int64_t index, std::int64_t cols) {
   const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
   kernels_.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
                     scales_.data() + first, totals_.data() + first, halves_.data() + first);
-  if (!inputs_.empty()) kernels_.widen((*this)[index], blocks, widened_vector(index));
+  if (!inputs_.empty() || !tile_inputs_.empty())
+    kernels_.widen((*this)[index], blocks, widened_vector(index));
 }
 
 void PreparedVectors::split(std::int64_t index, std::int64_t cols) {
   if (parts_.empty()) return;
   kernels_.split(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
-                 parts_.data() + in_tiles(index));
+                 parts_.data() + in_tiles(index, kBlock, 2 * kBlock));
 }
 
 ThreadScratch::ThreadScratch(const Config& config, bool with_mtp, const Kernels& kernels)

@@ -47,10 +47,12 @@ class PreparedVectors {
     const std::int64_t within = index % kInterleaved;
     return ((index - within) * blocks_ + within) * kBlock;
   }
-  /// Where vector `index` of parts_ begins.
-  [[nodiscard]] std::int64_t in_tiles(std::int64_t index) const noexcept {
+  /// Where vector `index` begins of what stands in turn for tiles, with `numbers` of each block together of
+  /// `all` that it has.
+  [[nodiscard]] std::int64_t in_tiles(std::int64_t index, std::int64_t numbers,
+                                      std::int64_t all) const noexcept {
     const std::int64_t within = index % kTileTokens;
-    return (2 * (index - within) * blocks_ + within) * kBlock;
+    return (index - within) * blocks_ * all + within * numbers;
   }
 
   const Kernels& kernels_;
@@ -63,6 +65,9 @@ class PreparedVectors {
   LineVector<std::uint8_t> turned_;  // and what follows: of a prompt's vectors, where they are wanted
   LineVector<std::int16_t> wide_;
   LineVector<float> inputs_;
+  LineVector<std::int8_t> tile_quants_;
+  LineVector<float> tile_scales_;
+  LineVector<float> tile_inputs_;
   LineVector<std::uint16_t> parts_;
   std::vector<Activation> views_;
 };

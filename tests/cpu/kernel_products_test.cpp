@@ -275,39 +275,14 @@ TEST_P(ProductTest, IntegerSumsAreExact) {
     const PackedMatrix packed({&view, 1}, false, pool);
 
     constexpr std::int64_t kTokens = 9;
-    std::vector<std::int8_t> quants(kTokens * kBlocks * kBlock);
-    for (std::size_t i = 0; i < quants.size(); ++i) {
-      const std::size_t token = i / (kBlocks * kBlock);
-      quants[i] = static_cast<std::int8_t>(token < 2 ? (token == 0 ? 127 : -127) : whole(-127, 127));
-    }
-    const std::vector<float> scales(kTokens * kBlocks, 0.5f);
-    std::vector<std::int32_t> totals(kTokens * kBlocks);
-    const std::vector<std::int32_t> halves(kTokens * kBlocks);  // not used by these two
-    constexpr std::int64_t kWidened = kBlocks * kInterleaved * kBlock;
-    std::vector<std::uint8_t> turned(kTokens * kWidened);
-    std::vector<std::int16_t> wide(kTokens * kWidened);
-    std::vector<float> inputs(kTokens * kBlocks);
-    std::vector<Activation> x;
-    for (std::int64_t t = 0; t < kTokens; ++t) {
-      for (std::int64_t b = 0; b < kBlocks; ++b) {
-        const std::int8_t* block = quants.data() + (t * kBlocks + b) * kBlock;
-        totals[static_cast<std::size_t>(t * kBlocks + b)] = std::accumulate(block, block + kBlock, 0);
-      }
-      x.push_back({.values = nullptr,
-                   .quants = quants.data() + t * kBlocks * kBlock,
-                   .scales = scales.data() + t * kBlocks,
-                   .totals = totals.data() + t * kBlocks,
-                   .halves = halves.data() + t * kBlocks,
-                   .turned = turned.data() + t * kWidened,
-                   .wide = wide.data() + t * kWidened,
-                   .inputs = inputs.data() + t * kBlocks});
-      if (kernels().widen != nullptr) {
-        kernels().widen(x.back(), kBlocks,
-                        {.turned = turned.data() + t * kWidened,
-                         .wide = wide.data() + t * kWidened,
-                         .inputs = inputs.data() + t * kBlocks});
-      }
-    }
+    // Halves of whole numbers, of which each block has one of 127: quantising finds them.
+    std::int64_t index = 0;
+    const PreparedVectors x = prepare(kTokens, kBlocks * kBlock, [&] {
+      const std::int64_t token = index / (kBlocks * kBlock);
+      const bool largest = token < 2 || index % kBlock == 7;
+      ++index;
+      return 0.5f * static_cast<float>(largest ? (token % 2 == 0 ? 127 : -127) : whole(-127, 127));
+    });
     for (const std::int64_t tokens : {std::int64_t{1}, kTokens}) {
       std::vector<float> y(static_cast<std::size_t>(tokens * kRows));
       product_for(kernels(), packed.format(), false)(packed.rows(), 0, packed.groups(), x.data(), tokens,
@@ -316,8 +291,8 @@ TEST_P(ProductTest, IntegerSumsAreExact) {
         for (std::int64_t r = 0; r < kRows; ++r) {
           std::int64_t expected = 0;
           for (std::int64_t c = 0; c < kBlocks * kBlock; ++c)
-            expected += codes[static_cast<std::size_t>(r * kBlocks * kBlock + c)] *
-                        x[static_cast<std::size_t>(t)].quants[c];
+            expected +=
+                codes[static_cast<std::size_t>(r * kBlocks * kBlock + c)] * std::lround(2 * x[t].values[c]);
           // Five integers below 2^19.1, eighths of them: exact in float, sums included.
           ASSERT_EQ(y[static_cast<std::size_t>(t * kRows + r)], static_cast<float>(expected) * 0.125f)
               << dtype_name(format) << ", token " << t << ", row " << r;

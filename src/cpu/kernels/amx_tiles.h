@@ -21,9 +21,10 @@ namespace {
 static_assert(kGroupRows == 16 && kTileTokens == 16, "a tile of sums has a token in a row");
 constexpr std::int64_t kTileRowBytes = 64;
 
-/// What has been computed stands in memory from here on. Compilers do not know what a tile is loaded from.
-inline void in_memory() {
-  asm volatile("" ::: "memory");
+/// What is at `from` and has been computed stands in memory from here on: compilers do not know that a tile
+/// is loaded from there.
+inline void in_memory(const void* from) {
+  asm volatile("" : : "r"(from) : "memory");
 }
 
 /// While it lives, this thread's tiles are usable. Four of sums and the two of weights by two of tokens that

@@ -126,8 +126,8 @@ inline void multiply_bf16_edge(const Bf16Panel& panel, const Activation* x, std:
   const std::size_t bytes = static_cast<std::size_t>(rows) * sizeof(float);
   if (panel.goes_on) {
     for (std::int64_t t = 0; t < tokens; ++t) std::memcpy(sums[t], y + t * stride, bytes);
-    in_memory();
   }
+  in_memory(sums);
   multiply_bf16_tiles(panel, x, block, tokens > kTileTokens ? 2 : 1, ahead, sums[0], 2 * kGroupRows);
   for (std::int64_t t = 0; t < tokens; ++t) std::memcpy(y + t * stride, sums[t], bytes);
 }

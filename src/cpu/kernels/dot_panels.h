@@ -29,6 +29,7 @@ class DotTiles {
   static constexpr std::int64_t kRows = kGroups * kGroupRows;
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kRows);
   static constexpr int kTokens = kHalves == 1 ? S::kDotTokens : S::kDotHalfTokens;
+  static constexpr bool kWholeTiles = false;
 
   template <int kTile, int kUsed>
   void multiply(const Activation* x, std::int64_t first, std::int64_t count, float (*sums)[kRows]) const {

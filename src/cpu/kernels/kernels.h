@@ -85,6 +85,10 @@ struct Activation {
   const std::uint8_t* turned = nullptr;  ///< quants + 128
   const std::int16_t* wide = nullptr;    ///< quants
   const float* inputs = nullptr;         ///< [blocks]: scale · total
+  // Likewise, with those of kTileTokens vectors in turn.
+  const std::int8_t* tile_quants = nullptr;  ///< quants
+  const float* tile_scales = nullptr;        ///< scales: one number a block
+  const float* tile_inputs = nullptr;        ///< scale · total: one number a block
   /// What Kernels::split makes of the values, likewise: bfloat16, of each block the values, rounded, and what
   /// those lack, rounded. The first 32 numbers of kTileTokens vectors, in turn, then their second 32.
   const std::uint16_t* parts = nullptr;
@@ -95,12 +99,16 @@ struct WidenedVector {
   std::uint8_t* turned = nullptr;
   std::int16_t* wide = nullptr;
   float* inputs = nullptr;
+  std::int8_t* tile_quants = nullptr;
+  float* tile_scales = nullptr;
+  float* tile_inputs = nullptr;
 };
 
 /// Which forms of a prompt's vectors a table's products want beside what Kernels::quantize makes.
 struct PromptForms {
   bool turned = false;  ///< and inputs
   bool wide = false;
+  bool tiles = false;  ///< tile_quants, tile_scales and tile_inputs
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].

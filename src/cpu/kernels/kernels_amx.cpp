@@ -1,6 +1,7 @@
 // What AMX adds to the AVX-512 VNNI kernels: products with the vectors of a prompt.
 
 #include "cpu/kernels/bf16_tiles.h"
+#include "cpu/kernels/byte_tiles.h"
 #include "cpu/kernels/product_kernels.h"
 
 namespace lattice::cpu {
@@ -22,6 +23,11 @@ const Kernels& amx_kernels() noexcept {
     Kernels kernels = avx512vnni_kernels();
     kernels.products[index_of(PackedFormat::kBF16)] = product<PackedFormat::kBF16, bf16_prompt_product>;
     kernels.split = split;
+    each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
+      kernels.products[index_of(kFormat)] = product<kFormat, tile_prompt_product<Format>>;
+    });
+    kernels.widen = widen_in_tiles;
+    kernels.prompt_forms = {.tiles = true};
     return kernels;
   }();
   return table;

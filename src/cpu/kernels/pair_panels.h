@@ -117,6 +117,7 @@ class CodePanel {
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kGroupRows);
   static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
+  static constexpr bool kWholeTiles = false;
 
   void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
               std::int64_t count) {
@@ -197,6 +198,7 @@ class WidePanel {
   static constexpr std::int64_t kBlocks = kPanelBytes / (2 * kBlock * kGroupRows);
   static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
+  static constexpr bool kWholeTiles = false;
 
   void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
               std::int64_t count) {

@@ -144,3 +144,5 @@ inline void tile_dpbf16ps(int sum, int a, int b) {
 #define _tile_dpbf16ps emulated::tile_dpbf16ps
 #undef _tile_dpbssd
 #define _tile_dpbssd emulated::tile_multiply_bytes<std::int8_t, std::int8_t>
+#undef _tile_dpbsud
+#define _tile_dpbsud emulated::tile_multiply_bytes<std::int8_t, std::uint8_t>
