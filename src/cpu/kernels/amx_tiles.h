@@ -21,8 +21,8 @@ namespace {
 static_assert(kGroupRows == 16 && kTileTokens == 16, "a tile of sums has a token in a row");
 constexpr std::int64_t kTileRowBytes = 64;
 
-/// What is at `from` and has been computed stands in memory from here on: compilers do not know that a tile
-/// is loaded from there.
+/// What is at `from` and has been computed stands in memory from here on: compilers do not know that tiles,
+/// or all of their shapes, are loaded from there.
 inline void in_memory(const void* from) {
   asm volatile("" : : "r"(from) : "memory");
 }
@@ -41,6 +41,7 @@ class TilesInUse {
       shapes.row_bytes[tile] = static_cast<std::uint16_t>(of_tokens ? 4 * words : kTileRowBytes);
       shapes.rows[tile] = static_cast<std::uint8_t>(of_weights ? words : kTileTokens);
     }
+    in_memory(&shapes);
     _tile_loadconfig(&shapes);
   }
   ~TilesInUse() { _tile_release(); }
