@@ -84,8 +84,7 @@ void PreparedVectors::quantise(std::int64_t index, std::int64_t cols) {
   const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
   kernels_.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
                     scales_.data() + first, totals_.data() + first, halves_.data() + first);
-  if (!inputs_.empty() || !tile_inputs_.empty())
-    kernels_.widen((*this)[index], blocks, widened_vector(index));
+  if (!inputs_.empty()) kernels_.widen((*this)[index], blocks, widened_vector(index));
 }
 
 void PreparedVectors::split(std::int64_t index, std::int64_t cols) {

@@ -1,11 +1,10 @@
 // Panels (prompt_products.h) of weights that meet int8 activations in tiles (amx_tiles.h). Included by files
 // that are compiled for them, so everything is in an anonymous namespace.
 //
-// A product of two tiles is what a group's rows and kTileTokens vectors have in a block, or in half of one
-// where scales are the halves'. It is exact, so that a prompt's products are those of single steps, bit for
-// bit. To be scaled it goes through memory, from tiles to vector registers. A tile takes 16 cycles to be
-// multiplied, and three operations of vectors for each of its rows, two a cycle, 24 to be scaled: those set
-// the pace, if the products of the blocks that follow are under way meanwhile.
+// A product of two tiles is what a group's rows and kTileTokens vectors have in a block. It is exact, so that
+// a prompt's products are those of single steps, bit for bit. To be scaled it goes through memory, from tiles
+// to vector registers, while the products of the blocks that follow are under way. That way costs more than
+// the multiplication, so that formats with a scale for each half of a block are left to VNNI.
 #pragma once
 
 #include <cstdint>
@@ -51,16 +50,15 @@ template <typename Format>
 class TilePanel {
   using S = Avx512;
   using Reader = CodeReader<S, Format::kBits>;
-  static constexpr int kHalves = Format::kHalves;
+  static_assert(Format::kHalves == 1);
   static constexpr bool kBias = Format::Scales::kBias;
   /// Codes of 8 bits from 0 on, which are stored less 128.
   static constexpr bool kUnsigned = Format::kBits == 8 && Format::kZero == -128;
-  static constexpr int kBlockWords = 8;  // of four columns
   /// Blocks whose products are under way while those of the block before them are scaled.
   static constexpr std::int64_t kAhead = 2;
 
  public:
-  static constexpr int kWords = kBlockWords / kHalves;  // of four columns, in a product of tiles
+  static constexpr int kWords = 8;  // of four columns, in a block
   static constexpr int kGroups = 2;
   static constexpr std::int64_t kRows = kGroups * kGroupRows;
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kRows);
@@ -85,7 +83,7 @@ class TilePanel {
   }
 
  private:
-  using Products = std::int32_t[kHalves][kTileTokens][kGroupRows];
+  using Products = std::int32_t[kTileTokens][kGroupRows];
 
   static S::Int weights_of(S::Int codes) {
     if constexpr (kUnsigned) {
@@ -114,13 +112,11 @@ class TilePanel {
       const std::int64_t done = b - kAhead;
       if (done < 0) continue;
       const Products& of = products[done % (2 * kAhead)];
-      const ScaleRegisters<S, kHalves> scales = scales_.of(done, g * static_cast<int>(kGroupRows));
+      const ScaleRegisters<S, 1> scales = scales_.of(done, g * static_cast<int>(kGroupRows));
       each_token([&](int t) LATTICE_INLINE {
-        S::Int own[kHalves];
-        for (int half = 0; half < kHalves; ++half)
-          own[half] = S::load_bytes(reinterpret_cast<const std::byte*>(of[half][t]));
+        const S::Int own = S::load_bytes(reinterpret_cast<const std::byte*>(of[t]));
         const std::int64_t at = done * kTileTokens + t;
-        totals[t] = add_scaled<S, kBias>(totals[t], own, scales, x_scales[at], kBias ? x_inputs[at] : 0.0f);
+        totals[t] = add_scaled<S, kBias>(totals[t], &own, scales, x_scales[at], kBias ? x_inputs[at] : 0.0f);
       });
     }
     each_token([&](int t) LATTICE_INLINE { S::store(sums[t] + g * kGroupRows, totals[t]); });
@@ -128,18 +124,15 @@ class TilePanel {
 
   LATTICE_INLINE void start(const std::int8_t* quants, std::int64_t b, int g, Products& products) const {
     const std::byte* codes = codes_[b][g][0];
-    if constexpr (kHalves == 2) {
-      multiply_bytes<0, kUnsigned>(quants, codes, products[0]);
-      multiply_bytes<1, kUnsigned>(quants + kBlock / 2, codes_[b][g][kWords], products[1]);
-    } else if (b % 2 == 0) {
-      multiply_bytes<0, kUnsigned>(quants, codes, products[0]);
+    if (b % 2 == 0) {
+      multiply_bytes<0, kUnsigned>(quants, codes, products);
     } else {
-      multiply_bytes<1, kUnsigned>(quants, codes, products[0]);
+      multiply_bytes<1, kUnsigned>(quants, codes, products);
     }
   }
 
-  alignas(64) std::byte codes_[kBlocks][kGroups][kBlockWords][kTileRowBytes];
-  PanelScales<S, kHalves, kBias, kBlocks, kRows> scales_;
+  alignas(64) std::byte codes_[kBlocks][kGroups][kWords][kTileRowBytes];
+  PanelScales<S, 1, kBias, kBlocks, kRows> scales_;
 };
 
 /// The Product (kernels.h) of more than kStepTokens vectors.
@@ -150,7 +143,7 @@ void tile_prompt_product(const PackedRows& weights, std::int64_t first, std::int
   prompt_product<TilePanel<Format>>(weights, first, last, x, tokens, y, stride);
 }
 
-/// Kernels::widen.
+/// Kernels::widen, of what tiles take.
 inline void widen_in_tiles(const Activation& x, std::int64_t blocks, const WidenedVector& to) {
   for (std::int64_t b = 0; b < blocks; ++b) {
     std::memcpy(to.tile_quants + b * kTileTokens * kBlock, x.quants + b * kBlock, kBlock);

@@ -16,6 +16,12 @@ void product(const PackedRows& weights, std::int64_t first, std::int64_t last, c
   of_tokens(weights, first, last, x, tokens, y, stride);
 }
 
+/// For the products in tiles and for those that are left to AVX-512 VNNI.
+void widen(const Activation& x, std::int64_t blocks, const WidenedVector& to) {
+  avx512vnni_kernels().widen(x, blocks, to);
+  widen_in_tiles(x, blocks, to);
+}
+
 }  // namespace
 
 const Kernels& amx_kernels() noexcept {
@@ -24,10 +30,11 @@ const Kernels& amx_kernels() noexcept {
     kernels.products[index_of(PackedFormat::kBF16)] = product<PackedFormat::kBF16, bf16_prompt_product>;
     kernels.split = split;
     each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
-      kernels.products[index_of(kFormat)] = product<kFormat, tile_prompt_product<Format>>;
+      if constexpr (Format::kHalves == 1)
+        kernels.products[index_of(kFormat)] = product<kFormat, tile_prompt_product<Format>>;
     });
-    kernels.widen = widen_in_tiles;
-    kernels.prompt_forms = {.tiles = true};
+    kernels.widen = widen;
+    kernels.prompt_forms.tiles = true;
     return kernels;
   }();
   return table;
