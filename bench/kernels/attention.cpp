@@ -24,12 +24,13 @@ constexpr std::int64_t kMostStates = 32;
 /// One full layer of a model, and sequences that are taken in turn.
 class Layer {
  public:
-  Layer(std::string_view size, KvFormat kv, std::int64_t context, std::int64_t tokens)
-      : config_(one_layer(size)),
+  Layer(std::string_view size, KvFormat kv, std::int64_t context, std::int64_t tokens, const Table& table)
+      : kernels_(*table.kernels),
+        config_(one_layer(size)),
         kv_(kv),
         context_(context),
         tokens_(tokens),
-        workspace_(config_, team().size(), false) {
+        workspace_(config_, team().size(), false, kernels_) {
     weights_.q_norm.assign(static_cast<std::size_t>(config_.head_dim), 1.0f);
     weights_.k_norm = weights_.q_norm;
     const std::int64_t element = kv == KvFormat::kF16 ? 2 : 4;
@@ -45,12 +46,12 @@ class Layer {
     out_.resize(static_cast<std::size_t>(config_.q_dim() * tokens));
   }
 
-  void run(const Table& table) {
+  void run() {
     next_ = (next_ + 1) % states_.size();
     const float* q = projected_.data();
     const float* k = q + 2 * config_.q_dim();
     const cpu::AttentionPass pass(
-        config_, *table.kernels, weights_, states_[next_]->layer(0), kv_, states_[next_]->capacity(),
+        config_, kernels_, weights_, states_[next_]->layer(0), kv_, states_[next_]->capacity(),
         {q, k, k + config_.kv_dim(), row_, workspace_.angles.data()}, context_, tokens_, out_.data());
     if (tokens_ == 1) {
       const std::int64_t parts = pass.parts(0);
@@ -92,6 +93,7 @@ class Layer {
     });
   }
 
+  const cpu::Kernels& kernels_;
   Config config_;
   KvFormat kv_;
   std::int64_t context_;
@@ -112,8 +114,8 @@ void add(const char* kind, std::string_view size, KvFormat kv, std::int64_t cont
                                        kv == KvFormat::kF16 ? "f16" : "f32", context, table.name);
   benchmark::RegisterBenchmark(name.c_str(),
                                [=, &table](benchmark::State& state) {
-                                 Layer layer(size, kv, context, tokens);
-                                 measure(state, layer.work(), [&] { layer.run(table); });
+                                 Layer layer(size, kv, context, tokens, table);
+                                 measure(state, layer.work(), [&] { layer.run(); });
                                })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

@@ -20,8 +20,11 @@ constexpr std::uint64_t kSeed = 9;
 
 class Layer {
  public:
-  Layer(std::string_view size, std::int64_t tokens)
-      : config_(one_layer(size)), tokens_(tokens), workspace_(config_, team().size(), false) {
+  Layer(std::string_view size, std::int64_t tokens, const Table& table)
+      : kernels_(*table.kernels),
+        config_(one_layer(size)),
+        tokens_(tokens),
+        workspace_(config_, team().size(), false, kernels_) {
     const auto floats = [](std::int64_t n, float value) {
       return std::vector<float>(static_cast<std::size_t>(n), value);
     };
@@ -41,14 +44,13 @@ class Layer {
     out_.resize(static_cast<std::size_t>(config_.linear_v_dim() * tokens));
   }
 
-  void run(const Table& table) {
+  void run() {
     next_ = (next_ + 1) % states_.size();
     const float* qkv = projected_.data();
     const float* z = qkv + config_.conv_dim();
     const float* b = z + config_.linear_v_dim();
-    const cpu::LinearMixerPass pass(config_, *table.kernels, weights_, *states_[next_],
-                                    states_[next_]->layer(0), {qkv, z, b, b + config_.linear_v_heads, row_},
-                                    tokens_, out_.data());
+    const cpu::LinearMixerPass pass(config_, kernels_, weights_, *states_[next_], states_[next_]->layer(0),
+                                    {qkv, z, b, b + config_.linear_v_heads, row_}, tokens_, out_.data());
     team().run([&](int thread) {
       const Share share = share_of(config_.linear_v_heads, thread, team().size());
       cpu::ThreadScratch& scratch = workspace_.threads[static_cast<std::size_t>(thread)];
@@ -80,6 +82,7 @@ class Layer {
     return config;
   }
 
+  const cpu::Kernels& kernels_;
   Config config_;
   std::int64_t tokens_;
   cpu::Workspace workspace_;
@@ -95,8 +98,8 @@ void add(const char* kind, std::string_view size, std::int64_t tokens, const Tab
   const std::string name = fmt::format("{}/{}/{}", kind, shape_config(size).linear_v_heads, table.name);
   benchmark::RegisterBenchmark(name.c_str(),
                                [=, &table](benchmark::State& state) {
-                                 Layer layer(size, tokens);
-                                 measure(state, layer.work(), [&] { layer.run(table); });
+                                 Layer layer(size, tokens, table);
+                                 measure(state, layer.work(), [&] { layer.run(); });
                                })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

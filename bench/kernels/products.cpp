@@ -98,12 +98,13 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
   const std::int64_t groups = (shape.rows + kGroupRows - 1) / kGroupRows;
   const std::int64_t stride = groups * kGroupRows;
   ColdRows cold(format, shape.cols);
-  cpu::PreparedVectors x(tokens, shape.cols);
+  cpu::PreparedVectors x(tokens, shape.cols, *table.kernels);
   for (std::int64_t t = 0; t < tokens; ++t) {
     float* values = x.values(t, shape.cols);
     for (std::int64_t i = 0; i < shape.cols; ++i)
       values[i] = static_cast<float>((i * 37 + t * 11) % 64 - 32) / 32;
-    x.quantise(t, shape.cols, *table.kernels);
+    x.quantise(t, shape.cols);
+    x.split(t, shape.cols);
   }
   std::vector<float> y(static_cast<std::size_t>(tokens * stride));
   const cpu::Product product = cpu::product_for(*table.kernels, format.packed, false);

@@ -40,11 +40,11 @@ void add(std::string_view kernel, std::int64_t n, const Table& table, const Kern
 void add_quantize(std::int64_t n, const Table& table) {
   const std::string name = fmt::format("quantize/{}/{}", n, table.name);
   benchmark::RegisterBenchmark(name.c_str(), [n, &table](benchmark::State& state) {
-    cpu::PreparedVectors x(1, n);
+    cpu::PreparedVectors x(1, n, *table.kernels);
     float* values = x.values(0, n);
     for (std::int64_t i = 0; i < n; ++i) values[i] = static_cast<float>(i * 37 % 64) / 32 - 1;
     for (auto _ : state) {
-      x.quantise(0, n, *table.kernels);
+      x.quantise(0, n);
       benchmark::ClobberMemory();
     }
     state.SetItemsProcessed(state.iterations() * n);

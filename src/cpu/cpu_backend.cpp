@@ -40,7 +40,7 @@ class CpuBackend final : public Backend {
         isa_(choose_isa(options.isa)),
         pool_(thread_count(options.threads), options.pin_threads),
         weights_(config_, weights, options.exact, pool_, options.progress),
-        workspace_(config_, pool_.size(), weights_.mtp.has_value()),
+        workspace_(config_, pool_.size(), weights_.mtp.has_value(), kernels_of(isa_)),
         context_{config_, weights_, kernels_of(isa_), pool_, workspace_, options.exact, options.kv} {
     // After the weights are packed, so that they are packed as they are. The caller's own thread is set in
     // forward(), and set back.

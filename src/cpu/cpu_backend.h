@@ -12,7 +12,7 @@
 namespace lattice {
 
 /// Instruction sets that the kernels are written for, best last.
-enum class Isa : std::uint8_t { kScalar, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, kAvx512, kAvx512Vnni };
+enum class Isa : std::uint8_t { kScalar, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, kAvx512, kAvx512Vnni, kAmx };
 
 [[nodiscard]] std::string_view isa_name(Isa isa) noexcept;
 /// What this processor can run, best last.
@@ -21,7 +21,8 @@ enum class Isa : std::uint8_t { kScalar, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, 
 struct CpuOptions {
   int threads = 0;         ///< 0: one for every physical core that the process may use
   std::optional<Isa> isa;  ///< nothing: the best there is, or what LATTICE_ISA names
-  bool exact = false;      ///< keep activations in float, rather than in int8 blocks, for quantised weights
+  bool exact = false;  ///< keep activations in float, rather than in int8 blocks (quantised weights) or split
+                       ///< in two bfloat16 numbers (BF16 weights and AMX)
   KvFormat kv = KvFormat::kF32;
   bool pin_threads = false;
   Progress progress;  ///< of the repacking at load

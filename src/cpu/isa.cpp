@@ -14,6 +14,7 @@
 #include <sys/sysctl.h>
 #endif
 
+#include "cpu/amx.h"
 #include "cpu/cpu_backend.h"
 #include "support/fail.h"
 
@@ -33,6 +34,7 @@ constexpr std::array kNames = {
     IsaName{Isa::kAvx2, "avx2"},
     IsaName{Isa::kAvx512, "avx512"},
     IsaName{Isa::kAvx512Vnni, "avx512vnni"},
+    IsaName{Isa::kAmx, "amx"},
 };
 
 #if defined(__x86_64__)
@@ -84,7 +86,9 @@ std::vector<Isa> available_isas() {
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
     return isas;
   isas.push_back(Isa::kAvx512);
-  if (__builtin_cpu_supports("avx512vnni")) isas.push_back(Isa::kAvx512Vnni);
+  if (!__builtin_cpu_supports("avx512vnni")) return isas;
+  isas.push_back(Isa::kAvx512Vnni);
+  if (cpu::may_use_amx()) isas.push_back(Isa::kAmx);
 #elif defined(__aarch64__)
   isas.push_back(Isa::kNeon);  // part of the architecture
   const auto [dotprod, i8mm] = arm_features();
@@ -109,7 +113,8 @@ Isa choose_isa(std::optional<Isa> wanted) {
     wanted = named->isa;
   }
   if (std::ranges::find(available, *wanted) == available.end()) {
-    fail_usage("this processor cannot run the {} kernels; the best that it can run are {}", isa_name(*wanted),
+    fail_usage("this processor cannot run the {} kernels{}; the best that it can run are {}",
+               isa_name(*wanted), *wanted == Isa::kAmx ? ", or the system does not let it" : "",
                isa_name(available.back()));
   }
   return *wanted;
@@ -124,6 +129,8 @@ const Kernels& kernels_of(Isa isa) noexcept {
       return avx512_kernels();
     case Isa::kAvx512Vnni:
       return avx512vnni_kernels();
+    case Isa::kAmx:
+      return amx_kernels();
 #elif defined(__aarch64__)
     case Isa::kNeon:
       return neon_kernels();

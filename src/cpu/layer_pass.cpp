@@ -46,9 +46,19 @@ void LayerPass::normalise(const float* x, const std::vector<float>& weight, floa
   for (std::int64_t i = 0; i < size; ++i) out[i] = x[i] * norm * weight[static_cast<std::size_t>(i)];
 }
 
-/// Writes the input of a matrix product, normed and quantised as needed, to out[index].
+LayerPass::Forms LayerPass::forms_for(std::span<const Part> parts, std::int64_t tokens) const {
+  if (context_.exact) return {.quantised = false, .split = false};
+  const auto any = [&](const auto& is) {
+    return std::ranges::any_of(parts, [&](const Part& part) { return is(*part.matrix); });
+  };
+  return {.quantised = any([](const PackedMatrix& matrix) { return matrix.is_quantised(); }),
+          .split = tokens > kStepTokens &&
+                   any([](const PackedMatrix& matrix) { return matrix.format() == PackedFormat::kBF16; })};
+}
+
+/// Writes the input of a matrix product, normed, quantised and split as needed, to out[index].
 void LayerPass::prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,
-                        bool quantise) const {
+                        Forms forms) const {
   const float* x = input.x + token * input.cols;
   float* values = out.values(index, input.cols);
   if (input.norm == nullptr) {
@@ -56,7 +66,8 @@ void LayerPass::prepare(const Input& input, std::int64_t token, PreparedVectors&
   } else {
     normalise(x, *input.norm, values);
   }
-  if (quantise) out.quantise(index, input.cols, context_.kernels);
+  if (forms.quantised) out.quantise(index, input.cols);
+  if (forms.split) out.split(index, input.cols);
 }
 
 /// The groups of part `index` that fall to a thread when all parts' bytes, end to end, are cut into equal
@@ -82,9 +93,7 @@ Share LayerPass::groups_of(std::span<const Part> parts, std::size_t index, int t
 template <typename After>
 void LayerPass::project(std::span<const Part> parts, const Input& input, std::int64_t tokens,
                         const After& after) {
-  const bool quantise = !context_.exact && std::ranges::any_of(parts, [](const Part& part) {
-    return part.matrix->is_quantised();
-  });
+  const Forms forms = forms_for(parts, tokens);
   const auto multiply = [&](int thread, const Activation* x) {
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const Part& part = parts[i];
@@ -100,7 +109,7 @@ void LayerPass::project(std::span<const Part> parts, const Input& input, std::in
   if (tokens == 1) {
     context_.pool.run([&](int thread) {
       PreparedVectors& own = work_.threads[static_cast<std::size_t>(thread)].input;
-      prepare(input, 0, own, 0, quantise);
+      prepare(input, 0, own, 0, forms);
       multiply(thread, own.data());
     });
     return;
@@ -108,7 +117,7 @@ void LayerPass::project(std::span<const Part> parts, const Input& input, std::in
   const int threads = context_.pool.size();
   context_.pool.run([&](int thread) {
     const Share share = share_of(tokens, thread, threads);
-    for (std::int64_t t = share.first; t < share.last; ++t) prepare(input, t, work_.prepared, t, quantise);
+    for (std::int64_t t = share.first; t < share.last; ++t) prepare(input, t, work_.prepared, t, forms);
   });
   context_.pool.run([&](int thread) { multiply(thread, work_.prepared.data()); });
 }

@@ -88,8 +88,14 @@ class LayerPass {
   void attend_batch(const AttentionPass& pass);
   void mlp(const CpuLayer& layer);
 
+  /// What is to be made of a product's input.
+  struct Forms {
+    bool quantised;
+    bool split;
+  };
+  [[nodiscard]] Forms forms_for(std::span<const Part> parts, std::int64_t tokens) const;
   void prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,
-               bool quantise) const;
+               Forms forms) const;
   [[nodiscard]] Share groups_of(std::span<const Part> parts, std::size_t index, int thread) const;
   template <typename After>
   void project(std::span<const Part> parts, const Input& input, std::int64_t tokens, const After& after);

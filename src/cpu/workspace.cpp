@@ -25,27 +25,41 @@ std::size_t floats(std::int64_t n) {
 
 }  // namespace
 
-PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols)
-    : blocks_(round_up(max_cols, kBlock) / kBlock),
+PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, const Kernels& kernels)
+    : kernels_(kernels),
+      blocks_(round_up(max_cols, kBlock) / kBlock),
       values_(floats(count * blocks_ * kBlock)),
       quants_(floats(count * blocks_ * kBlock)),
       scales_(floats(count * blocks_)),
       totals_(floats(count * blocks_)),
       halves_(floats(count * blocks_)),
-      turned_(count > kStepTokens ? floats(round_up(count, kInterleaved) * blocks_ * kBlock) : 0),
-      wide_(turned_.size()),
-      inputs_(turned_.empty() ? 0 : scales_.size()),
       views_(floats(count)) {
+  const PromptForms wanted = count > kStepTokens ? kernels.prompt_forms : PromptForms{};
+  const std::size_t widened = floats(round_up(count, kInterleaved) * blocks_ * kBlock);
+  if (wanted.turned) turned_.resize(widened);
+  if (wanted.wide) wide_.resize(widened);
+  if (wanted.turned) inputs_.resize(scales_.size());
+  const std::int64_t in_tiles = round_up(count, kTileTokens) * blocks_;
+  if (wanted.tiles) {
+    tile_quants_.resize(floats(in_tiles * kBlock));
+    tile_scales_.resize(floats(in_tiles));
+    tile_inputs_.resize(floats(in_tiles));
+  }
+  if (count > kStepTokens && kernels.split != nullptr) parts_.resize(floats(2 * in_tiles * kBlock));
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
                          .quants = quants_.data() + i * blocks_ * kBlock,
                          .scales = scales_.data() + i * blocks_,
                          .totals = totals_.data() + i * blocks_,
                          .halves = halves_.data() + i * blocks_};
-    if (turned_.empty()) continue;
-    views_[floats(i)].turned = turned_.data() + interleaved(i);
-    views_[floats(i)].wide = wide_.data() + interleaved(i);
-    views_[floats(i)].inputs = inputs_.data() + i * blocks_;
+    const WidenedVector forms = widened_vector(i);
+    views_[floats(i)].turned = forms.turned;
+    views_[floats(i)].wide = forms.wide;
+    views_[floats(i)].inputs = forms.inputs;
+    views_[floats(i)].tile_quants = forms.tile_quants;
+    views_[floats(i)].tile_scales = forms.tile_scales;
+    views_[floats(i)].tile_inputs = forms.tile_inputs;
+    if (!parts_.empty()) views_[floats(i)].parts = parts_.data() + this->in_tiles(i, kBlock, 2 * kBlock);
   }
 }
 
@@ -55,17 +69,32 @@ float* PreparedVectors::values(std::int64_t index, std::int64_t cols) {
   return values;
 }
 
-void PreparedVectors::quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels) {
-  const std::int64_t first = index * blocks_;
-  const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
-  kernels.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
-                   scales_.data() + first, totals_.data() + first, halves_.data() + first);
-  if (turned_.empty() || kernels.widen == nullptr) return;
-  kernels.widen((*this)[index], blocks, turned_.data() + interleaved(index),
-                wide_.data() + interleaved(index), inputs_.data() + first);
+WidenedVector PreparedVectors::widened_vector(std::int64_t index) noexcept {
+  const auto at = [](auto& all, std::int64_t offset) { return all.empty() ? nullptr : all.data() + offset; };
+  return {.turned = at(turned_, interleaved(index)),
+          .wide = at(wide_, interleaved(index)),
+          .inputs = at(inputs_, index * blocks_),
+          .tile_quants = at(tile_quants_, in_tiles(index, kBlock, kBlock)),
+          .tile_scales = at(tile_scales_, in_tiles(index, 1, 1)),
+          .tile_inputs = at(tile_inputs_, in_tiles(index, 1, 1))};
 }
 
-ThreadScratch::ThreadScratch(const Config& config, bool with_mtp) : input(1, widest_input(config, with_mtp)) {
+void PreparedVectors::quantise(std::int64_t index, std::int64_t cols) {
+  const std::int64_t first = index * blocks_;
+  const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
+  kernels_.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
+                    scales_.data() + first, totals_.data() + first, halves_.data() + first);
+  if (!inputs_.empty()) kernels_.widen((*this)[index], blocks, widened_vector(index));
+}
+
+void PreparedVectors::split(std::int64_t index, std::int64_t cols) {
+  if (parts_.empty()) return;
+  kernels_.split(values_.data() + index * blocks_ * kBlock, round_up(cols, kBlock) / kBlock,
+                 parts_.data() + in_tiles(index, kBlock, 2 * kBlock));
+}
+
+ThreadScratch::ThreadScratch(const Config& config, bool with_mtp, const Kernels& kernels)
+    : input(1, widest_input(config, with_mtp), kernels) {
   const std::int64_t d = config.linear_head_dim;
   head.resize(floats(4 * d));
   // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed
@@ -80,9 +109,9 @@ ThreadScratch::ThreadScratch(const Config& config, bool with_mtp) : input(1, wid
   attention.resize(floats(std::max(prefill, group * (config.head_dim + keys_per_part))));
 }
 
-Workspace::Workspace(const Config& config, int thread_count, bool with_mtp)
+Workspace::Workspace(const Config& config, int thread_count, bool with_mtp, const Kernels& kernels)
     : hidden(floats(kBatch * config.hidden_size)),
-      prepared(kBatch, widest_input(config, with_mtp)),
+      prepared(kBatch, widest_input(config, with_mtp), kernels),
       stride(projected_stride(config)),
       projected(floats(kBatch * stride)),
       angles(floats(kBatch * config.rotary_dim)),
@@ -94,7 +123,7 @@ Workspace::Workspace(const Config& config, int thread_count, bool with_mtp)
     outputs.resize(floats((kBatch + 1) * config.hidden_size));
     pairs.resize(floats(kBatch * 2 * config.hidden_size));
   }
-  for (int i = 0; i < thread_count; ++i) threads.emplace_back(config, with_mtp);
+  for (int i = 0; i < thread_count; ++i) threads.emplace_back(config, with_mtp, kernels);
 }
 
 }  // namespace lattice::cpu

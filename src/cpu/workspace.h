@@ -24,39 +24,57 @@ constexpr std::int64_t kQueryBlock = 16;  ///< tokens whose queries it takes at 
 /// Vectors made ready for the matrix kernels, with the memory behind them.
 class PreparedVectors {
  public:
-  PreparedVectors(std::int64_t count, std::int64_t max_cols);
+  /// Room for `count` vectors as the table's products want them.
+  PreparedVectors(std::int64_t count, std::int64_t max_cols, const Kernels& kernels);
 
   /// Where vector `index` of `cols` values is to be written; its padding to whole blocks is zeroed.
   [[nodiscard]] float* values(std::int64_t index, std::int64_t cols);
   /// Quantises vector `index`, which has been written. Needed for quantised weights only.
-  void quantise(std::int64_t index, std::int64_t cols, const Kernels& kernels);
+  void quantise(std::int64_t index, std::int64_t cols);
+  /// Splits vector `index`, which has been written, if the table's products want it. Needed for BF16 weights
+  /// and a prompt only.
+  void split(std::int64_t index, std::int64_t cols);
   [[nodiscard]] const Activation& operator[](std::int64_t index) const {
     return views_[static_cast<std::size_t>(index)];
   }
   [[nodiscard]] const Activation* data() const { return views_.data(); }
 
  private:
+  /// What the table wants of vector `index`.
+  [[nodiscard]] WidenedVector widened_vector(std::int64_t index) noexcept;
   /// Where vector `index` of turned_ and wide_ begins.
   [[nodiscard]] std::int64_t interleaved(std::int64_t index) const noexcept {
     const std::int64_t within = index % kInterleaved;
     return ((index - within) * blocks_ + within) * kBlock;
   }
+  /// Where vector `index` begins of what stands in turn for tiles, with `numbers` of each block together of
+  /// `all` that it has.
+  [[nodiscard]] std::int64_t in_tiles(std::int64_t index, std::int64_t numbers,
+                                      std::int64_t all) const noexcept {
+    const std::int64_t within = index % kTileTokens;
+    return (index - within) * blocks_ * all + within * numbers;
+  }
 
+  const Kernels& kernels_;
   std::int64_t blocks_;  // a vector has room for
   LineVector<float> values_;
   LineVector<std::int8_t> quants_;
   LineVector<float> scales_;
   LineVector<std::int32_t> totals_;
   LineVector<std::int32_t> halves_;
-  LineVector<std::uint8_t> turned_;  // and what follows: where there is room for a prompt
+  LineVector<std::uint8_t> turned_;  // and what follows: of a prompt's vectors, where they are wanted
   LineVector<std::int16_t> wide_;
   LineVector<float> inputs_;
+  LineVector<std::int8_t> tile_quants_;
+  LineVector<float> tile_scales_;
+  LineVector<float> tile_inputs_;
+  LineVector<std::uint16_t> parts_;
   std::vector<Activation> views_;
 };
 
 /// What one thread needs for itself.
 struct ThreadScratch {
-  ThreadScratch(const Config& config, bool with_mtp);
+  ThreadScratch(const Config& config, bool with_mtp, const Kernels& kernels);
 
   PreparedVectors input;    // a decode step's input, which every thread prepares again rather than wait for
   LineVector<float> head;   // q, k, v and read-out of one linear head
@@ -67,7 +85,7 @@ struct ThreadScratch {
 /// Buffers that the threads share. Sized once; the forward pass allocates nothing.
 struct Workspace {
   /// `with_mtp`: with room for the head that guesses ahead.
-  Workspace(const Config& config, int threads, bool with_mtp);
+  Workspace(const Config& config, int threads, bool with_mtp, const Kernels& kernels);
 
   LineVector<float> hidden;     // [kBatch, D]: the residual stream
   PreparedVectors prepared;     // [kBatch]

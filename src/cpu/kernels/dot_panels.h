@@ -29,6 +29,7 @@ class DotTiles {
   static constexpr std::int64_t kRows = kGroups * kGroupRows;
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kRows);
   static constexpr int kTokens = kHalves == 1 ? S::kDotTokens : S::kDotHalfTokens;
+  static constexpr bool kWholeTiles = false;
 
   template <int kTile, int kUsed>
   void multiply(const Activation* x, std::int64_t first, std::int64_t count, float (*sums)[kRows]) const {
@@ -116,27 +117,21 @@ class DotPanel : public DotTilesOf<S, Dot, Format> {
 
   void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
               std::int64_t count) {
-    this->scales_.template unpack<typename Format::Scales>(weights, group, place, first, count);
-    each_vector<S, Reader>(weights, group, first, count,
-                           [&](const std::byte* words, std::int64_t b, int v)
-                               LATTICE_INLINE { unpack_block(words, b, place * kVectorsOf<S, 1> + v); });
+    unpack_group<S, Format>(weights, group, place, first, count, this->scales_,
+                            [&](const Reader& reader, std::int64_t b, int v)
+                                LATTICE_INLINE { unpack_block(reader, b, v); });
   }
 
  private:
-  void unpack_block(const std::byte* words, std::int64_t b, int v) {
-    const Reader reader(words);
+  void unpack_block(const Reader& reader, std::int64_t b, int v) {
     Int sums[Format::kHalves];
     for (Int& sum : sums) sum = S::zero_int();
-    unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
-      unrolled<Reader::kParts>([&](auto part) LATTICE_INLINE {
-        constexpr int kStep = decltype(step)::value;
-        constexpr int kPart = decltype(part)::value;
-        constexpr int kWord = Reader::column(kStep, kPart) / 4;
-        const Int w = weights_of(reader.template codes<kStep, kPart>());
-        S::store_int(this->codes_[b][kWord][v], w);
-        Int& sum = sums[kWord / Tiles::kHalfWords];
-        sum = Dot::multiply_add(sum, S::set1_int(0x01010101), w);
-      });
+    reader.each_word([&](auto word, Int codes) LATTICE_INLINE {
+      constexpr int kWord = decltype(word)::value;
+      const Int w = weights_of(codes);
+      S::store_int(this->codes_[b][kWord][v], w);
+      Int& sum = sums[kWord / Tiles::kHalfWords];
+      sum = Dot::multiply_add(sum, S::set1_int(0x01010101), w);
     });
     for (int half = 0; half < Format::kHalves; ++half) {
       const Int turned = S::sub_int(S::zero_int(), S::template shift_left<7>(sums[half]));
@@ -161,7 +156,7 @@ void add_dot_products(Kernels& table) noexcept {
   each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
     table.products[index_of(kFormat)] = product<Int8Tile<S, Steps, Format>, DotPanel<S, Dot, Format>>;
   });
-  table.widen = widen<false>;
+  add_widen<false>(table);
 }
 
 }  // namespace

@@ -21,16 +21,6 @@ typename S::Int four_bytes(const void* from) {
   return S::set1_int(four);
 }
 
-/// Calls unpack(words, b, v) for register v of rows of each of `count` blocks of a group from `first` on.
-template <typename S, typename Reader, typename Unpack>
-LATTICE_INLINE inline void each_vector(const PackedRows& weights, std::int64_t group, std::int64_t first,
-                                       std::int64_t count, const Unpack& unpack) {
-  const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
-  for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
-    for (int v = 0; v < kVectorsOf<S, 1>; ++v) unpack(words + v * S::kLanes * 4, b, v);
-  }
-}
-
 /// The scales of a panel's blocks, as floats.
 template <typename S, int kHalves_, bool kBias_, std::int64_t kBlocks, std::int64_t kRows>
 class PanelScales {
@@ -64,21 +54,43 @@ class PanelScales {
   alignas(64) float biases_[kBias ? kBlocks : 1][kRows];
 };
 
+/// A panel's unpack(): the scales of the `place`-th group, and unpack(reader, b, v) for each of `count`
+/// blocks of the group from `first` on, v being the panel's register of rows that the reader reads.
+template <typename S, typename Format, typename Scales, typename Unpack>
+LATTICE_INLINE inline void unpack_group(const PackedRows& weights, std::int64_t group, int place,
+                                        std::int64_t first, std::int64_t count, Scales& scales,
+                                        const Unpack& unpack) {
+  using Reader = CodeReader<S, Format::kBits>;
+  scales.template unpack<typename Format::Scales>(weights, group, place, first, count);
+  const std::byte* words = weights.quants + (group * weights.blocks + first) * Reader::kBlockBytes;
+  for (std::int64_t b = 0; b < count; ++b, words += Reader::kBlockBytes) {
+    for (int v = 0; v < kVectorsOf<S, 1>; ++v)
+      unpack(Reader(words + v * S::kLanes * 4), b, place * kVectorsOf<S, 1> + v);
+  }
+}
+
 /// Numbers from a block of a token to its next, where blocks of kInterleaved tokens stand in turn.
 constexpr std::int64_t kTileBlock = kInterleaved * kBlock;
 
 /// Kernels::widen; kWide: whether 16-bit numbers are wanted.
 template <bool kWide>
-void widen(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
-           float* inputs) {
+void widen(const Activation& x, std::int64_t blocks, const WidenedVector& to) {
   const std::int8_t* quants = x.quants;
-  for (std::int64_t b = 0; b < blocks; ++b, turned += kTileBlock, wide += kTileBlock) {
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    std::uint8_t* turned = to.turned + b * kTileBlock;
+    std::int16_t* wide = kWide ? to.wide + b * kTileBlock : nullptr;
     for (std::int64_t i = 0; i < kBlock; ++i, ++quants) {
       turned[i] = static_cast<std::uint8_t>(*quants + 128);
       if constexpr (kWide) wide[i] = static_cast<std::int16_t>(turned[i] - 128);
     }
-    inputs[b] = x.scales[b] * static_cast<float>(x.totals[b]);
+    to.inputs[b] = x.scales[b] * static_cast<float>(x.totals[b]);
   }
+}
+
+template <bool kWide>
+void add_widen(Kernels& table) noexcept {
+  table.widen = widen<kWide>;
+  table.prompt_forms = {.turned = true, .wide = kWide};
 }
 
 }  // namespace

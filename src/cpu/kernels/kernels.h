@@ -68,6 +68,9 @@ struct PackedRows {
 /// Vectors whose blocks can stand in turn (Activation::turned).
 constexpr std::int64_t kInterleaved = 4;
 
+/// Vectors whose blocks can stand in turn (Activation::parts): as many as a tile of AMX has rows.
+constexpr std::int64_t kTileTokens = 16;
+
 /// One vector made ready for multiplication. The int8 part is there for quantised weights, unless activations
 /// stay exact.
 struct Activation {
@@ -82,11 +85,36 @@ struct Activation {
   const std::uint8_t* turned = nullptr;  ///< quants + 128
   const std::int16_t* wide = nullptr;    ///< quants
   const float* inputs = nullptr;         ///< [blocks]: scale · total
+  // Likewise, with those of kTileTokens vectors in turn.
+  const std::int8_t* tile_quants = nullptr;  ///< quants
+  const float* tile_scales = nullptr;        ///< scales: one number a block
+  const float* tile_inputs = nullptr;        ///< scale · total: one number a block
+  /// What Kernels::split makes of the values, likewise: bfloat16, of each block the values, rounded, and what
+  /// those lack, rounded. The first 32 numbers of kTileTokens vectors, in turn, then their second 32.
+  const std::uint16_t* parts = nullptr;
+};
+
+/// Where Kernels::widen writes a vector's forms. Null: the table does not want it (Kernels::prompt_forms).
+struct WidenedVector {
+  std::uint8_t* turned = nullptr;
+  std::int16_t* wide = nullptr;
+  float* inputs = nullptr;
+  std::int8_t* tile_quants = nullptr;
+  float* tile_scales = nullptr;
+  float* tile_inputs = nullptr;
+};
+
+/// Which forms of a prompt's vectors a table's products want beside what Kernels::quantize makes.
+struct PromptForms {
+  bool turned = false;  ///< and inputs
+  bool wide = false;
+  bool tiles = false;  ///< tile_quants, tile_scales and tile_inputs
 };
 
 /// Row r of the groups [first, last) times each of `tokens` vectors: token t's goes to y[t · stride + r].
 /// Rows past weights.rows are not written. The weights of a group come from memory once for all vectors. Up
-/// to kStepTokens vectors do not show in each other's sums.
+/// to kStepTokens vectors do not show in each other's sums. Of more, the first is the first of those that
+/// stand in turn.
 using Product = void (*)(const PackedRows& weights, std::int64_t first, std::int64_t last,
                          const Activation* x, std::int64_t tokens, float* y, std::int64_t stride);
 
@@ -137,10 +165,12 @@ struct Kernels {
   void (*quantize)(const float* values, std::int64_t blocks, std::int8_t* quants, float* scales,
                    std::int32_t* totals, std::int32_t* halves) = nullptr;
 
-  /// What this table's products want of a prompt's vectors beside what quantize() makes: turned, wide and
-  /// inputs of `blocks` blocks of x. Null where they want nothing.
-  void (*widen)(const Activation& x, std::int64_t blocks, std::uint8_t* turned, std::int16_t* wide,
-                float* inputs) = nullptr;
+  PromptForms prompt_forms = {};
+  /// Makes them of `blocks` blocks of x. Null where nothing is wanted.
+  void (*widen)(const Activation& x, std::int64_t blocks, const WidenedVector& to) = nullptr;
+  /// Makes Activation::parts of `blocks` blocks of values, for the products of BF16 weights with a prompt's
+  /// vectors. Null where those multiply values as they are.
+  void (*split)(const float* values, std::int64_t blocks, std::uint16_t* parts) = nullptr;
 
   /// Σ a[i]·b[i]. n is a multiple of 16, here and below where nothing else is said.
   float (*dot)(const float* a, const float* b, std::int64_t n) = nullptr;
@@ -197,6 +227,7 @@ struct Kernels {
 [[nodiscard]] const Kernels& avx2_kernels() noexcept;
 [[nodiscard]] const Kernels& avx512_kernels() noexcept;
 [[nodiscard]] const Kernels& avx512vnni_kernels() noexcept;
+[[nodiscard]] const Kernels& amx_kernels() noexcept;
 #elif defined(__aarch64__)
 [[nodiscard]] const Kernels& neon_kernels() noexcept;
 [[nodiscard]] const Kernels& neon_dotprod_kernels() noexcept;

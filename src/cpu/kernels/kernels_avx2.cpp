@@ -17,8 +17,24 @@ inline __m256i in_turn(__m256i sum) {
   return sum;
 }
 
-/// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits.
-struct DotAvx2 {
+/// What pair_panels.h is written over. vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16
+/// bits.
+struct PairsAvx2 {
+  static __m256i ones() { return _mm256_set1_epi16(1); }
+  static __m256i set1_word(std::int16_t x) { return _mm256_set1_epi16(x); }
+  static __m256i multiply_bytes(__m256i a, __m256i b) { return _mm256_maddubs_epi16(a, b); }
+  static __m256i multiply_words(__m256i a, __m256i b) { return _mm256_madd_epi16(a, b); }
+  static __m256i add_words(__m256i a, __m256i b) { return _mm256_add_epi16(a, b); }
+  static __m256i sub_words(__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); }
+  static __m256i sub_bytes(__m256i a, __m256i b) { return _mm256_sub_epi8(a, b); }
+  static __m256i times_minus_128(__m256i a) {
+    return _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_slli_epi16(a, 7));
+  }
+  static __m256i upper_bytes(__m256i a) { return _mm256_srai_epi16(a, 8); }
+  static __m256i in_turn(__m256i a) { return lattice::cpu::in_turn(a); }
+};
+
+struct DotAvx2 : PairedCodes<Avx2, PairsAvx2> {
   /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
   struct Signed {
     struct Codes {
@@ -36,51 +52,6 @@ struct DotAvx2 {
     }
     static __m256i total(Sum sum) { return sum; }
   };
-
-  /// Products of codes are added up in 16 bits as long as they fit, and then in 32.
-  template <int kBits>
-  struct Unsigned {
-    static constexpr int kOffset = 0;
-    /// Registers of pairs of products, of at most 2 · 127 · (2^bits − 1) each, that fit: 8, 4 and 2.
-    static constexpr int kRun = 32767 / (2 * 127 * ((1 << kBits) - 1));
-    using Codes = __m256i;
-    struct Sum {
-      __m256i narrow;
-      __m256i wide;
-    };
-    static Codes prepare(__m256i codes) { return codes; }
-    static Sum zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
-    template <int kIndex>
-    static Sum add(const Sum& sum, Codes w, __m256i x) {
-      const __m256i pairs = _mm256_maddubs_epi16(w, x);
-      const __m256i narrow = kIndex % kRun == 0 ? pairs : in_turn(_mm256_add_epi16(sum.narrow, pairs));
-      if constexpr (kIndex % kRun != kRun - 1) return {narrow, sum.wide};
-      return {narrow, in_turn(_mm256_add_epi32(sum.wide, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1))))};
-    }
-    static __m256i total(const Sum& sum) { return sum.wide; }
-  };
-};
-
-/// What pair_panels.h is written over.
-struct PairsAvx2 {
-  static __m256i ones() { return _mm256_set1_epi16(1); }
-  static __m256i set1_word(std::int16_t x) { return _mm256_set1_epi16(x); }
-  static __m256i multiply_bytes(__m256i a, __m256i b) { return _mm256_maddubs_epi16(a, b); }
-  static __m256i multiply_words(__m256i a, __m256i b) { return _mm256_madd_epi16(a, b); }
-  static __m256i add_words(__m256i a, __m256i b) { return _mm256_add_epi16(a, b); }
-  static __m256i sub_words(__m256i a, __m256i b) { return _mm256_sub_epi16(a, b); }
-  static __m256i sub_bytes(__m256i a, __m256i b) { return _mm256_sub_epi8(a, b); }
-  static __m256i times_minus_128(__m256i a) {
-    return _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_slli_epi16(a, 7));
-  }
-  static __m256i low_bytes(__m256i a) { return high_bytes(_mm256_slli_epi32(a, 16)); }
-  /// Bytes 2 and 3 of a lane go to the upper halves of its words, and down again with their signs.
-  static __m256i high_bytes(__m256i a) {
-    const __m256i upper = _mm256_and_si256(a, _mm256_set1_epi32(static_cast<int>(0xff000000u)));
-    const __m256i lower = _mm256_and_si256(_mm256_srli_epi32(a, 8), _mm256_set1_epi32(0xff00));
-    return _mm256_srai_epi16(_mm256_or_si256(upper, lower), 8);
-  }
-  static __m256i in_turn(__m256i a) { return lattice::cpu::in_turn(a); }
 };
 
 }  // namespace

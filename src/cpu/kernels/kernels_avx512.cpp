@@ -18,8 +18,24 @@ inline __m512i in_turn(__m512i sum) {
   return sum;
 }
 
-/// vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16 bits.
-struct DotAvx512 {
+/// What pair_panels.h is written over. vpmaddubsw multiplies unsigned by signed bytes and adds pairs in 16
+/// bits.
+struct PairsAvx512 {
+  static __m512i ones() { return _mm512_set1_epi16(1); }
+  static __m512i set1_word(std::int16_t x) { return _mm512_set1_epi16(x); }
+  static __m512i multiply_bytes(__m512i a, __m512i b) { return _mm512_maddubs_epi16(a, b); }
+  static __m512i multiply_words(__m512i a, __m512i b) { return _mm512_madd_epi16(a, b); }
+  static __m512i add_words(__m512i a, __m512i b) { return _mm512_add_epi16(a, b); }
+  static __m512i sub_words(__m512i a, __m512i b) { return _mm512_sub_epi16(a, b); }
+  static __m512i sub_bytes(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
+  static __m512i times_minus_128(__m512i a) {
+    return _mm512_sub_epi16(_mm512_setzero_si512(), _mm512_slli_epi16(a, 7));
+  }
+  static __m512i upper_bytes(__m512i a) { return _mm512_srai_epi16(a, 8); }
+  static __m512i in_turn(__m512i a) { return lattice::cpu::in_turn(a); }
+};
+
+struct DotAvx512 : PairedCodes<Avx512, PairsAvx512> {
   /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
   struct Signed {
     struct Codes {
@@ -38,51 +54,6 @@ struct DotAvx512 {
     }
     static __m512i total(Sum sum) { return sum; }
   };
-
-  /// Products of codes are added up in 16 bits as long as they fit, and then in 32.
-  template <int kBits>
-  struct Unsigned {
-    static constexpr int kOffset = 0;
-    /// Registers of pairs of products, of at most 2 · 127 · (2^bits − 1) each, that fit: 8, 4 and 2.
-    static constexpr int kRun = 32767 / (2 * 127 * ((1 << kBits) - 1));
-    using Codes = __m512i;
-    struct Sum {
-      __m512i narrow;
-      __m512i wide;
-    };
-    static Codes prepare(__m512i codes) { return codes; }
-    static Sum zero() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
-    template <int kIndex>
-    static Sum add(const Sum& sum, Codes w, __m512i x) {
-      const __m512i pairs = _mm512_maddubs_epi16(w, x);
-      const __m512i narrow = kIndex % kRun == 0 ? pairs : in_turn(_mm512_add_epi16(sum.narrow, pairs));
-      if constexpr (kIndex % kRun != kRun - 1) return {narrow, sum.wide};
-      return {narrow, in_turn(_mm512_add_epi32(sum.wide, _mm512_madd_epi16(narrow, _mm512_set1_epi16(1))))};
-    }
-    static __m512i total(const Sum& sum) { return sum.wide; }
-  };
-};
-
-/// What pair_panels.h is written over.
-struct PairsAvx512 {
-  static __m512i ones() { return _mm512_set1_epi16(1); }
-  static __m512i set1_word(std::int16_t x) { return _mm512_set1_epi16(x); }
-  static __m512i multiply_bytes(__m512i a, __m512i b) { return _mm512_maddubs_epi16(a, b); }
-  static __m512i multiply_words(__m512i a, __m512i b) { return _mm512_madd_epi16(a, b); }
-  static __m512i add_words(__m512i a, __m512i b) { return _mm512_add_epi16(a, b); }
-  static __m512i sub_words(__m512i a, __m512i b) { return _mm512_sub_epi16(a, b); }
-  static __m512i sub_bytes(__m512i a, __m512i b) { return _mm512_sub_epi8(a, b); }
-  static __m512i times_minus_128(__m512i a) {
-    return _mm512_sub_epi16(_mm512_setzero_si512(), _mm512_slli_epi16(a, 7));
-  }
-  static __m512i low_bytes(__m512i a) { return high_bytes(_mm512_slli_epi32(a, 16)); }
-  /// Bytes 2 and 3 of a lane go to the upper halves of its words, and down again with their signs.
-  static __m512i high_bytes(__m512i a) {
-    const __m512i upper = _mm512_and_si512(a, _mm512_set1_epi32(static_cast<int>(0xff000000u)));
-    const __m512i lower = _mm512_and_si512(_mm512_srli_epi32(a, 8), _mm512_set1_epi32(0xff00));
-    return _mm512_srai_epi16(_mm512_or_si512(upper, lower), 8);
-  }
-  static __m512i in_turn(__m512i a) { return lattice::cpu::in_turn(a); }
 };
 
 }  // namespace

@@ -5,7 +5,7 @@
 //   multiply_words(a, b)    16-bit numbers with a sign, pairs added in 32 bits
 //   add_words, sub_words, sub_bytes, times_minus_128   in 16 and in 8 bits, modulo 2^16 and 2^8
 //   ones, set1_word         a 16-bit number in every place
-//   low_bytes, high_bytes   of each lane the first two bytes, or the last two, as 16-bit numbers with a sign
+//   upper_bytes(a)          of each 16-bit number the upper byte, as a number with a sign
 //   in_turn(a)              a, computed where it stands
 // A block's sums are integers and exact, so that a prompt's products are those of single steps, bit for bit.
 #pragma once
@@ -18,6 +18,46 @@
 
 namespace lattice::cpu {
 namespace {
+
+/// How product_kernels.h multiplies codes without a sign in the vectors of decode steps: products are added
+/// up in 16 bits as long as they fit, and then in 32.
+template <typename S, typename Pairs>
+struct PairedCodes {
+  template <int kBits>
+  struct Unsigned {
+    static constexpr int kOffset = 0;
+    /// Registers of pairs of products, of at most 2 · 127 · (2^bits − 1) each, that fit: 8, 4 and 2.
+    static constexpr int kRun = 32767 / (2 * 127 * ((1 << kBits) - 1));
+    using Codes = typename S::Int;
+    struct Sum {
+      typename S::Int narrow;
+      typename S::Int wide;
+    };
+    static Codes prepare(Codes codes) { return codes; }
+    static Sum zero() { return {S::zero_int(), S::zero_int()}; }
+    template <int kIndex>
+    static Sum add(const Sum& sum, Codes w, typename S::Int x) {
+      const Codes pairs = Pairs::multiply_bytes(w, x);
+      const Codes narrow = kIndex % kRun == 0 ? pairs : Pairs::in_turn(Pairs::add_words(sum.narrow, pairs));
+      if constexpr (kIndex % kRun != kRun - 1) return {narrow, sum.wide};
+      return {narrow, Pairs::in_turn(S::add_int(sum.wide, Pairs::multiply_words(narrow, Pairs::ones())))};
+    }
+    static typename S::Int total(const Sum& sum) { return sum.wide; }
+  };
+};
+
+/// The last two bytes of each lane as 16-bit numbers with a sign: they go to the upper halves of those.
+template <typename S, typename Pairs>
+typename S::Int high_bytes(typename S::Int a) {
+  const auto last = S::and_int(a, S::set1_int(static_cast<std::int32_t>(0xff000000u)));
+  const auto third = S::and_int(S::template shift_right<8>(a), S::set1_int(0xff00));
+  return Pairs::upper_bytes(S::or_int(last, third));
+}
+/// The first two.
+template <typename S, typename Pairs>
+typename S::Int low_bytes(typename S::Int a) {
+  return high_bytes<S, Pairs>(S::template shift_left<16>(a));
+}
 
 /// A tile's tokens from a block on. The pointers are copied, as stores of registers might change them
 /// otherwise for all that the compiler knows.
@@ -77,13 +117,13 @@ class CodePanel {
   static constexpr std::int64_t kBlocks = kPanelBytes / (kBlock * kGroupRows);
   static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
+  static constexpr bool kWholeTiles = false;
 
   void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
               std::int64_t count) {
-    scales_.template unpack<typename Format::Scales>(weights, group, place, first, count);
-    each_vector<S, Reader>(weights, group, first, count,
-                           [&](const std::byte* words, std::int64_t b, int v)
-                               LATTICE_INLINE { unpack_block(words, b, v); });
+    unpack_group<S, Format>(weights, group, place, first, count, scales_,
+                            [&](const Reader& reader, std::int64_t b, int v)
+                                LATTICE_INLINE { unpack_block(reader, b, v); });
   }
 
   template <int kTile, int>
@@ -122,21 +162,16 @@ class CodePanel {
   }
 
  private:
-  void unpack_block(const std::byte* words, std::int64_t b, int v) {
-    const Reader reader(words);
+  void unpack_block(const Reader& reader, std::int64_t b, int v) {
     const Int zero = S::set1_int(Format::kZero * 0x01010101);
     Int sums[kRuns];
     for (Int& sum : sums) sum = S::zero_int();
-    unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
-      unrolled<Reader::kParts>([&](auto part) LATTICE_INLINE {
-        constexpr int kStep = decltype(step)::value;
-        constexpr int kPart = decltype(part)::value;
-        constexpr int kWord = Reader::column(kStep, kPart) / 4;
-        const Int w = Pairs::sub_bytes(reader.template codes<kStep, kPart>(), zero);
-        S::store_int(codes_[b][kWord][v], w);
-        Int& sum = sums[kWord / kRunWords];
-        sum = Pairs::add_words(sum, Pairs::multiply_bytes(S::set1_int(0x01010101), w));
-      });
+    reader.each_word([&](auto word, Int codes) LATTICE_INLINE {
+      constexpr int kWord = decltype(word)::value;
+      const Int w = Pairs::sub_bytes(codes, zero);
+      S::store_int(codes_[b][kWord][v], w);
+      Int& sum = sums[kWord / kRunWords];
+      sum = Pairs::add_words(sum, Pairs::multiply_bytes(S::set1_int(0x01010101), w));
     });
     for (int run = 0; run < kRuns; ++run) S::store_int(starts_[b][run][v], Pairs::times_minus_128(sums[run]));
   }
@@ -163,13 +198,13 @@ class WidePanel {
   static constexpr std::int64_t kBlocks = kPanelBytes / (2 * kBlock * kGroupRows);
   static constexpr std::int64_t kBlockBytes = Reader::kBlockBytes;
   static constexpr int kTokens = S::kInt8Tokens;
+  static constexpr bool kWholeTiles = false;
 
   void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
               std::int64_t count) {
-    scales_.template unpack<typename Format::Scales>(weights, group, place, first, count);
-    each_vector<S, Reader>(weights, group, first, count,
-                           [&](const std::byte* words, std::int64_t b, int v)
-                               LATTICE_INLINE { unpack_block(words, b, v); });
+    unpack_group<S, Format>(weights, group, place, first, count, scales_,
+                            [&](const Reader& reader, std::int64_t b, int v)
+                                LATTICE_INLINE { unpack_block(reader, b, v); });
   }
 
   template <int kTile, int>
@@ -194,15 +229,13 @@ class WidePanel {
   }
 
  private:
-  void unpack_block(const std::byte* words, std::int64_t b, int v) {
-    const Reader reader(words);
+  void unpack_block(const Reader& reader, std::int64_t b, int v) {
     // An affine code is stored less 128.
     const Int zero = Pairs::set1_word(static_cast<std::int16_t>(Format::kZero));
-    unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
-      constexpr int kStep = decltype(step)::value;
-      const Int codes = reader.template codes<kStep, 0>();
-      S::store_int(codes_[b][2 * kStep][v], Pairs::sub_words(Pairs::low_bytes(codes), zero));
-      S::store_int(codes_[b][2 * kStep + 1][v], Pairs::sub_words(Pairs::high_bytes(codes), zero));
+    reader.each_word([&](auto word, Int codes) LATTICE_INLINE {
+      constexpr int kWord = decltype(word)::value;
+      S::store_int(codes_[b][2 * kWord][v], Pairs::sub_words(low_bytes<S, Pairs>(codes), zero));
+      S::store_int(codes_[b][2 * kWord + 1][v], Pairs::sub_words(high_bytes<S, Pairs>(codes), zero));
     });
   }
 
@@ -225,7 +258,7 @@ void add_paired_products(Kernels& table) noexcept {
     using Panel = typename PanelOf<S, Pairs, Format>::type;
     table.products[index_of(kFormat)] = product<Int8Tile<S, Dot, Format>, Panel>;
   });
-  table.widen = widen<true>;
+  add_widen<true>(table);
 }
 
 }  // namespace

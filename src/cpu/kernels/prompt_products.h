@@ -12,6 +12,7 @@
 //   kBlocks          blocks of 32 columns that it holds at most
 //   kBlockBytes      what a block of a group takes where it comes from, without scales
 //   kTokens          tokens of its largest tile
+//   kWholeTiles      there are no smaller ones: vectors and sums past the last are multiplied, for nothing
 //   unpack()         fills the `place`-th group's part with `count` blocks from block `first` on
 //   multiply<t, g>() adds the products of its first g groups with a tile's t tokens to sums [t][kGroups · 16]
 #pragma once
@@ -56,6 +57,7 @@ class FloatPanel {
       kPanelBytes / (kBlock * kRows * static_cast<std::int64_t>(sizeof(float)));
   static constexpr std::int64_t kBlockBytes = Block::kBlockBytes;
   static constexpr int kTokens = S::kFloatTokens;
+  static constexpr bool kWholeTiles = false;
 
   void unpack(const PackedRows& weights, std::int64_t group, int place, std::int64_t first,
               std::int64_t count) {
@@ -146,6 +148,13 @@ class WeightsAhead {
 template <int kUsed, typename Panel>
 void multiply_panel(const Panel& panel, const Activation* x, std::int64_t tokens, std::int64_t first,
                     std::int64_t count, WeightsAhead ahead, float (*sums)[Panel::kRows]) {
+  if constexpr (Panel::kWholeTiles) {
+    for (std::int64_t t = 0; t < tokens; t += Panel::kTokens) {
+      ahead.ask();
+      panel.template multiply<Panel::kTokens, kUsed>(x + t, first, count, sums + t);
+    }
+    return;
+  }
   for (std::int64_t t = 0; t < tokens;) {
     const std::int64_t left = tokens - t;
     const bool halve = left > Panel::kTokens && left < 2 * Panel::kTokens;

@@ -65,6 +65,18 @@ struct CodeReader {
     }
   }
 
+  /// f(Number<w>, codes) for each register of codes, w being the columns 4w … of the block that it holds.
+  template <typename F>
+  LATTICE_INLINE void each_word(const F& f) const {
+    unrolled<kSteps>([&](auto step) LATTICE_INLINE {
+      unrolled<kParts>([&](auto part) LATTICE_INLINE {
+        constexpr int kStep = decltype(step)::value;
+        constexpr int kPart = decltype(part)::value;
+        f(Number<column(kStep, kPart) / 4>{}, codes<kStep, kPart>());
+      });
+    });
+  }
+
  private:
   /// Left where kBy is above zero. Bits of a neighbouring byte come in and are masked off.
   template <int kBy>

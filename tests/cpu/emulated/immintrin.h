@@ -1,6 +1,6 @@
-// Stands in for the compiler's header of this name where the AVX-512 kernels are compiled for a processor
-// that has no AVX-512 (tools/test_avx512.sh): the functions that they use, element by element, after Intel's
-// descriptions. No rounding mode but the nearest is taken.
+// Stands in for the compiler's header of this name where the AVX-512 and AMX kernels are compiled for a
+// processor that has neither (tools/test_avx512.sh): the functions that they use, element by element, after
+// Intel's descriptions. No rounding mode but the nearest is taken.
 #pragma once
 
 #include <bit>
@@ -380,3 +380,5 @@ inline __m256i cvtps_ph(__m512 a, int) {
 #define _mm512_xor_si512 emulated::xor_si512
 #undef _mm512_cmp_ps_mask
 #define _mm512_cmp_ps_mask(a, b, not_less) emulated::cmp_ps_mask_not_less(a, b)
+
+#include "tiles.h"
