@@ -45,7 +45,7 @@ TEST_P(PromptTest, BlocksOfAttentionAgreeWithSteps) {
       CpuFullMixer weights;
       weights.q_norm = floats(d, 0.5f, 1.5f);
       weights.k_norm = floats(d, 0.5f, 1.5f);
-      Workspace workspace(config, 1, false);
+      Workspace workspace(config, 1, false, kernels_of(GetParam()));
       std::int64_t position = 0;
       const std::int64_t capacity = 240;
       CpuState state(config, capacity, kv == KvFormat::kF16 ? 2 : 4, false);
@@ -122,7 +122,7 @@ TEST_P(PromptTest, ChunksOfTheDeltaRuleAgreeWithSteps) {
     weights.decay_rate = floats(heads, -0.2f, -0.01f);
     weights.dt_bias = floats(heads);
     weights.norm = floats(d, 0.5f, 1.5f);
-    Workspace workspace(config, 1, false);
+    Workspace workspace(config, 1, false, kernels_of(GetParam()));
     CpuState chunked(config, 512, sizeof(float), false);
     CpuState stepped(config, 512, sizeof(float), false);
     std::int64_t total = 0;
