@@ -134,8 +134,8 @@ enum class Causal : std::uint8_t {
 };
 
 /// c [m, n] = a [m, k] · b [k, n] + keep · c, with a factor of each row in keep [m]; without keep, c is only
-/// written. One of b's strides is 1, and k at least 1. n may be any number: rows of c have room for a multiple
-/// of 16, and what lies beyond n holds anything afterwards.
+/// written. One of b's strides is 1, and k at least 1. n may be any number: rows of c have room for a
+/// multiple of 16, and what lies beyond n holds anything afterwards.
 struct MatrixProduct {
   Operand a;
   Operand b;
