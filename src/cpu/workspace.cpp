@@ -97,13 +97,14 @@ ThreadScratch::ThreadScratch(const Config& config, bool with_mtp, const Kernels&
     : input(1, widest_input(config, with_mtp), kernels) {
   const std::int64_t d = config.linear_head_dim;
   head.resize(floats(4 * d));
-  // The chunk's q, k, v and transposed k; scores, both kinds; U beside W; V'; outputs; the transposed
-  // state; gates.
-  chunk.resize(
-      floats(kChunk * d * 4 + 2 * kChunk * kChunk + kChunk * 2 * d + 2 * kChunk * d + d * d + 3 * kChunk));
+  // See LinearMixerPass::chunk(): q and k, v, what is read of the state; scores; gates and decays; the
+  // state's decay; and the convolution's taps.
+  const std::int64_t chunked = kChunk * d * 5 + 2 * kChunk * kChunk + 3 * kChunk + d + config.conv_kernel * d;
+  chunk.resize(floats(std::max(chunked, d * d)));
   const std::int64_t group = config.attention_heads / std::max<std::int64_t>(config.kv_heads, 1);
   const std::int64_t rows = kQueryBlock * group;
-  const std::int64_t prefill = rows * (2 * config.head_dim + kKeyBlock + 2) + 2 * config.head_dim * kKeyBlock;
+  // See AttentionPass::block(): queries and outputs, scores, three numbers a row; keys or values as floats.
+  const std::int64_t prefill = rows * (2 * config.head_dim + kKeyBlock + 3) + kKeyBlock * config.head_dim;
   const std::int64_t keys_per_part =
       std::max<std::int64_t>(config.max_position_embeddings / kMaxKeyParts + 1, kMinKeysPerPart);
   attention.resize(floats(std::max(prefill, group * (config.head_dim + keys_per_part))));

@@ -78,8 +78,8 @@ struct ThreadScratch {
 
   PreparedVectors input;    // a decode step's input, which every thread prepares again rather than wait for
   LineVector<float> head;   // q, k, v and read-out of one linear head
-  LineVector<float> chunk;  // the delta rule's matrices, the first of them [d, d]
-  LineVector<float> attention;  // scores, outputs, transposed keys
+  LineVector<float> chunk;  // the delta rule's matrices, or one [d, d]
+  LineVector<float> attention;  // queries, outputs, scores, keys
 };
 
 /// Buffers that the threads share. Sized once; the forward pass allocates nothing.
