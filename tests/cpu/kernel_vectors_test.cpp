@@ -229,13 +229,13 @@ TEST_P(VectorTest, LargestIsThereWhereverItStands) {
   }
 }
 
-struct Shape {
+struct MatrixShape {
   std::int64_t m, n, k;
 };
 
 /// A product with an operand's rows or columns side by side, and what a float64 sum says of it.
-struct Case {
-  Shape shape;
+struct MatrixCase {
+  MatrixShape shape;
   bool a_turned;  // columns of a side by side
   bool b_turned;
   bool keep;
@@ -262,7 +262,7 @@ class MatrixTest : public KernelTest {
     return out;
   }
 
-  void check(const Case& it) {
+  void check(const MatrixCase& it) {
     const auto [m, n, k] = it.shape;
     Matrix a = matrix(m, k, it.a_turned);
     const Matrix b = matrix(k, n, it.b_turned);
@@ -310,17 +310,17 @@ class MatrixTest : public KernelTest {
 
 // Tiles of every height, panels of every width, their tails, and terms for more than one panel.
 TEST_P(MatrixTest, ProductsWhateverTheShape) {
-  for (const Shape& shape : {Shape{1, 16, 1},
-                             {5, 32, 7},
-                             {6, 48, 64},
-                             {13, 16, 3},
-                             {17, 80, 33},
-                             {64, 128, 64},
-                             {9, 37, 40},
-                             {25, 64, 300},
-                             {2, 1, 9},
-                             {23, 23, 23},
-                             {96, 15, 17}}) {
+  for (const MatrixShape& shape : {MatrixShape{1, 16, 1},
+                                   {5, 32, 7},
+                                   {6, 48, 64},
+                                   {13, 16, 3},
+                                   {17, 80, 33},
+                                   {64, 128, 64},
+                                   {9, 37, 40},
+                                   {25, 64, 300},
+                                   {2, 1, 9},
+                                   {23, 23, 23},
+                                   {96, 15, 17}}) {
     for (const bool a_turned : {false, true}) {
       for (const bool b_turned : {false, true}) {
         for (const bool keep : {false, true}) check({shape, a_turned, b_turned, keep});
