@@ -129,7 +129,7 @@ void report_decode(Device& device, Subject& subject, const Options& options) {
   GroupingDevice grouping(device);
   const std::uint32_t parts = subject.work.attention.sharing.parts(options.context);
   const auto record = [&](Device& on) {
-    return StepRecorder(on, subject.config, subject.weights, subject.work, KvFormat::kF16, nullptr)
+    return StepRecorder(on, subject.config, subject.weights, subject.work, nullptr)
         .drawing_step(subject.state, parts, /*is_greedy=*/true);
   };
   const auto whole = record(device);

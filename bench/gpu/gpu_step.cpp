@@ -248,8 +248,8 @@ class Subject {
 
   [[nodiscard]] std::uint32_t parts() const { return work_.attention.sharing.parts(context_); }
   [[nodiscard]] StepRecorder recorder() const {
-    return {device_, config_, *weights_,
-            work_,   kv_,     [this](const DeviceMatrix& matrix) { return shape_of(matrix); }};
+    return {device_, config_, *weights_, work_,
+            [this](const DeviceMatrix& matrix) { return shape_of(matrix); }};
   }
   [[nodiscard]] DrawOptions draw_options() const {
     DrawOptions options;

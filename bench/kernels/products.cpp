@@ -104,6 +104,7 @@ void multiply(benchmark::State& state, const Format& format, const Table& table,
     for (std::int64_t i = 0; i < shape.cols; ++i)
       values[i] = static_cast<float>((i * 37 + t * 11) % 64 - 32) / 32;
     x.quantise(t, shape.cols);
+    x.widen(t, shape.cols);
     x.split(t, shape.cols);
   }
   std::vector<float> y(static_cast<std::size_t>(tokens * stride));

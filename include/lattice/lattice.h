@@ -59,7 +59,7 @@ typedef struct lattice_load_options {
   size_t size;
   const char* device;           /* "auto", "cpu", "reference"; NULL: "auto" */
   int32_t threads;              /* of the CPU; 0: one for every core */
-  int32_t exact;                /* not 0: activations stay in float for quantised weights */
+  int32_t exact;                /* not 0: activations stay in float, and keys and values by default */
   int32_t kv;                   /* LATTICE_KV_… */
   lattice_progress_fn progress; /* may be NULL */
   void* progress_data;          /* handed to progress */

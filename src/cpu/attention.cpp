@@ -140,7 +140,7 @@ void AttentionPass::part(std::int64_t kv_head, std::int64_t token, std::int64_t 
   };
   for (std::int64_t h = 0; h < group(); ++h) {
     float* own = scores + h * keys;
-    const float maximum = *std::max_element(own, own + keys) * scale;
+    const float maximum = kernels_.largest(own, keys) * scale;
     output(h)[d] = maximum;
     output(h)[d + 1] = kernels_.exp_sum(own, scale, maximum, keys);
   }

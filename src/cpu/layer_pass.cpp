@@ -47,16 +47,18 @@ void LayerPass::normalise(const float* x, const std::vector<float>& weight, floa
 }
 
 LayerPass::Forms LayerPass::forms_for(std::span<const Part> parts, std::int64_t tokens) const {
-  if (context_.exact) return {.quantised = false, .split = false};
+  if (context_.exact) return {};
   const auto any = [&](const auto& is) {
     return std::ranges::any_of(parts, [&](const Part& part) { return is(*part.matrix); });
   };
-  return {.quantised = any([](const PackedMatrix& matrix) { return matrix.is_quantised(); }),
-          .split = tokens > kStepTokens &&
-                   any([](const PackedMatrix& matrix) { return matrix.format() == PackedFormat::kBF16; })};
+  const bool is_prompt = tokens > kStepTokens;
+  const bool quantised = any([](const PackedMatrix& matrix) { return matrix.is_quantised(); });
+  const bool has_bf16 =
+      any([](const PackedMatrix& matrix) { return matrix.format() == PackedFormat::kBF16; });
+  return {.quantised = quantised, .widened = is_prompt && quantised, .split = is_prompt && has_bf16};
 }
 
-/// Writes the input of a matrix product, normed, quantised and split as needed, to out[index].
+/// Writes the input of a matrix product, normed, and in the forms that are needed, to out[index].
 void LayerPass::prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,
                         Forms forms) const {
   const float* x = input.x + token * input.cols;
@@ -67,6 +69,7 @@ void LayerPass::prepare(const Input& input, std::int64_t token, PreparedVectors&
     normalise(x, *input.norm, values);
   }
   if (forms.quantised) out.quantise(index, input.cols);
+  if (forms.widened) out.widen(index, input.cols);
   if (forms.split) out.split(index, input.cols);
 }
 

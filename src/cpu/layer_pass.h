@@ -91,6 +91,7 @@ class LayerPass {
   /// What is to be made of a product's input.
   struct Forms {
     bool quantised;
+    bool widened;
     bool split;
   };
   [[nodiscard]] Forms forms_for(std::span<const Part> parts, std::int64_t tokens) const;

@@ -39,13 +39,13 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, cons
   if (wanted.turned) turned_.resize(widened);
   if (wanted.wide) wide_.resize(widened);
   if (wanted.turned) inputs_.resize(scales_.size());
-  const std::int64_t in_tiles = round_up(count, kTileTokens) * blocks_;
+  const std::int64_t tiled = round_up(count, kTileTokens) * blocks_;
   if (wanted.tiles) {
-    tile_quants_.resize(floats(in_tiles * kBlock));
-    tile_scales_.resize(floats(in_tiles));
-    tile_inputs_.resize(floats(in_tiles));
+    tile_quants_.resize(floats(tiled * kBlock));
+    tile_scales_.resize(floats(tiled));
+    tile_inputs_.resize(floats(tiled));
   }
-  if (count > kStepTokens && kernels.split != nullptr) parts_.resize(floats(2 * in_tiles * kBlock));
+  if (count > kStepTokens && kernels.split != nullptr) parts_.resize(floats(2 * tiled * kBlock));
   for (std::int64_t i = 0; i < count; ++i) {
     views_[floats(i)] = {.values = values_.data() + i * blocks_ * kBlock,
                          .quants = quants_.data() + i * blocks_ * kBlock,
@@ -59,7 +59,7 @@ PreparedVectors::PreparedVectors(std::int64_t count, std::int64_t max_cols, cons
     views_[floats(i)].tile_quants = forms.tile_quants;
     views_[floats(i)].tile_scales = forms.tile_scales;
     views_[floats(i)].tile_inputs = forms.tile_inputs;
-    if (!parts_.empty()) views_[floats(i)].parts = parts_.data() + this->in_tiles(i, kBlock, 2 * kBlock);
+    if (!parts_.empty()) views_[floats(i)].parts = parts_.data() + in_tiles(i, kBlock, 2 * kBlock);
   }
 }
 
@@ -84,7 +84,11 @@ void PreparedVectors::quantise(std::int64_t index, std::int64_t cols) {
   const std::int64_t blocks = round_up(cols, kBlock) / kBlock;
   kernels_.quantize(values_.data() + first * kBlock, blocks, quants_.data() + first * kBlock,
                     scales_.data() + first, totals_.data() + first, halves_.data() + first);
-  if (!inputs_.empty()) kernels_.widen((*this)[index], blocks, widened_vector(index));
+}
+
+void PreparedVectors::widen(std::int64_t index, std::int64_t cols) {
+  if (inputs_.empty()) return;
+  kernels_.widen((*this)[index], round_up(cols, kBlock) / kBlock, widened_vector(index));
 }
 
 void PreparedVectors::split(std::int64_t index, std::int64_t cols) {

@@ -31,6 +31,9 @@ class PreparedVectors {
   [[nodiscard]] float* values(std::int64_t index, std::int64_t cols);
   /// Quantises vector `index`, which has been written. Needed for quantised weights only.
   void quantise(std::int64_t index, std::int64_t cols);
+  /// Makes what the table's products want of vector `index`, which has been quantised, beside that. Needed
+  /// for a prompt only.
+  void widen(std::int64_t index, std::int64_t cols);
   /// Splits vector `index`, which has been written, if the table's products want it. Needed for BF16 weights
   /// and a prompt only.
   void split(std::int64_t index, std::int64_t cols);

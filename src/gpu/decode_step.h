@@ -72,13 +72,8 @@ struct Workspace {
 class StepRecorder {
  public:
   StepRecorder(Device& device, const Config& config, const GpuWeights& weights, const Workspace& work,
-               KvFormat kv, GemvChooser chooser)
-      : device_(device),
-        config_(config),
-        weights_(weights),
-        work_(work),
-        kv_(kv),
-        chooser_(std::move(chooser)) {}
+               GemvChooser chooser)
+      : device_(device), config_(config), weights_(weights), work_(work), chooser_(std::move(chooser)) {}
 
   /// From the token in GpuState::step_state() to the residual stream behind the last layer: embedding, and
   /// for each layer five dispatches, or six where the keys are shared out.
@@ -117,7 +112,6 @@ class StepRecorder {
   const Config& config_;
   const GpuWeights& weights_;
   const Workspace& work_;
-  KvFormat kv_;
   GemvChooser chooser_;
 };
 

@@ -30,7 +30,7 @@ class GpuBackend final : public Backend {
         kv_(options.kv),
         gemm_(options.gemm),
         exact_(options.exact),
-        recorder_(*device_, config_, *weights_, work_, kv_, options.gemv),
+        recorder_(*device_, config_, *weights_, work_, options.gemv),
         head_(recorder_.head()) {}
 
   [[nodiscard]] std::string description() const override { return device_->description(); }

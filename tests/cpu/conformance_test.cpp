@@ -8,11 +8,10 @@ namespace lattice {
 namespace {
 
 /// What a user gets who asks for nothing, but for keys and values in float. Models of float weights, the
-/// shipped one among them, are held to
-/// the same bound. The two cases with other weights have random ones, which amplify errors that a trained
-/// model (activation_test.cpp) does not notice, and bounds that were measured and not derived. Their matrices
-/// have int8 activations, since the kernels multiply their formats as they are: with activations in float
-/// (the suite `Cpu`) both are held to 2e-3.
+/// shipped one among them, are held to the same bound. The two cases with other weights have random ones,
+/// which amplify errors that a trained model (activation_test.cpp) does not notice, and bounds that were
+/// measured and not derived. Their matrices have int8 activations, since the kernels multiply their formats
+/// as they are: with activations in float (the suite `Cpu`) both are held to 2e-3.
 ///   base_gguf  3.64 at the worst, of logits with a standard deviation of 2.8. When only its Q8_0 and Q4_0
 ///              matrices had int8 activations it was 1.65, and float products with the same activations,
 ///              rounded and scaled back, were off by as much (1.57): it is the rounding and not the integer
@@ -28,27 +27,8 @@ std::vector<BackendUnderTest> default_backend() {
        .case_tolerance = {{"base_gguf", 5.5}, {"base_mlx", 1.5}, {"mtp_gguf", 0.5}}}};
 }
 
-/// Keys and values in binary16, and all else as exact as it can be.
-std::vector<BackendUnderTest> backends_with_halves() {
-  std::vector<BackendUnderTest> all;
-  for (const Isa isa : available_isas()) {
-    CpuOptions options;
-    options.isa = isa;
-    options.threads = 3;
-    options.exact = true;
-    options.kv = KvFormat::kF16;
-    all.push_back(
-        {.name = std::string(isa_name(isa)),
-         .make = [options](const Config& config,
-                           const Weights& weights) { return make_cpu_backend(config, weights, options); },
-         .logit_tolerance = kHalvesTolerance,
-         .perplexity_tokens = isa == Isa::kScalar ? 128 : 4096});
-  }
-  return all;
-}
-
-INSTANTIATE_TEST_SUITE_P(CpuHalves, BackendConformance, testing::ValuesIn(backends_with_halves()),
-                         backend_name);
+INSTANTIATE_TEST_SUITE_P(CpuHalves, BackendConformance,
+                         testing::ValuesIn(exact_backends(KvFormat::kF16, kHalvesTolerance)), backend_name);
 INSTANTIATE_TEST_SUITE_P(CpuDefault, BackendConformance, testing::ValuesIn(default_backend()), backend_name);
 INSTANTIATE_TEST_SUITE_P(Cpu, BackendConformance, testing::ValuesIn(exact_backends()), backend_name);
 

@@ -104,6 +104,7 @@ class ProductTest : public KernelTest {
       float* values = prepared.values(t, cols);
       for (std::int64_t c = 0; c < cols; ++c) values[c] = element();
       prepared.quantise(t, cols);
+      prepared.widen(t, cols);
       prepared.split(t, cols);
     }
     return prepared;

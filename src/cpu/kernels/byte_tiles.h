@@ -19,7 +19,8 @@ namespace lattice::cpu {
 namespace {
 
 /// Writes the products of tokens, kBlock bytes from each to the next, and weights. kSlot: which tiles it
-/// takes, 0 or 1, so that one product need not wait for another. Weights have no sign if kUnsigned.
+/// takes, 0 or 1, so that one product need not wait for another; tiles' numbers must be literals. Weights
+/// have no sign if kUnsigned.
 template <int kSlot, bool kUnsigned>
 LATTICE_INLINE inline void multiply_bytes(const std::int8_t* tokens, const std::byte* weights,
                                           std::int32_t (*products)[kGroupRows]) {

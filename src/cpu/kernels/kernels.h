@@ -204,9 +204,8 @@ struct Kernels {
   /// of 16, that follow each other, against all `heads` that share them.
   ///   score_keys: scores[h · stride + k] = queries[h · d …] · keys[k · d …]. A score depends, to the bit, on
   ///     its query and its key alone.
-  ///   add_values: out[h · d + i] += Σ_k weights[h · stride + k] · values[k · d + i], added up one k after
-  ///   the
-  ///     other, each rounded once.
+  ///   add_values: out[h · d + i] += Σ_k weights[h · stride + k] · values[k · d + i], added up one k
+  ///     after the other, each rounded once.
   void (*score_keys)(const float* queries, std::int64_t heads, const float* keys, std::int64_t count,
                      std::int64_t d, float* scores, std::int64_t stride) = nullptr;
   void (*score_keys_f16)(const float* queries, std::int64_t heads, const std::uint16_t* keys,
