@@ -45,4 +45,13 @@ inline std::unique_ptr<Buffer> upload_cache(Device& device, const std::vector<fl
   return upload(device, bits);
 }
 
+inline std::vector<float> download_cache(const Buffer& buffer, bool half) {
+  if (!half) return download(buffer);
+  std::vector<std::uint16_t> bits(buffer.bytes() / sizeof(std::uint16_t));
+  buffer.download<std::uint16_t>(bits);
+  std::vector<float> out;
+  for (const std::uint16_t x : bits) out.push_back(f16_to_f32(x));
+  return out;
+}
+
 }  // namespace lattice::gpu
