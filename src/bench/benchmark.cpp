@@ -11,6 +11,7 @@
 #include "bench/model_source.h"
 #include "cpu/cpu_backend.h"
 #include "engine/traffic.h"
+#include "generate/sampler.h"
 #include "support/fail.h"
 #include "support/printable.h"
 #include "support/random.h"
@@ -210,10 +211,13 @@ bool Runner::reach(State& state, std::int64_t context) {
 
 double Runner::decode(State& state, std::int32_t& token, int steps) {
   double host = 0;
+  Sampling greedy;
+  greedy.temperature = 0;
+  Sampler sampler(greedy, model_->backend->config().vocab_size);
   for (int i = 0; i < steps; ++i) {
     model_->backend->forward(state, {&token, 1}, Backend::Logits::kLast, logits_);
     const auto computed = Clock::now();
-    token = static_cast<std::int32_t>(std::ranges::max_element(logits_) - logits_.begin());
+    token = sampler.draw(logits_, state.position());
     host += seconds_between(computed, Clock::now());
   }
   return host;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "cpu/cpu_backend.h"
@@ -12,5 +13,8 @@ namespace lattice::cpu {
 [[nodiscard]] Isa choose_isa(std::optional<Isa> wanted);
 
 [[nodiscard]] const Kernels& kernels_of(Isa isa) noexcept;
+
+/// PackedRows::ahead for this processor.
+[[nodiscard]] std::int64_t weights_ahead() noexcept;
 
 }  // namespace lattice::cpu

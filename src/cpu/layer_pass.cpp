@@ -73,44 +73,63 @@ void LayerPass::prepare(const Input& input, std::int64_t token, PreparedVectors&
   if (forms.split) out.split(index, input.cols);
 }
 
-/// The groups of part `index` that fall to a thread when all parts' bytes, end to end, are cut into equal
-/// pieces: a group belongs to the piece that its first byte is in.
-Share LayerPass::groups_of(std::span<const Part> parts, std::size_t index, int thread) const {
+/// What is shared out of a product: the groups of rows of all its parts, one part's after another's. A
+/// thread's begin where its equal piece of their bytes does.
+Share LayerPass::groups_of(std::span<const Part> parts, int thread) const {
   std::int64_t total = 0;
-  std::int64_t before = 0;  // bytes of the parts before this one
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (i == index) before = total;
-    total += parts[i].matrix->groups() * parts[i].matrix->group_bytes();
-  }
-  const PackedMatrix& matrix = *parts[index].matrix;
+  for (const Part& part : parts) total += part.matrix->groups() * part.matrix->group_bytes();
   const Share bytes = share_of(total, thread, context_.pool.size());
   const auto first_group = [&](std::int64_t byte) {
-    return std::clamp<std::int64_t>((byte - before + matrix.group_bytes() - 1) / matrix.group_bytes(), 0,
-                                    matrix.groups());
+    std::int64_t groups = 0;
+    for (const Part& part : parts) {
+      const std::int64_t whole = part.matrix->groups() * part.matrix->group_bytes();
+      const std::int64_t inside = std::clamp<std::int64_t>(byte, 0, whole);
+      groups += (inside + part.matrix->group_bytes() - 1) / part.matrix->group_bytes();
+      byte -= whole;
+    }
+    return groups;
   };
   return {first_group(bytes.first), first_group(bytes.last)};
 }
 
+/// Calls unit(part, its groups) for what each part has of `groups`.
+template <typename Unit>
+void LayerPass::each_part(std::span<const Part> parts, Share groups, const Unit& unit) {
+  for (const Part& part : parts) {
+    const std::int64_t all = part.matrix->groups();
+    const Share own = {std::clamp<std::int64_t>(groups.first, 0, all),
+                       std::clamp<std::int64_t>(groups.last, 0, all)};
+    if (own.first < own.last) unit(part, own);
+    groups = {groups.first - all, groups.last - all};
+  }
+}
+
 /// Multiplies `tokens` rows of the input with every part, rows shared out among the threads. After a thread
-/// has its rows [first, last) of a part for a token, it calls after(token, first, last).
+/// has rows [first, last) of a part for a token, it calls after(token, first, last).
 template <typename After>
 void LayerPass::project(std::span<const Part> parts, const Input& input, std::int64_t tokens,
                         const After& after) {
   const Forms forms = forms_for(parts, tokens);
+  const std::int64_t grain = tokens <= kStepTokens ? 1 : kPromptGroups;
   const auto multiply = [&](int thread, const Activation* x) {
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const Part& part = parts[i];
-      const Share share = groups_of(parts, i, thread);
-      const Product product = product_for(context_.kernels, part.matrix->format(), context_.exact);
-      product(part.matrix->rows(), share.first, share.last, x, tokens, part.out, part.stride);
-      if (share.first == share.last) continue;  // more threads than groups
-      const std::int64_t last = std::min(share.last * kGroupRows, part.matrix->rows().rows);
-      for (std::int64_t t = 0; t < tokens; ++t) after(t, share.first * kGroupRows, last);
+    Share groups;
+    while (work_.shared.take(thread, grain, groups)) {
+      each_part(parts, groups, [&](const Part& part, Share own) {
+        const Product product = product_for(context_.kernels, part.matrix->format(), context_.exact);
+        product(part.matrix->rows(), own.first, own.last, x, tokens, part.out, part.stride);
+        const std::int64_t last = std::min(own.last * kGroupRows, part.matrix->rows().rows);
+        for (std::int64_t t = 0; t < tokens; ++t) after(t, own.first * kGroupRows, last);
+      });
     }
   };
 
   if (tokens == 1) {
     context_.pool.run([&](int thread) {
+      const Share groups = groups_of(parts, thread);
+      work_.shared.deal(thread, groups);
+      // So that weights are on their way while the vector is made ready.
+      each_part(parts, {groups.first, std::min(groups.first + 1, groups.last)},
+                [](const Part& part, Share own) { part.matrix->ask_for(own.first); });
       PreparedVectors& own = work_.threads[static_cast<std::size_t>(thread)].input;
       prepare(input, 0, own, 0, forms);
       multiply(thread, own.data());
@@ -122,7 +141,10 @@ void LayerPass::project(std::span<const Part> parts, const Input& input, std::in
     const Share share = share_of(tokens, thread, threads);
     for (std::int64_t t = share.first; t < share.last; ++t) prepare(input, t, work_.prepared, t, forms);
   });
-  context_.pool.run([&](int thread) { multiply(thread, work_.prepared.data()); });
+  context_.pool.run([&](int thread) {
+    work_.shared.deal(thread, groups_of(parts, thread));
+    multiply(thread, work_.prepared.data());
+  });
 }
 
 void LayerPass::add_to_hidden(const PackedMatrix& matrix, const Input& input) {

@@ -97,7 +97,9 @@ class LayerPass {
   [[nodiscard]] Forms forms_for(std::span<const Part> parts, std::int64_t tokens) const;
   void prepare(const Input& input, std::int64_t token, PreparedVectors& out, std::int64_t index,
                Forms forms) const;
-  [[nodiscard]] Share groups_of(std::span<const Part> parts, std::size_t index, int thread) const;
+  [[nodiscard]] Share groups_of(std::span<const Part> parts, int thread) const;
+  template <typename Unit>
+  static void each_part(std::span<const Part> parts, Share groups, const Unit& unit);
   template <typename After>
   void project(std::span<const Part> parts, const Input& input, std::int64_t tokens, const After& after);
   void add_to_hidden(const PackedMatrix& matrix, const Input& input);

@@ -44,6 +44,13 @@ void MtpPass::take_in(std::span<const std::int32_t> tokens) {
   pass.append_keys(head_.layer, state_.mtp());
 }
 
+/// The first of the largest. Any, if there is a NaN: the pass that checks the guess says so.
+std::int32_t MtpPass::likeliest(const float* logits, std::int64_t vocab) const {
+  const float* end = logits + vocab;
+  const float* at = std::find(logits, end, context_.kernels.largest(logits, vocab));
+  return at == end ? 0 : static_cast<std::int32_t>(at - logits);
+}
+
 void MtpPass::draft(std::int32_t token, std::span<std::int32_t> guesses, std::span<float> logits) {
   const std::int64_t d = context_.config.hidden_size;
   const std::int64_t vocab = context_.config.vocab_size;
@@ -56,7 +63,7 @@ void MtpPass::draft(std::int32_t token, std::span<std::int32_t> guesses, std::sp
     pass.run(head_.layer, state_.mtp());
     float* row = logits.data() + static_cast<std::int64_t>(i) * vocab;
     pass.multiply(context_.weights.head, {work_.hidden.data(), d, &head_.norm}, 1, row, vocab);
-    token = static_cast<std::int32_t>(std::max_element(row, row + vocab) - row);
+    token = likeliest(row, vocab);
     guesses[i] = token;
     // The head's own output takes the place of the decoder's, which has not come so far.
     pass.normalise(work_.hidden.data(), head_.norm, output);

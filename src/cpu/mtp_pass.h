@@ -26,6 +26,7 @@ class MtpPass {
  private:
   void make_pair(const LayerPass& pass, const float* output, std::int32_t next, std::int64_t row);
   void join_pairs(LayerPass& pass);
+  [[nodiscard]] std::int32_t likeliest(const float* logits, std::int64_t vocab) const;
 
   const ForwardContext& context_;
   const CpuMtpHead& head_;

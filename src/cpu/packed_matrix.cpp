@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/coded_row.h"
+#include "cpu/isa.h"
 #include "cpu/packed_layout.h"
 #include "quant/blocks.h"
 
@@ -30,6 +31,7 @@ PackedMatrix::PackedMatrix(std::span<const MatrixView> parts, bool exact, Thread
   const auto count = static_cast<std::int64_t>(parts.size());
   view_.rows = parts.front().rows * count;
   view_.blocks = (cols_ + kBlock - 1) / kBlock;
+  view_.ahead = weights_ahead();
   view_.pair_shift = pair_shift_of(parts.front());
   view_.bf16_pairs = parts.front().dtype == DType::kAffine && parts.front().affine.scale_type == DType::kBF16;
   quants_ = AlignedMemory(static_cast<std::size_t>(groups() * group_quant_bytes(format_, view_.blocks)));
@@ -67,6 +69,17 @@ void PackedMatrix::pack_floats(const LinearRow& linear, DType as, std::int64_t r
 std::int64_t PackedMatrix::group_bytes() const noexcept {
   return group_quant_bytes(format_, view_.blocks) +
          group_scale_bytes(format_, view_.blocks, view_.pair_shift);
+}
+
+void PackedMatrix::ask_for(std::int64_t group) const noexcept {
+  constexpr std::int64_t kLine = 64;
+  const auto ask = [](const std::byte* from, std::int64_t bytes) {
+    for (std::int64_t i = 0; i < bytes; i += kLine) __builtin_prefetch(from + i, 0, 2);
+  };
+  const std::int64_t quants = group_quant_bytes(format_, view_.blocks);
+  const std::int64_t scales = group_bytes() - quants;
+  ask(view_.quants + group * quants, view_.ahead);
+  ask(view_.scales + group * scales, view_.ahead * scales / quants);
 }
 
 /// Calls copy(word in packed memory, its offset in the row's block, its bytes) for each word of a row's

@@ -28,6 +28,9 @@ class PackedMatrix {
   [[nodiscard]] std::int64_t group_bytes() const noexcept;
   /// True for the formats that multiply in integers unless told otherwise.
   [[nodiscard]] bool is_quantised() const noexcept { return view_.scales != nullptr; }
+  /// Asks for the weights of `group` that a product which begins there would come to before those that it
+  /// asks for itself (PackedRows::ahead).
+  void ask_for(std::int64_t group) const noexcept;
   /// Row `row` as floats; out has at least the matrix's columns.
   void unpack_row(std::int64_t row, std::span<float> out) const;
 

@@ -123,7 +123,8 @@ Workspace::Workspace(const Config& config, int thread_count, bool with_mtp, cons
       mixed(floats(kBatch * std::max(config.linear_v_dim(), config.q_dim()))),
       gate_up(floats(kBatch * round_up(2 * config.intermediate_size, kGroupRows))),
       activated(floats(kBatch * config.intermediate_size)),
-      partial(floats(kStepTokens * config.attention_heads * kMaxKeyParts * (config.head_dim + 2))) {
+      partial(floats(kStepTokens * config.attention_heads * kMaxKeyParts * (config.head_dim + 2))),
+      shared(thread_count) {
   if (with_mtp) {
     outputs.resize(floats((kBatch + 1) * config.hidden_size));
     pairs.resize(floats(kBatch * 2 * config.hidden_size));

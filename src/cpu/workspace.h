@@ -7,6 +7,7 @@
 #include "cpu/kernels/kernels.h"
 #include "cpu/line_vector.h"
 #include "model/config.h"
+#include "support/shared_work.h"
 
 namespace lattice::cpu {
 
@@ -16,6 +17,8 @@ constexpr std::int64_t kBatch = 128;
 constexpr std::int64_t kChunk = 64;       ///< tokens of a chunk of the delta rule
 constexpr std::int64_t kKeyBlock = 64;    ///< keys that flash attention takes at a time
 constexpr std::int64_t kQueryBlock = 16;  ///< tokens whose queries it takes at a time
+/// Groups of rows that a thread takes of a prompt's products at least: several panels' (prompt_products.h).
+constexpr std::int64_t kPromptGroups = 16;
 
 [[nodiscard]] constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) noexcept {
   return (n + to - 1) / to * to;
@@ -103,6 +106,7 @@ struct Workspace {
   LineVector<float> outputs;    // [kBatch + 1, D]: final norm's, for the head that guesses ahead
   LineVector<float> pairs;      // [kBatch, 2 · D]: what it makes its rows of
   std::vector<ThreadScratch> threads;
+  SharedWork shared;
 };
 
 /// Keys are split into at most this many parts in a decode step, at borders that depend on the position

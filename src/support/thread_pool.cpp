@@ -23,15 +23,6 @@ void pause_briefly() noexcept {
 #endif
 }
 
-/// Waits until `value` differs from `old`: spins, then parks.
-void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) noexcept {
-  for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    pause_briefly();
-  }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
-}
-
 #ifdef __linux__
 std::vector<int> usable_processor_ids() {
   cpu_set_t set;
@@ -63,6 +54,25 @@ int usable_processors() noexcept {
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
 }
 
+void ThreadPool::Signal::wait_while(std::uint32_t old) noexcept {
+  for (int i = 0; i < kSpins; ++i) {
+    if (value() != old) return;
+    pause_briefly();
+  }
+  // In one order with add() and wake(): either they see that someone parks, or wait() sees the new value.
+  parked_.fetch_add(1);
+  while (value_.load() == old) value_.wait(old);
+  parked_.fetch_sub(1);
+}
+
+std::uint32_t ThreadPool::Signal::add(std::uint32_t difference) noexcept {
+  return value_.fetch_add(difference) + difference;
+}
+
+void ThreadPool::Signal::wake() noexcept {
+  if (parked_.load() != 0) value_.notify_all();
+}
+
 ThreadPool::ThreadPool(int threads, [[maybe_unused]] bool pin) {
   for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
 #ifdef __linux__
@@ -77,8 +87,8 @@ ThreadPool::ThreadPool(int threads, [[maybe_unused]] bool pin) {
 
 ThreadPool::~ThreadPool() {
   stop_ = true;
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
+  generation_.add(1);
+  generation_.wake();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -94,11 +104,11 @@ void ThreadPool::call(int thread) noexcept {
 void ThreadPool::work(int thread) {
   std::uint32_t seen = 0;
   while (true) {
-    wait_for_change(generation_, seen);
+    generation_.wait_while(seen);
     ++seen;  // phases do not overlap, so that a worker never misses one
     if (stop_) return;
     call(thread);
-    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+    if (unfinished_.add(~std::uint32_t{0}) == 0) unfinished_.wake();  // one less
   }
 }
 
@@ -107,15 +117,13 @@ void ThreadPool::run_erased(Function function, void* context) {
   context_ = context;
   ++phases_;
   if (!workers_.empty()) {
-    unfinished_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
+    unfinished_.set(static_cast<std::uint32_t>(workers_.size()));
+    generation_.add(1);
+    generation_.wake();
   }
   call(0);
-  for (std::uint32_t left = unfinished_.load(std::memory_order_acquire); left != 0;
-       left = unfinished_.load(std::memory_order_acquire)) {
-    wait_for_change(unfinished_, left);
-  }
+  for (std::uint32_t left = unfinished_.value(); left != 0; left = unfinished_.value())
+    unfinished_.wait_while(left);
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 

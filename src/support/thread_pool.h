@@ -46,9 +46,26 @@ class ThreadPool {
   void work(int thread);
   void call(int thread) noexcept;
 
+  /// A number that threads wait for a change of: they spin, then park.
+  class alignas(64) Signal {
+   public:
+    [[nodiscard]] std::uint32_t value() const noexcept { return value_.load(std::memory_order_acquire); }
+    void wait_while(std::uint32_t old) noexcept;
+    void set(std::uint32_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
+    /// Returns the new value.
+    std::uint32_t add(std::uint32_t difference) noexcept;
+    void wake() noexcept;
+
+   private:
+    std::atomic<std::uint32_t> value_{0};
+    // Those who park. The library asks the kernel to wake a thread where any of the process's is parked, be
+    // it for another number.
+    std::atomic<std::uint32_t> parked_{0};
+  };
+
   // Each on a cache line of its own: workers spin on the first while others count the second down.
-  alignas(64) std::atomic<std::uint32_t> generation_{0};
-  alignas(64) std::atomic<std::uint32_t> unfinished_{0};
+  Signal generation_;
+  Signal unfinished_;
   alignas(64) Function function_ = nullptr;
   void* context_ = nullptr;
   std::int64_t phases_ = 0;

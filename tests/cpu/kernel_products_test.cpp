@@ -359,6 +359,26 @@ TEST_P(ProductTest, AnyRangeOfGroupsGivesTheSameBits) {
 
 /// How many a prompt's vectors are, and so the tile that each falls into, does not show in its sums. The
 /// matrix has an odd number of groups.
+TEST_P(ProductTest, AskingAheadChangesNoBit) {
+  for (const FileFormat& format : kFormats) {
+    const Matrix matrix = make(format, {33, 1056}, unit());
+    const PreparedVectors x = prepare(kStepTokens, matrix.view.cols, unit());
+    const Product product = product_for(kernels(), matrix.packed.format(), false);
+    matrix.packed.ask_for(0);
+    const auto multiply_ahead = [&](std::int64_t ahead) {
+      PackedRows rows = matrix.packed.rows();
+      rows.ahead = ahead;
+      std::vector<float> y(kStepTokens * 48);
+      product(rows, 0, matrix.packed.groups(), x.data(), kStepTokens, y.data(), 48);
+      return y;
+    };
+    // As far ahead as Intel's processors are asked, and far beyond the matrix.
+    const std::vector<float> expected = multiply_ahead(0);
+    EXPECT_EQ(multiply_ahead(8192), expected) << format.name();
+    EXPECT_EQ(multiply_ahead(std::int64_t{1} << 32), expected) << format.name();
+  }
+}
+
 TEST_P(ProductTest, AnyNumberOfVectorsGivesTheSameBits) {
   constexpr std::int64_t kMost = 37;
   constexpr std::int64_t kRows = 70;

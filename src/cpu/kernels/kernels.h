@@ -63,6 +63,9 @@ struct PackedRows {
   std::int64_t blocks = 0;  ///< of 32 columns
   int pair_shift = 0;       ///< affine: 2^pair_shift blocks share a pair
   bool bf16_pairs = false;  ///< affine: pairs are bfloat16, not binary16
+  /// How far ahead of the block that is multiplied a decode step asks for weights, in bytes of quants; 0
+  /// leaves that to the processor (weights_ahead() in isa.h).
+  std::int64_t ahead = 0;
 };
 
 /// Vectors whose blocks can stand in turn (Activation::turned).

@@ -9,9 +9,9 @@
 // them, by some tokens, with its sums in registers over all columns: each weight that is loaded meets every
 // token of the tile, each broadcast every register of rows.
 //
-// There is no software prefetch: a thread's part of a matrix is one ascending stream, which processors follow
-// by themselves, and asking for lines ahead of time as well took a quarter of the bandwidth from the fastest
-// of these loops (docs/optimizations.md).
+// A thread's part of a matrix is one ascending stream. AMD's processors follow it by themselves, and asking
+// for lines ahead of time as well took a quarter of the bandwidth from the fastest of these loops; an Intel
+// Xeon stops at the end of each page, and lost as much without (PackedRows::ahead, docs/optimizations.md).
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,33 @@ namespace {
 /// A group's rows by one tile's tokens.
 struct TileSums {
   alignas(64) float of[16][kGroupRows];  // [tokens][rows]
+};
+
+/// What a decode step will want.
+class WeightsToCome {
+ public:
+  /// Of blocks of `block_bytes`, and of `scale_bytes` apart.
+  WeightsToCome(const PackedRows& weights, std::int64_t block_bytes, std::int64_t scale_bytes)
+      : ahead_(weights.ahead),
+        blocks_(weights.ahead / block_bytes),
+        scale_bytes_(scale_bytes),
+        scales_(weights.scales) {}
+
+  /// Asks for what is as far ahead of `block`, the `index`-th of the matrix.
+  template <std::int64_t kBlockBytes>
+  LATTICE_INLINE void ask(const std::byte* block, std::int64_t index) const {
+    if (ahead_ == 0) return;
+    for (std::int64_t i = 0; i < kBlockBytes; i += kLine) ask_for(block + ahead_ + i);
+    if (scale_bytes_ != 0) ask_for(scales_ + (index + blocks_) * scale_bytes_);
+  }
+
+ private:
+  static constexpr std::int64_t kLine = 64;
+
+  std::int64_t ahead_;
+  std::int64_t blocks_;
+  std::int64_t scale_bytes_;
+  const std::byte* scales_;
 };
 
 // ---- Float products. A format says how a register of words becomes kColumns registers of floats, and which
@@ -77,6 +104,7 @@ struct PlainBlock {
 
   PlainBlock(const PackedRows&, std::int64_t, std::int64_t, std::int64_t, const std::byte* block)
       : words(block) {}
+  static std::int64_t scale_bytes(const PackedRows&) { return 0; }
   template <typename F>
   LATTICE_INLINE static void steps(const F& f) {
     for (int word = 0; word < Words::kWords; ++word) f(word);
@@ -108,6 +136,7 @@ struct CodedBlock {
       biases[half] = kZero == 0 ? scales.bias : S::fma(zero, scales.scale[half], scales.bias);
     }
   }
+  static std::int64_t scale_bytes(const PackedRows& weights) { return Format::Scales::bytes(weights); }
   template <typename F>
   LATTICE_INLINE static void steps(const F& f) {
     unrolled<Reader::kSteps>(f);
@@ -174,7 +203,9 @@ struct FloatTile {
         for (Float& chain : vector) chain = S::zero();
       }
     }
+    const WeightsToCome to_come(weights, Block::kBlockBytes, Block::scale_bytes(weights));
     for (std::int64_t block = 0; block < weights.blocks; ++block, words += Block::kBlockBytes) {
+      if (first_vector == 0) to_come.template ask<Block::kBlockBytes>(words, group * weights.blocks + block);
       const auto vector_block = [&](int v) {
         return Block(weights, group, block, (first_vector + v) * kLanes, words + v * Block::kVectorBytes);
       };
@@ -296,7 +327,9 @@ struct Int8Tile {
       for (Float& sum : token) sum = S::zero();
     }
 
+    const WeightsToCome to_come(weights, Reader::kBlockBytes, Scales::bytes(weights));
     for (std::int64_t block = 0; block < weights.blocks; ++block, words += Reader::kBlockBytes) {
+      if (first_vector == 0) to_come.template ask<Reader::kBlockBytes>(words, group * weights.blocks + block);
       typename Operand::Sum products[kTokens][kVectors][kHalves];
       for (auto& token : products) {
         for (auto& vector : token) {

@@ -101,10 +101,17 @@ inline const std::uint16_t* u16s(const std::byte* p) {
   return reinterpret_cast<const std::uint16_t*>(p);
 }
 
+/// Asks for the line that holds `at`, which may lie beyond the matrix.
+LATTICE_INLINE inline void ask_for(const std::byte* at) {
+  __builtin_prefetch(at, 0, 2);
+}
+
 /// Q8_0, Q4_0, Q5_0.
 struct BlockScales {
   static constexpr int kHalves = 1;
   static constexpr bool kBias = false;
+  /// Of a block of a group: with super-blocks and pairs, in the mean.
+  static std::int64_t bytes(const PackedRows&) { return 2 * kGroupRows; }
   template <typename S>
   static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
@@ -133,6 +140,7 @@ struct SuperBlock {
 struct SuperScales {
   static constexpr int kHalves = 1;
   static constexpr bool kBias = true;
+  static std::int64_t bytes(const PackedRows&) { return (4 + 2 * kSuperBlocks) * kGroupRows / kSuperBlocks; }
   template <typename S>
   static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
@@ -148,6 +156,7 @@ struct SuperScales {
 struct HalfScales {
   static constexpr int kHalves = 2;
   static constexpr bool kBias = false;
+  static std::int64_t bytes(const PackedRows&) { return (2 + 2 * kSuperBlocks) * kGroupRows / kSuperBlocks; }
   template <typename S>
   static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
                    ScaleRegisters<S, 2>& out) {
@@ -162,6 +171,7 @@ struct HalfScales {
 struct PairScales {
   static constexpr int kHalves = 1;
   static constexpr bool kBias = true;
+  static std::int64_t bytes(const PackedRows& weights) { return (4 * kGroupRows) >> weights.pair_shift; }
   template <typename S>
   static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
