@@ -55,6 +55,18 @@ HighBits high_bits(int bits, std::int64_t c) {
   return {word_offset(4 + c / 16) + c % 4, static_cast<int>(2 * (c % 16 / 4))};
 }
 
+/// The bits above the lower four of codes c … c + 3, to where high_bits() says in a row's words.
+void store_high_bits(int bits, std::span<const std::uint8_t> codes, std::size_t c, std::uint8_t* words) {
+  const std::size_t word = bits == 5 ? 4 : 4 + c / 16;
+  const std::size_t shift = bits == 5 ? c / 4 : 2 * (c % 16 / 4);
+  std::uint32_t four;  // bytes that do not meet, whatever their order
+  std::uint32_t all;
+  std::memcpy(&four, codes.data(), sizeof four);
+  std::memcpy(&all, words + 4 * word, sizeof all);
+  all |= ((four >> 4) & 0x0f0f0f0fu) << shift;
+  std::memcpy(words + 4 * word, &all, sizeof all);
+}
+
 std::int64_t low_offset(std::int64_t c) {
   return word_offset(c % 16 / 4) + c % 4;
 }
@@ -113,14 +125,14 @@ void store_codes(int bits, std::span<const std::uint8_t, kBlock> codes, std::byt
       std::memcpy(block + word_offset(static_cast<std::int64_t>(w)), codes.data() + 4 * w, 4);
     return;
   }
-  for (std::int64_t w = 0; w < bits; ++w) std::memset(block + word_offset(w), 0, 4);
-  for (std::int64_t c = 0; c < kBlock; ++c) {
-    const unsigned code = codes[static_cast<std::size_t>(c)];
-    block[low_offset(c)] |= static_cast<std::byte>((code & 15) << (c < 16 ? 0 : 4));
-    if (bits == 4) continue;
-    const HighBits high = high_bits(bits, c);
-    block[high.offset] |= static_cast<std::byte>((code >> 4) << high.shift);
+  // A row's words lie apart: they are made side by side first.
+  std::array<std::uint8_t, 24> words = {};
+  for (std::size_t c = 0; c < 16; ++c)
+    words[c] = static_cast<std::uint8_t>((codes[c] & 15) | codes[16 + c] << 4);
+  if (bits > 4) {
+    for (std::size_t c = 0; c < kBlock; c += 4) store_high_bits(bits, codes.subspan(c, 4), c, words.data());
   }
+  for (std::int64_t w = 0; w < bits; ++w) std::memcpy(block + word_offset(w), words.data() + 4 * w, 4);
 }
 
 int code_at(int bits, const std::byte* block, std::int64_t c) noexcept {
