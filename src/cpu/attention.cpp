@@ -4,10 +4,11 @@
 #include <cmath>
 #include <limits>
 
+#include "cpu/cache_lines.h"
+
 namespace lattice::cpu {
 namespace {
 
-constexpr std::int64_t kCacheLine = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr std::uint16_t kNaN = 0x7e00;  // in binary16
 
@@ -101,9 +102,7 @@ const float* AttentionPass::rows_at(const AlignedMemory& memory, std::int64_t of
 /// blocks of queries have met it, but long ago.
 void AttentionPass::ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const {
   const std::int64_t element = kv_ == KvFormat::kF16 ? sizeof(std::uint16_t) : sizeof(float);
-  const std::byte* from = memory.as<std::byte>() + offset * element;
-  for (std::int64_t i = 0; i < rows * config_.head_dim * element; i += kCacheLine)
-    __builtin_prefetch(from + i, 0, 2);
+  ask_for_lines(memory.as<std::byte>() + offset * element, rows * config_.head_dim * element);
 }
 
 /// out = values · factor · sigmoid(gate), for one head of one token.

@@ -45,26 +45,25 @@ std::int64_t word_offset(std::int64_t w) {
   return w * kGroupRows * 4;
 }
 
-/// The bits of a code above its lower four stand in one byte: where, and from which bit on.
+/// The bits of code c above its lower four stand in byte c % 4 of a word: which, and from which bit on.
 struct HighBits {
-  std::int64_t offset;
+  std::int64_t word;
   int shift;
 };
 HighBits high_bits(int bits, std::int64_t c) {
-  if (bits == 5) return {word_offset(4) + c % 4, static_cast<int>(c / 4)};
-  return {word_offset(4 + c / 16) + c % 4, static_cast<int>(2 * (c % 16 / 4))};
+  if (bits == 5) return {4, static_cast<int>(c / 4)};
+  return {4 + c / 16, static_cast<int>(2 * (c % 16 / 4))};
 }
 
-/// The bits above the lower four of codes c … c + 3, to where high_bits() says in a row's words.
-void store_high_bits(int bits, std::span<const std::uint8_t> codes, std::size_t c, std::uint8_t* words) {
-  const std::size_t word = bits == 5 ? 4 : 4 + c / 16;
-  const std::size_t shift = bits == 5 ? c / 4 : 2 * (c % 16 / 4);
+/// The bits above the lower four of codes c … c + 3, into a row's words.
+void store_high_bits(int bits, const std::uint8_t* codes, std::int64_t c, std::uint8_t* words) {
+  const HighBits high = high_bits(bits, c);
   std::uint32_t four;  // bytes that do not meet, whatever their order
   std::uint32_t all;
-  std::memcpy(&four, codes.data(), sizeof four);
-  std::memcpy(&all, words + 4 * word, sizeof all);
-  all |= ((four >> 4) & 0x0f0f0f0fu) << shift;
-  std::memcpy(words + 4 * word, &all, sizeof all);
+  std::memcpy(&four, codes + c, sizeof four);
+  std::memcpy(&all, words + 4 * high.word, sizeof all);
+  all |= ((four >> 4) & 0x0f0f0f0fu) << high.shift;
+  std::memcpy(words + 4 * high.word, &all, sizeof all);
 }
 
 std::int64_t low_offset(std::int64_t c) {
@@ -130,7 +129,7 @@ void store_codes(int bits, std::span<const std::uint8_t, kBlock> codes, std::byt
   for (std::size_t c = 0; c < 16; ++c)
     words[c] = static_cast<std::uint8_t>((codes[c] & 15) | codes[16 + c] << 4);
   if (bits > 4) {
-    for (std::size_t c = 0; c < kBlock; c += 4) store_high_bits(bits, codes.subspan(c, 4), c, words.data());
+    for (std::int64_t c = 0; c < kBlock; c += 4) store_high_bits(bits, codes.data(), c, words.data());
   }
   for (std::int64_t w = 0; w < bits; ++w) std::memcpy(block + word_offset(w), words.data() + 4 * w, 4);
 }
@@ -140,7 +139,8 @@ int code_at(int bits, const std::byte* block, std::int64_t c) noexcept {
   const int low = (static_cast<int>(block[low_offset(c)]) >> (c < 16 ? 0 : 4)) & 15;
   if (bits == 4) return low;
   const HighBits high = high_bits(bits, c);
-  const int above = (static_cast<int>(block[high.offset]) >> high.shift) & ((1 << (bits - 4)) - 1);
+  const int byte = static_cast<int>(block[word_offset(high.word) + c % 4]);
+  const int above = (byte >> high.shift) & ((1 << (bits - 4)) - 1);
   return low | (above << 4);
 }
 

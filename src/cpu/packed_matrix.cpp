@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/cache_lines.h"
 #include "cpu/coded_row.h"
 #include "cpu/isa.h"
 #include "cpu/packed_layout.h"
@@ -72,14 +73,10 @@ std::int64_t PackedMatrix::group_bytes() const noexcept {
 }
 
 void PackedMatrix::ask_for(std::int64_t group) const noexcept {
-  constexpr std::int64_t kLine = 64;
-  const auto ask = [](const std::byte* from, std::int64_t bytes) {
-    for (std::int64_t i = 0; i < bytes; i += kLine) __builtin_prefetch(from + i, 0, 2);
-  };
   const std::int64_t quants = group_quant_bytes(format_, view_.blocks);
   const std::int64_t scales = group_bytes() - quants;
-  ask(view_.quants + group * quants, view_.ahead);
-  ask(view_.scales + group * scales, view_.ahead * scales / quants);
+  ask_for_lines(view_.quants + group * quants, view_.ahead);
+  ask_for_lines(view_.scales + group * scales, view_.ahead * scales / quants);
 }
 
 /// Calls copy(word in packed memory, its offset in the row's block, its bytes) for each word of a row's

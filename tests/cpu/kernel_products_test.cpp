@@ -357,8 +357,6 @@ TEST_P(ProductTest, AnyRangeOfGroupsGivesTheSameBits) {
   }
 }
 
-/// How many a prompt's vectors are, and so the tile that each falls into, does not show in its sums. The
-/// matrix has an odd number of groups.
 TEST_P(ProductTest, AskingAheadChangesNoBit) {
   for (const FileFormat& format : kFormats) {
     const Matrix matrix = make(format, {33, 1056}, unit());
@@ -379,6 +377,8 @@ TEST_P(ProductTest, AskingAheadChangesNoBit) {
   }
 }
 
+/// How many a prompt's vectors are, and so the tile that each falls into, does not show in its sums. The
+/// matrix has an odd number of groups.
 TEST_P(ProductTest, AnyNumberOfVectorsGivesTheSameBits) {
   constexpr std::int64_t kMost = 37;
   constexpr std::int64_t kRows = 70;

@@ -1,7 +1,6 @@
 #include "support/shared_work.h"
 
 #include <atomic>
-#include <chrono>
 #include <thread>
 #include <vector>
 

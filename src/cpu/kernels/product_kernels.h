@@ -11,7 +11,7 @@
 //
 // A thread's part of a matrix is one ascending stream. AMD's processors follow it by themselves, and asking
 // for lines ahead of time as well took a quarter of the bandwidth from the fastest of these loops; an Intel
-// Xeon stops at the end of each page, and lost as much without (PackedRows::ahead, docs/optimizations.md).
+// Xeon does not, and is a quarter slower without that (PackedRows::ahead, docs/optimizations.md).
 #pragma once
 
 #include <cstdint>
