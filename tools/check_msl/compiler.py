@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import List, Optional, Tuple
 
@@ -44,10 +45,14 @@ def find_compiler(named: Optional[str] = None) -> str:
 def problems_of(path: Path, compiler: str, shown: Optional[str] = None) -> List[Tuple[str, Problem]]:
     """By file, since headers have problems too. `shown` is the file's name in them."""
     source = as_cpp(path.read_text(encoding="utf-8"))
-    command = [compiler, *_LANGUAGE, *_STRICT, *_LENIENT, "-isystem", str(INCLUDE), "-I", str(path.parent), "-ferror-limit=0",
-               "-fno-caret-diagnostics", "-fno-color-diagnostics", "-"]
-    text = f'#line 1 "{shown or path}"\n{source}'
-    done = subprocess.run(command, input=text, capture_output=True, text=True, errors="replace")
+    with tempfile.TemporaryDirectory() as headers:
+        for header in path.parent.glob("*.h"):
+            lines = f'#line 1 "{header}"\n{as_cpp(header.read_text(encoding="utf-8"))}'
+            (Path(headers) / header.name).write_text(lines, encoding="utf-8")
+        command = [compiler, *_LANGUAGE, *_STRICT, *_LENIENT, "-isystem", str(INCLUDE), "-I", headers, "-ferror-limit=0",
+                   "-fno-caret-diagnostics", "-fno-color-diagnostics", "-"]
+        text = f'#line 1 "{shown or path}"\n{source}'
+        done = subprocess.run(command, input=text, capture_output=True, text=True, errors="replace")
     out: List[Tuple[str, Problem]] = []
     for error, notes in _grouped(done.stderr):
         copies = error["text"].startswith(_COPIES) and any(words in note for note in notes for words in _ELSEWHERE)
