@@ -49,14 +49,14 @@ MatrixKind kind_of(const DeviceMatrix& matrix) {
   return {matrix.rows, matrix.cols, matrix.format};
 }
 
-/// How often a shape's threadgroups may stand on a core: as the compiler's registers allow, or more often by
-/// at most as many registers as it can do without.
+/// How often a shape's threadgroups may stand on a core: as the compiler's registers allow; once, for which
+/// it takes all registers that make loads come early; or more often by at most as many as it can do without.
 std::vector<std::uint32_t> residents(const GemvShape& shape, const DeviceMatrix& matrix) {
   constexpr std::uint32_t kRegisters = 65536;
   constexpr std::uint32_t kUnitRegisters = 10;  // of weights and scales, of a tile
   const std::uint32_t weights = shape.rows / 16 * shape.unroll * kUnitRegisters;
   const std::uint32_t groups = gemv_threadgroups(shape, matrix);
-  std::vector<std::uint32_t> out = {0};
+  std::vector<std::uint32_t> out = {0, 1};
   for (std::uint32_t n = 2; n <= 6 && (n - 1) * kCores < groups; ++n) {
     const std::uint32_t registers = kRegisters / (n * shape.simdgroups * kSimdWidth) / 8 * 8;
     if (registers >= weights + 24 && registers <= weights + 50) out.push_back(n);
@@ -82,7 +82,11 @@ std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
           if (simdgroups < 4 || !fits_stage(shape, matrix.format)) continue;
           for (const std::uint32_t resident : residents(shape, matrix)) {
             shape.resident = resident;
-            out.push_back(shape);
+            for (const bool planes : {false, true}) {
+              shape.planes = planes;
+              if (!planes || matrix.rows <= matrix.cols)
+                out.push_back(shape);  // inputs of the others have norms
+            }
           }
         }
       }
@@ -292,28 +296,34 @@ class Subject {
   std::size_t dispatches_ = 0;
 };
 
-/// A matrix of a step, and what the step makes of it.
+/// A matrix of a step, and how the step multiplies it.
 struct StepMatrix {
   DeviceMatrix matrix;
-  bool norm;
-  std::uint32_t epilogue;
-  HeadNorm heads;
+  GemvForm form;
 };
 
 std::vector<StepMatrix> step_matrices(const Config& config, DType format) {
   std::vector<StepMatrix> out;
-  const auto add = [&](std::int64_t rows, std::int64_t cols, bool norm, std::uint32_t epilogue,
-                       HeadNorm heads = {}) {
-    out.push_back({shaped_matrix(format, rows, cols, /*tiled=*/true), norm, epilogue, heads});
+  const auto add = [&](std::int64_t rows, std::int64_t cols, const GemvForm& form) {
+    out.push_back({shaped_matrix(format, rows, cols, /*tiled=*/true), form});
   };
-  add(linear_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
-  add(full_projections(config), config.hidden_size, true, LATTICE_EPILOGUE_STORE);
-  add(config.hidden_size, config.linear_v_dim(), false, LATTICE_EPILOGUE_ADD, HeadNorm::of(kCores, config));
-  add(config.hidden_size, config.q_dim(), false, LATTICE_EPILOGUE_ADD);
-  add(2 * config.intermediate_size, config.hidden_size, true, LATTICE_EPILOGUE_SWIGLU);
-  add(config.hidden_size, config.intermediate_size, false, LATTICE_EPILOGUE_ADD);
-  add(config.vocab_size, config.hidden_size, true, LATTICE_EPILOGUE_STORE);
+  const HeadNorm heads = HeadNorm::of(kCores, config);
+  add(linear_projections(config), config.hidden_size, {.norm = true});
+  add(full_projections(config), config.hidden_size, {.norm = true});
+  add(config.hidden_size, config.linear_v_dim(), {.heads = heads, .epilogue = LATTICE_EPILOGUE_ADD});
+  add(config.hidden_size, config.q_dim(), {.epilogue = LATTICE_EPILOGUE_ADD});
+  add(2 * config.intermediate_size, config.hidden_size, {.norm = true, .epilogue = LATTICE_EPILOGUE_SWIGLU});
+  add(config.hidden_size, config.intermediate_size, {.epilogue = LATTICE_EPILOGUE_ADD});
+  add(config.vocab_size, config.hidden_size, {.norm = true});
   return out;
+}
+
+void compile(const cuda::KernelCompiler& compiler, const GemvShape& shape, const DeviceMatrix& matrix,
+             const GemvForm& form) {
+  const std::vector<FunctionConstant> constants = gemv_constants(shape, matrix, form);
+  const FoundKernel found =
+      find_kernel(built_in_kernels(), gemv_kernel(shape, matrix.format, form), constants);
+  (void)compiler.compile({found.file->cuda, found.place, constants});
 }
 
 /// Compiles every candidate into the cache on disk, with a process a processor: before the device is opened.
@@ -326,10 +336,12 @@ void compile_ahead(const Config& config, DType format, cuda::Capability capabili
     for (const StepMatrix& of : step_matrices(config, format)) {
       for (const GemvShape& shape : candidates(of.matrix)) {
         if (!is_worth_a_try(shape, of.matrix, kCores) || n++ % processes != p) continue;
-        const std::vector<FunctionConstant> constants =
-            gemv_constants(shape, of.matrix, of.norm, of.epilogue, of.heads);
-        const FoundKernel found = find_kernel(built_in_kernels(), gemv_kernel(shape, format), constants);
-        (void)compiler.compile({found.file->cuda, found.place, constants});
+        GemvForm form = of.form;
+        form.from_planes = shape.planes;
+        compile(compiler, shape, of.matrix, form);
+        if (form.epilogue != LATTICE_EPILOGUE_SWIGLU || !leaves_planes(shape, of.matrix)) continue;
+        form.to_planes = planes_for(of.matrix);  // as the next matrix, of the same format, may want them
+        compile(compiler, shape, of.matrix, form);
       }
     }
     std::_Exit(0);

@@ -212,7 +212,8 @@ void ask_gdn(Probe& probe) {
           {LATTICE_FC_TAPS, 4},
           {LATTICE_FC_K_HEADS, static_cast<std::uint32_t>(config.linear_k_heads)},
           {LATTICE_FC_V_HEADS, heads},
-          {LATTICE_FC_HEAD_PARTS, parts}};
+          {LATTICE_FC_HEAD_PARTS, parts},
+          {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NONE}};
       const Kernel& kernel = probe.device->kernel("gdn_step", constants);
       auto commands = probe.device->new_commands();
       for (std::size_t i = 0; i < states.size(); ++i) {
@@ -258,7 +259,8 @@ void ask_attention(Probe& probe) {
         {LATTICE_FC_SIMDGROUPS, simdgroups},
         {LATTICE_FC_GROUP, heads / kv_heads},
         {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)},
-        {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)}};
+        {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)},
+        {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NONE}};
     return probe.device->kernel(name, constants);
   };
   const auto step_buffer = probe.device->allocate(sizeof(StepState));
@@ -354,14 +356,24 @@ double prepare(Device& device) {
         std::tuple(248320u, 1024u, true, 0u)}) {
     const DeviceMatrix matrix = shaped_matrix(DType::kQ8_0, rows, cols, device.multiplies_bytes());
     const GemvShape shape = choose_gemv_shape(device.cores(), matrix);
-    (void)device.kernel(gemv_kernel(shape, matrix.format), gemv_constants(shape, matrix, norm, epilogue));
+    const GemvForm form{.norm = norm,
+                        .from_planes = matrix.is_tiled() && epilogue == LATTICE_EPILOGUE_ADD,
+                        .epilogue = epilogue};
+    (void)device.kernel(gemv_kernel(shape, matrix.format, form), gemv_constants(shape, matrix, form));
   }
-  const FunctionConstant attention[] = {
-      {LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_GROUP, 4}, {LATTICE_FC_LANE_DIMS, 8}, {LATTICE_FC_ROTARY, 64}};
+  const FunctionConstant attention[] = {{LATTICE_FC_SIMDGROUPS, 8},
+                                        {LATTICE_FC_GROUP, 4},
+                                        {LATTICE_FC_LANE_DIMS, 8},
+                                        {LATTICE_FC_ROTARY, 64},
+                                        {LATTICE_FC_TO_PLANES, LATTICE_PLANES_BYTES}};
   for (const char* name : {"attention_decode_f16", "attention_merge"}) (void)device.kernel(name, attention);
-  const FunctionConstant gdn[] = {{LATTICE_FC_SIMDGROUPS, 8}, {LATTICE_FC_VECTORS, 32},
-                                  {LATTICE_FC_TAPS, 4},       {LATTICE_FC_K_HEADS, 16},
-                                  {LATTICE_FC_V_HEADS, 16},   {LATTICE_FC_HEAD_PARTS, 4}};
+  const FunctionConstant gdn[] = {{LATTICE_FC_SIMDGROUPS, 8},
+                                  {LATTICE_FC_VECTORS, 32},
+                                  {LATTICE_FC_TAPS, 4},
+                                  {LATTICE_FC_K_HEADS, 16},
+                                  {LATTICE_FC_V_HEADS, 16},
+                                  {LATTICE_FC_HEAD_PARTS, 4},
+                                  {LATTICE_FC_TO_PLANES, LATTICE_PLANES_BYTES}};
   (void)device.kernel("gdn_step", gdn);
   (void)device.kernel("embed_q8_0", {});
   (void)device.kernel("sample_greedy", {});

@@ -71,8 +71,9 @@ std::size_t matrix_bytes(const DeviceMatrix& matrix) noexcept {
 }
 
 std::string text(const GemvShape& shape) {
-  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} bytes {} resident {}", shape.rows,
-                     shape.split, shape.simdgroups, shape.unroll, shape.ahead, shape.bytes, shape.resident);
+  return fmt::format("rows {} split {} simdgroups {} unroll {} ahead {} bytes {} planes {} resident {}",
+                     shape.rows, shape.split, shape.simdgroups, shape.unroll, shape.ahead, shape.bytes,
+                     shape.planes, shape.resident);
 }
 
 int run_tool(const char* name, const std::function<int()>& body) {

@@ -31,17 +31,22 @@ std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
 }
 
+/// Floats, or what they make in planes: of 16 columns one float2 more (kernels/planes.h).
+std::unique_ptr<Buffer> floats_or_planes(Device& device, std::int64_t count) {
+  return floats(device, count + count / 8);
+}
+
 }  // namespace
 
 Workspace::Workspace(Device& device, const Config& config, KvFormat kv)
     : attention(AttentionDecode::of(device, config, kv)),
       hidden(floats(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
-      mixed(floats(device, std::max(config.linear_v_dim(), config.q_dim()))),
+      mixed(floats_or_planes(device, std::max(config.linear_v_dim(), config.q_dim()))),
       heads(HeadNorm::of(device.cores(), config)),
       head_squares(floats(device, config.linear_v_heads * heads.parts)),
       partial(floats(device, config.attention_heads * attention.sharing.most_parts * (config.head_dim + 2))),
-      activated(floats(device, config.intermediate_size)),
+      activated(floats_or_planes(device, config.intermediate_size)),
       logits(floats(device, config.vocab_size)),
       sampling(device, config),
       none(floats(device, 1)) {
@@ -54,44 +59,59 @@ HeadNorm HeadNorm::of(std::uint32_t cores, const Config& config) noexcept {
   return {narrow(config.linear_head_dim), mixer_shape(cores).parts};
 }
 
-std::string gemv_kernel(const GemvShape& shape, DType format) {
-  return (shape.bytes ? "gemv_bytes_" : "gemv_") + kernel_suffix(format);
+std::string gemv_kernel(const GemvShape& shape, DType format, const GemvForm& form) {
+  const char* name = form.from_planes ? "gemv_planes_" : shape.bytes ? "gemv_bytes_" : "gemv_";
+  return name + kernel_suffix(format);
 }
 
-std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const DeviceMatrix& matrix, bool norm,
-                                             std::uint32_t epilogue, const HeadNorm& heads) {
+std::uint32_t planes_for(const DeviceMatrix& reader) noexcept {
+  return reader.format == DType::kQ4_0 ? LATTICE_PLANES_NIBBLES : LATTICE_PLANES_BYTES;
+}
+
+bool leaves_planes(const GemvShape& shape, const DeviceMatrix& matrix) noexcept {
+  constexpr std::uint32_t kGroupRows = 2 * kSimdWidth;  // gates and ups
+  return shape.bytes && shape.simdgroups / shape.split * shape.rows % kGroupRows == 0 &&
+         matrix.rows % kGroupRows == 0;
+}
+
+std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const DeviceMatrix& matrix,
+                                             const GemvForm& form) {
   std::vector<FunctionConstant> out = {{LATTICE_FC_ROWS, shape.rows},
                                        {LATTICE_FC_SPLIT, shape.split},
                                        {LATTICE_FC_SIMDGROUPS, shape.simdgroups},
                                        {LATTICE_FC_UNROLL, shape.unroll},
-                                       {LATTICE_FC_EPILOGUE, epilogue},
-                                       {LATTICE_FC_LONG, exceeds_stage(shape, matrix) ? 1u : 0u}};
-  out.push_back({LATTICE_FC_NORM, heads.dim != 0 ? std::uint32_t{LATTICE_NORM_HEADS}
-                                  : norm         ? LATTICE_NORM_RMS
-                                                 : LATTICE_NORM_NONE});
+                                       {LATTICE_FC_EPILOGUE, form.epilogue}};
+  out.push_back({LATTICE_FC_NORM, form.heads.dim != 0 ? std::uint32_t{LATTICE_NORM_HEADS}
+                                  : form.norm         ? LATTICE_NORM_RMS
+                                                      : LATTICE_NORM_NONE});
   // Without LATTICE_NORM_HEADS nobody looks at these, but Metal wants a value for every constant.
-  out.push_back({LATTICE_FC_VECTORS, heads.dim / 4});
-  out.push_back({LATTICE_FC_HEAD_PARTS, heads.parts});
+  out.push_back({LATTICE_FC_VECTORS, form.heads.dim / 4});
+  out.push_back({LATTICE_FC_HEAD_PARTS, form.heads.parts});
+  const std::uint32_t round = round_chunks(shape);
   if (shape.bytes) {
-    const std::uint32_t round = round_chunks(shape);
+    out.push_back({LATTICE_FC_ROUNDS, matrix.row_chunks % round != 0 ? std::uint32_t{LATTICE_ROUNDS_ANY}
+                                      : matrix.row_chunks == round   ? LATTICE_ROUNDS_ONE
+                                                                     : LATTICE_ROUNDS_MANY});
+    if (shape.resident != 0) out.push_back({LATTICE_FC_RESIDENT, shape.resident});
+  }
+  if (form.from_planes) return out;
+  out.push_back({LATTICE_FC_LONG, exceeds_stage(shape, matrix) ? 1u : 0u});
+  if (shape.bytes) {
     const std::uint32_t chunks =
         std::min(stage_chunks(shape, matrix.format), ceil_div(matrix.row_chunks, round) * round);
     out.push_back(
         {LATTICE_FC_LOADS, ceil_div(chunks * chunk_cols(matrix.format), shape.simdgroups * kSimdWidth * 4)});
-    out.push_back({LATTICE_FC_ROUNDS, matrix.row_chunks % round != 0 ? std::uint32_t{LATTICE_ROUNDS_ANY}
-                                      : matrix.row_chunks == round   ? LATTICE_ROUNDS_ONE
-                                                                     : LATTICE_ROUNDS_MANY});
+    out.push_back({LATTICE_FC_TO_PLANES, form.to_planes});
   } else {
     out.push_back({LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u});
   }
-  if (shape.resident != 0) out.push_back({LATTICE_FC_RESIDENT, shape.resident});
   return out;
 }
 
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none) {
   const DeviceMatrix& matrix = gemv.matrix;
-  if (!fits_stage(shape, matrix.format)) {
+  if (!gemv.from_planes && !fits_stage(shape, matrix.format)) {
     fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
@@ -99,19 +119,22 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
     fail_usage("a shape for {} was given for a matrix that {}", shape.bytes ? "tiles" : "rows",
                matrix.is_tiled() ? "lies in tiles" : "does not lie in tiles");
   }
-  const std::vector<FunctionConstant> constants =
-      gemv_constants(shape, matrix, gemv.norm != nullptr, gemv.epilogue, gemv.heads);
+  const GemvForm form{.norm = gemv.norm != nullptr,
+                      .heads = gemv.heads,
+                      .from_planes = gemv.from_planes,
+                      .epilogue = gemv.epilogue,
+                      .to_planes = gemv.to_planes};
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks,
                       matrix.cols, matrix.row_groups, gemv.epsilon};
-  commands.dispatch(device.kernel(gemv_kernel(shape, matrix.format), constants),
-                    {*matrix.quants,
-                     matrix.scales != nullptr ? *matrix.scales : none,
-                     gemv.x,
-                     gemv.norm != nullptr ? *gemv.norm : none,
-                     gemv.head_squares != nullptr ? *gemv.head_squares : none,
-                     {gemv.y, gemv.y_first * sizeof(float)},
-                     args},
-                    {gemv_threadgroups(shape, matrix)}, shape.simdgroups * kSimdWidth);
+  std::vector<Argument> arguments = {*matrix.quants, matrix.scales != nullptr ? *matrix.scales : none,
+                                     gemv.x};
+  if (!gemv.from_planes) arguments.emplace_back(gemv.norm != nullptr ? *gemv.norm : none);
+  arguments.emplace_back(gemv.head_squares != nullptr ? *gemv.head_squares : none);
+  arguments.emplace_back(gemv.y, gemv.y_first * sizeof(float));
+  arguments.emplace_back(args);
+  commands.dispatch(
+      device.kernel(gemv_kernel(shape, matrix.format, form), gemv_constants(shape, matrix, form)),
+      std::move(arguments), {gemv_threadgroups(shape, matrix)}, shape.simdgroups * kSimdWidth);
 }
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
@@ -217,12 +240,15 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                      .a_offset = narrow(b + config_.linear_v_heads),
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
   const std::uint32_t simdgroups = mixer_shape(device_.cores()).simdgroups;
+  const bool leaves = work_.heads.leaves_planes() && config_.linear_v_heads <= LATTICE_MOST_PLANE_HEADS;
+  const std::uint32_t planes = planes_between(leaves, mixer.out);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_VECTORS, narrow(config_.linear_head_dim) / 4},
                                         {LATTICE_FC_TAPS, narrow(config_.conv_kernel)},
                                         {LATTICE_FC_K_HEADS, narrow(config_.linear_k_heads)},
                                         {LATTICE_FC_V_HEADS, narrow(config_.linear_v_heads)},
-                                        {LATTICE_FC_HEAD_PARTS, work_.heads.parts}};
+                                        {LATTICE_FC_HEAD_PARTS, work_.heads.parts},
+                                        {LATTICE_FC_TO_PLANES, planes}};
   commands.dispatch(device_.kernel("gdn_step", constants),
                     {state.step_state(), *work_.projections, *mixer.taps, *mixer.decay_rate, *mixer.dt_bias,
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, *work_.head_squares, args},
@@ -232,6 +258,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                   .x = *work_.mixed,
                   .heads = work_.heads,
                   .head_squares = work_.head_squares.get(),
+                  .from_planes = planes != LATTICE_PLANES_NONE,
                   .y = *work_.hidden,
                   .epilogue = LATTICE_EPILOGUE_ADD,
                   .epsilon = static_cast<float>(config_.rms_norm_eps)});
@@ -242,10 +269,12 @@ void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuS
   const AttentionArgs args = attention_args(config_, state.capacity(), parts);
   const AttentionDecode& attention = work_.attention;
   const std::uint32_t simdgroups = attention.simdgroups;
+  const std::uint32_t planes = planes_between(true, mixer.out);
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth},
-                                        {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)}};
+                                        {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)},
+                                        {LATTICE_FC_TO_PLANES, planes}};
   commands.dispatch(device_.kernel(attention.kernel, constants),
                     {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,
                      *work_.high_angles, *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
@@ -257,20 +286,29 @@ void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuS
                       simdgroups * kSimdWidth);
     commands.barrier();
   }
-  gemv(commands,
-       {.matrix = mixer.out, .x = *work_.mixed, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
+  gemv(commands, {.matrix = mixer.out,
+                  .x = *work_.mixed,
+                  .from_planes = planes != LATTICE_PLANES_NONE,
+                  .y = *work_.hidden,
+                  .epilogue = LATTICE_EPILOGUE_ADD});
 }
 
 void StepRecorder::mlp(Commands& commands, const GpuLayer& layer) const {
+  const std::uint32_t planes =
+      planes_between(leaves_planes(shape_of(layer.gate_up), layer.gate_up), layer.down);
   gemv(commands, {.matrix = layer.gate_up,
                   .x = *work_.hidden,
                   .norm = layer.mlp_norm.get(),
                   .y = *work_.activated,
                   .epilogue = LATTICE_EPILOGUE_SWIGLU,
+                  .to_planes = planes,
                   .epsilon = static_cast<float>(config_.rms_norm_eps)});
   commands.barrier();
-  gemv(commands,
-       {.matrix = layer.down, .x = *work_.activated, .y = *work_.hidden, .epilogue = LATTICE_EPILOGUE_ADD});
+  gemv(commands, {.matrix = layer.down,
+                  .x = *work_.activated,
+                  .from_planes = planes != LATTICE_PLANES_NONE,
+                  .y = *work_.hidden,
+                  .epilogue = LATTICE_EPILOGUE_ADD});
 }
 
 }  // namespace lattice::gpu

@@ -22,14 +22,30 @@ struct HeadNorm {
 
   /// What a device of so many cores (Device::cores()) does with a model's linear layers.
   [[nodiscard]] static HeadNorm of(std::uint32_t cores, const Config& config) noexcept;
+  /// Whether a threadgroup's rows are whole groups, as planes want them.
+  [[nodiscard]] bool leaves_planes() const noexcept { return dim / parts % kSimdWidth == 0; }
+};
+
+/// What a GEMV's kernel is compiled for beside its shape.
+struct GemvForm {
+  bool norm = false;            ///< an RMSNorm of x comes first
+  HeadNorm heads = {};          ///< or what is left of its heads' norm
+  bool from_planes = false;     ///< x lies in planes_for(the matrix)
+  std::uint32_t epilogue = 0;   ///< one of the LATTICE_EPILOGUEs
+  std::uint32_t to_planes = 0;  ///< one of the LATTICE_PLANES: how what the epilogue makes is left
 };
 
 /// The name of the kernel that a shape means for a format.
-[[nodiscard]] std::string gemv_kernel(const GemvShape& shape, DType format);
+[[nodiscard]] std::string gemv_kernel(const GemvShape& shape, DType format, const GemvForm& form);
 /// Its function constants. Of the matrix, format and size are read.
 [[nodiscard]] std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const DeviceMatrix& matrix,
-                                                           bool norm, std::uint32_t epilogue,
-                                                           const HeadNorm& heads = {});
+                                                           const GemvForm& form);
+
+/// The planes that a matrix in tiles reads: one of the LATTICE_PLANES (kernels/planes.h).
+[[nodiscard]] std::uint32_t planes_for(const DeviceMatrix& reader) noexcept;
+/// Whether a shape's threadgroups have whole groups of what SwiGLU makes of the matrix's rows, as planes want
+/// them.
+[[nodiscard]] bool leaves_planes(const GemvShape& shape, const DeviceMatrix& matrix) noexcept;
 
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {
@@ -38,10 +54,12 @@ struct Gemv {
   const Buffer* norm = nullptr;  ///< the weight of an RMSNorm of x that comes first
   HeadNorm heads = {};           ///< or what is left of its heads' norm, with
   const Buffer* head_squares = nullptr;
+  bool from_planes = false;  ///< as GemvForm has it
   const Buffer& y;
-  std::size_t y_first = 0;     ///< of y, in floats
-  std::uint32_t epilogue = 0;  ///< one of the LATTICE_EPILOGUEs
-  float epsilon = 0;           ///< of the norm, either
+  std::size_t y_first = 0;      ///< of y, in floats; 0 where y is left in planes
+  std::uint32_t epilogue = 0;   ///< as GemvForm has it
+  std::uint32_t to_planes = 0;  ///< likewise
+  float epsilon = 0;            ///< of the norm, either
 };
 
 /// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a
@@ -58,11 +76,11 @@ struct Workspace {
   std::unique_ptr<Buffer> high_angles;
   std::unique_ptr<Buffer> hidden;        // [hidden_size], the residual stream
   std::unique_ptr<Buffer> projections;   // of a mixer's input
-  std::unique_ptr<Buffer> mixed;         // a mixer's output before its out-projection
+  std::unique_ptr<Buffer> mixed;         // a mixer's output before its out-projection: floats, or in planes
   HeadNorm heads;                        // of a linear mixer's
   std::unique_ptr<Buffer> head_squares;  // [linear_v_heads, HeadNorm::parts]
   std::unique_ptr<Buffer> partial;       // [attention_heads, KeySharing::most_parts, head_dim + 2]
-  std::unique_ptr<Buffer> activated;     // [intermediate_size]
+  std::unique_ptr<Buffer> activated;     // [intermediate_size], likewise
   std::unique_ptr<Buffer> logits;        // [vocab_size]
   SamplingMemory sampling;
   std::unique_ptr<Buffer> none;  // bound where a kernel asks for a buffer that it will not touch
@@ -102,10 +120,15 @@ class StepRecorder {
   void mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
            const GpuState::LayerMemory& memory, std::uint32_t parts) const;
   void mlp(Commands& commands, const GpuLayer& layer) const;
+  [[nodiscard]] GemvShape shape_of(const DeviceMatrix& matrix) const {
+    return chooser_ ? chooser_(matrix) : choose_gemv_shape(device_.cores(), matrix);
+  }
+  /// How a vector is left for the only matrix that will read it, by whom who `can_leave` planes or not.
+  [[nodiscard]] std::uint32_t planes_between(bool can_leave, const DeviceMatrix& reader) const {
+    return can_leave && shape_of(reader).planes ? planes_for(reader) : 0;
+  }
   void gemv(Commands& commands, const Gemv& gemv) const {
-    record_gemv(device_, commands, gemv,
-                chooser_ ? chooser_(gemv.matrix) : choose_gemv_shape(device_.cores(), gemv.matrix),
-                *work_.none);
+    record_gemv(device_, commands, gemv, shape_of(gemv.matrix), *work_.none);
   }
 
   Device& device_;

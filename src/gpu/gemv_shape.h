@@ -15,7 +15,10 @@ struct GemvShape {
   std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4; of bytes 1 to 8
   bool ahead = false;  ///< load the next weights before multiplying the present ones; of floats only
   bool bytes = false;  ///< products of integers (gemv_bytes.metal), of matrices in tiles and of no others
-  /// Threadgroups that a core holds at a time, for which the compiler saves registers; 0: as it comes.
+  /// Of `bytes`: with an input in planes (gemv_planes.metal), where who makes it can leave them.
+  bool planes = false;
+  /// Threadgroups that a core holds at a time, for which the compiler saves registers; 1: it may take all, so
+  /// that loads come early; 0: as it comes.
   std::uint32_t resident = 0;
 };
 

@@ -5,6 +5,7 @@
 #include "gpu/decode_step.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/planes.h"
 #include "gpu/rotary_tables.h"
 
 namespace lattice::gpu {
@@ -23,6 +24,7 @@ struct AttentionStep {
   bool half;
   std::int32_t position;
   bool products = false;  ///< by attention_decode_halves
+  std::uint32_t planes = LATTICE_PLANES_NONE;
 };
 
 void run_attention(SoftDevice& device, const AttentionStep& shape) {
@@ -59,12 +61,14 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
              high = upload(device, tables.high);
   const auto key_cache = upload_cache(device, keys, shape.half),
              value_cache = upload_cache(device, values, shape.half);
-  const auto out = device.allocate(shape.heads * dim * sizeof(float));
+  const std::size_t outputs = shape.heads * dim;
+  const auto out = device.allocate(planes_floats(outputs) * sizeof(float));
   const auto partial = device.allocate(shape.heads * shape.parts * (dim + 2) * sizeof(float));
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
                                         {LATTICE_FC_GROUP, static_cast<std::uint32_t>(group)},
                                         {LATTICE_FC_LANE_DIMS, shape.head_dim / 32},
-                                        {LATTICE_FC_ROTARY, shape.rotary_dim}};
+                                        {LATTICE_FC_ROTARY, shape.rotary_dim},
+                                        {LATTICE_FC_TO_PLANES, shape.planes}};
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel(shape.products ? "attention_decode_halves"
@@ -115,10 +119,21 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
       expected.push_back(sum[i] / total * sigmoid(projections[head * 2 * dim + dim + i]));
     }
   }
-  expect_near(download(*out), expected, kTolerance);
+  const std::vector<float> left = download(*out);
+  expect_near(shape.planes == LATTICE_PLANES_NONE ? left : of_planes(shape.planes, outputs, left), expected,
+              kTolerance);
   // The cache has the token's own row, and nothing else has changed.
   EXPECT_TRUE(kept_keys == keys);
   EXPECT_TRUE(download_cache(*value_cache, shape.half) == values);
+}
+
+TEST(AttentionDecode, LeavesItsOutputInPlanes) {
+  for (const std::uint32_t planes : {LATTICE_PLANES_BYTES, LATTICE_PLANES_NIBBLES}) {
+    run_attention(fast_device(), {6, 2, 64, 64, 1, 3, false, 31, false, planes});
+    run_attention(fast_device(), {4, 2, 96, 24, 3, 2, true, 70, false, planes});
+    run_attention(fast_device(), {6, 1, 128, 64, 1, 4, true, 40, true, planes});
+    run_attention(fast_device(), {6, 1, 128, 64, 2, 4, true, 70, true, planes});
+  }
 }
 
 TEST(AttentionDecode, HoldsForHeadSizesGroupsAndPositions) {

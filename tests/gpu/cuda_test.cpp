@@ -53,7 +53,8 @@ std::vector<FunctionConstant> gdn_constants(std::uint32_t simdgroups, std::uint3
           {LATTICE_FC_TAPS, 4},
           {LATTICE_FC_K_HEADS, 16},
           {LATTICE_FC_V_HEADS, 32},
-          {LATTICE_FC_HEAD_PARTS, 4}};
+          {LATTICE_FC_HEAD_PARTS, 4},
+          {LATTICE_FC_TO_PLANES, LATTICE_PLANES_BYTES}};
 }
 
 class CudaCompiler : public testing::Test {
@@ -71,8 +72,13 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
     for (const std::uint32_t rows : {32u, 1024u, 248320u}) {
       const DeviceMatrix matrix = shaped_matrix(type, rows, rows == 1024 ? 12288 : 1024, /*tiled=*/true);
       const GemvShape shape = choose_gemv_shape(132, matrix);
-      const auto compiled = compile(with, gemv_kernel(shape, type),
-                                    gemv_constants(shape, matrix, rows != 1024, rows == 1024 ? 1 : 2));
+      const GemvForm form =
+          rows == 1024 ? GemvForm{.from_planes = matrix.is_tiled(), .epilogue = LATTICE_EPILOGUE_ADD}
+                       : GemvForm{.norm = true,
+                                  .epilogue = LATTICE_EPILOGUE_SWIGLU,
+                                  .to_planes = leaves_planes(shape, matrix) ? planes_for(matrix) : 0};
+      const auto compiled =
+          compile(with, gemv_kernel(shape, type, form), gemv_constants(shape, matrix, form));
       EXPECT_GT(compiled.image.size(), 1000u);
       EXPECT_TRUE(compiled.waits);
     }
@@ -88,7 +94,8 @@ TEST_F(CudaCompiler, TakesTheMixersForEveryReleasedShape) {
       const std::vector<FunctionConstant> constants = {{LATTICE_FC_SIMDGROUPS, 8},
                                                        {LATTICE_FC_GROUP, group},
                                                        {LATTICE_FC_LANE_DIMS, 8},
-                                                       {LATTICE_FC_ROTARY, 64}};
+                                                       {LATTICE_FC_ROTARY, 64},
+                                                       {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NIBBLES}};
       for (const char* name :
            {"attention_decode_f32", "attention_decode_f16", "attention_decode_halves", "attention_merge"}) {
         EXPECT_GT(compile(with, name, constants).image.size(), 1000u);

@@ -4,6 +4,7 @@
 #include "gpu/gdn_reference.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/planes.h"
 
 namespace lattice::gpu {
 namespace {
@@ -23,8 +24,9 @@ std::vector<float> with_factors(std::vector<float> out, const std::vector<float>
 }
 
 /// `tokens` steps from position 0 on, each held to the reference, and the state at the end. `parts`
-/// threadgroups share a head.
-void run_steps(Device& device, const GdnShape& shape, std::uint32_t parts, std::int32_t tokens) {
+/// threadgroups share a head, and leave it as `planes` says.
+void run_steps(Device& device, const GdnShape& shape, std::uint32_t parts, std::int32_t tokens,
+               std::uint32_t planes = LATTICE_PLANES_NONE) {
   Random random;
   SCOPED_TRACE(testing::Message() << shape.k_heads << '/' << shape.v_heads << " heads of " << shape.head_dim
                                   << ", " << shape.taps << " taps, tiled " << shape.tiled << ", seed "
@@ -52,13 +54,20 @@ void run_steps(Device& device, const GdnShape& shape, std::uint32_t parts, std::
   // What stood in the ring before must not matter.
   const auto ring = upload(device, random.floats(channels * shape.taps, 100.0f));
   const auto state = device.allocate(reference.state().size() * sizeof(float));
-  const auto out = device.allocate(std::size_t{shape.v_heads} * shape.head_dim * sizeof(float));
+  const std::size_t outputs = std::size_t{shape.v_heads} * shape.head_dim;
+  const auto out = device.allocate(planes_floats(outputs) * sizeof(float));
+  const auto output = [&] {
+    std::vector<float> left = download(*out);
+    if (planes == LATTICE_PLANES_NONE) left.resize(outputs);
+    return planes == LATTICE_PLANES_NONE ? left : of_planes(planes, outputs, left);
+  };
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, shape.simdgroups},
                                         {LATTICE_FC_VECTORS, shape.head_dim / 4},
                                         {LATTICE_FC_TAPS, shape.taps},
                                         {LATTICE_FC_K_HEADS, shape.k_heads},
                                         {LATTICE_FC_V_HEADS, shape.v_heads},
-                                        {LATTICE_FC_HEAD_PARTS, parts}};
+                                        {LATTICE_FC_HEAD_PARTS, parts},
+                                        {LATTICE_FC_TO_PLANES, planes}};
   const auto squares = device.allocate(std::size_t{shape.v_heads} * parts * sizeof(float));
   const auto commands = device.new_commands();
   commands->dispatch(device.kernel("gdn_step", constants),
@@ -72,7 +81,7 @@ void run_steps(Device& device, const GdnShape& shape, std::uint32_t parts, std::
     projections->upload<float>(input);
     device.submit(*commands);
     SCOPED_TRACE(testing::Message() << "position " << position);
-    expect_near(with_factors(download(*out), download(*squares), shape.head_dim, parts, kEpsilon),
+    expect_near(with_factors(output(), download(*squares), shape.head_dim, parts, kEpsilon),
                 reference.step(input), 2e-5);
   }
   expect_near(download(*state), reference.state(), 1e-5);
@@ -88,11 +97,19 @@ TEST(GdnStep, HoldsForShapesPastTheRingsEnd) {
   }
 }
 
+TEST(GdnStep, LeavesItsOutputInPlanes) {
+  for (const std::uint32_t planes : {LATTICE_PLANES_BYTES, LATTICE_PLANES_NIBBLES}) {
+    run_steps(fast_device(), {2, 4, 128, 4, true, 4}, 4, 5, planes);
+    run_steps(fast_device(), {1, 2, 64, 4, false, 1}, 1, 5, planes);
+  }
+}
+
 TEST(GdnStep, HoldsOnCuda) {
   if (!cuda_absence().empty()) GTEST_SKIP() << cuda_absence();
   CudaDevice device;
   for (const std::uint32_t parts : {1u, 2u, 4u}) {
     run_steps(device, {2, 4, 128, 4, true, 4}, parts, 9);
+    run_steps(device, {2, 4, 128, 4, true, 4}, parts, 9, LATTICE_PLANES_NIBBLES);
     run_steps(device, {3, 6, 36, 3, false, 2}, parts, 7);
   }
 }
@@ -101,6 +118,7 @@ TEST(GdnStep, HasNoFindingInCheckingMode) {
   const std::size_t before = checking_device().findings().size();
   run_steps(checking_device(), {2, 4, 20, 4, true, 2}, 4, 6);
   run_steps(checking_device(), {2, 4, 36, 3, false, 3}, 1, 4);
+  run_steps(checking_device(), {1, 1, 64, 4, false, 2}, 2, 3, LATTICE_PLANES_NIBBLES);
   expect_no_finding(checking_device(), before);
 }
 

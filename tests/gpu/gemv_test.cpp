@@ -6,6 +6,7 @@
 #include "gpu/decode_step.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
+#include "gpu/planes.h"
 #include "gpu/stored_matrix.h"
 #include "lattice/error.hpp"
 
@@ -22,6 +23,7 @@ struct RowProduct {
   bool norm;
   std::uint32_t epilogue;
   HeadNorm heads = {};
+  bool from_planes = false;
 };
 
 /// Q4_0 takes its offset off a sum of floats, which costs two bits or so.
@@ -59,7 +61,7 @@ void run_gemv(Device& device, const RowProduct& shape, double tolerance) {
   const auto outputs = static_cast<std::size_t>(swiglu ? shape.rows / 2 : shape.rows);
   const std::vector<float> before = random.floats(outputs + 3);  // three more, which must stay as they are
 
-  const auto x_buffer = upload_vector(device, x);
+  const auto x_buffer = upload_vector(device, shape.from_planes ? in_planes(planes_for(matrix), x) : x);
   const auto norm_buffer = upload_vector(device, norm);
   const auto y_buffer = upload(device, before);
   const auto none = device.allocate(16);
@@ -73,6 +75,7 @@ void run_gemv(Device& device, const RowProduct& shape, double tolerance) {
                .norm = shape.norm ? norm_buffer.get() : nullptr,
                .heads = shape.heads,
                .head_squares = squares_buffer.get(),
+               .from_planes = shape.from_planes,
                .y = *y_buffer,
                .y_first = 1,
                .epilogue = shape.epilogue,
@@ -195,6 +198,77 @@ TEST(Gemv, AppliesWhatTheHeadsNormHasLeft) {
   run_head_norms(fast_device());
 }
 
+void run_from_planes(Device& device, DType type) {
+  const auto run = [&](std::int64_t rows, std::int64_t cols, const GemvShape& shape, HeadNorm heads = {}) {
+    const double tolerance = cols >= 4096 ? 1e-4 : 1e-5;
+    run_gemv(device, {type, rows, cols, shape, false, LATTICE_EPILOGUE_ADD, heads, /*from_planes=*/true},
+             tolerance);
+  };
+  run(21, 256, byte_shape(16, 2, 2, 1), {64, 4});
+  run(21, 2048, byte_shape(16, 8, 16, 4), {128, 4});
+  run(16, 32, byte_shape(16, 4, 4, 1));
+  run(41, 608, byte_shape(32, 1, 3, 2));
+  run(32, 3584, byte_shape(32, 7, 7, 4));
+  run(9, 4224, byte_shape(16, 1, 1, 4));
+  run(35, 9216, byte_shape(16, 12, 12, 2));
+  run(9, 4608, byte_shape(16, 4, 4, 2), {128, 2});
+}
+
+TEST(Gemv, ReadsInputsInPlanes) {
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) run_from_planes(fast_device(), type);
+}
+
+/// SwiGLU's output in planes: nothing but what the planes of the right values are, to the last bit of the
+/// scales.
+void run_to_planes(Device& device, DType type, std::int64_t rows, const GemvShape& shape) {
+  Random random;
+  SCOPED_TRACE(testing::Message() << dtype_name(type) << ", " << rows << " rows, seed " << random.seed());
+  constexpr std::int64_t kCols = 96;
+  const StoredMatrix stored(type, rows, kCols, random);
+  ThreadPool pool(1);
+  const DeviceMatrix matrix =
+      MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = true}.one(stored.view);
+  ASSERT_TRUE(leaves_planes(shape, matrix));
+  const std::vector<float> x = random.floats(kCols);
+  const auto x_buffer = upload_vector(device, x);
+  const auto outputs = static_cast<std::size_t>(rows / 2);
+  const auto none = device.allocate(16);
+  for (const std::uint32_t planes : {LATTICE_PLANES_BYTES, LATTICE_PLANES_NIBBLES}) {
+    const auto y_buffer = device.allocate(planes_floats(outputs) * sizeof(float));
+    const auto commands = device.new_commands();
+    record_gemv(device, *commands,
+                {.matrix = matrix,
+                 .x = *x_buffer,
+                 .y = *y_buffer,
+                 .epilogue = LATTICE_EPILOGUE_SWIGLU,
+                 .to_planes = planes},
+                shape, *none);
+    device.submit(*commands);
+    const std::vector<float> left = download(*y_buffer);
+    const std::vector<float> actual = of_planes(planes, outputs, left);
+    for (std::size_t i = 0; i < outputs; ++i) {
+      const double gate = stored.product(static_cast<std::int64_t>(2 * i), x);
+      const double expected = silu(gate) * stored.product(static_cast<std::int64_t>(2 * i + 1), x);
+      ASSERT_NEAR(actual[i], expected, 1e-4 * (1 + std::abs(expected))) << "element " << i;
+    }
+    std::vector<float> again = in_planes(planes, actual);
+    if (planes == LATTICE_PLANES_BYTES) {  // the fourth plane's place is nobody's
+      std::copy_n(left.begin() + static_cast<std::ptrdiff_t>(outputs * 3 / 4), outputs / 4,
+                  again.begin() + static_cast<std::ptrdiff_t>(outputs * 3 / 4));
+    }
+    EXPECT_EQ(std::memcmp(left.data(), again.data(), left.size() * sizeof(float)), 0);
+  }
+}
+
+TEST(Gemv, LeavesOutputsInPlanes) {
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    run_to_planes(fast_device(), type, 64, byte_shape(16, 1, 4, 1));
+    run_to_planes(fast_device(), type, 320, byte_shape(32, 2, 8, 1));
+  }
+  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 3, 1), shaped_matrix(DType::kQ8_0, 96, 64, true)));
+  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 4, 1), shaped_matrix(DType::kQ8_0, 96, 64, true)));
+}
+
 TEST(Gemv, HoldsOnCuda) {
   if (!cuda_absence().empty()) GTEST_SKIP() << cuda_absence();
   CudaDevice device;
@@ -216,6 +290,15 @@ TEST(Gemv, HoldsOnCuda) {
     run_gemv(device, {type, 21, 1056, {4, 2, 4, 2}, true, LATTICE_EPILOGUE_STORE});
     run_gemv(device, {type, 22, 64, {4, 1, 2, 1}, false, LATTICE_EPILOGUE_SWIGLU});
     run_gemv(device, {type, 9, 4128, {4, 2, 4, 2, true}, true, LATTICE_EPILOGUE_ADD}, 1e-4);
+  }
+}
+
+TEST(Gemv, PassesPlanesOnCuda) {
+  if (!cuda_absence().empty()) GTEST_SKIP() << cuda_absence();
+  CudaDevice device;
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    run_from_planes(device, type);
+    run_to_planes(device, type, 320, byte_shape(32, 2, 8, 1));
   }
 }
 
@@ -297,7 +380,7 @@ TEST(Gemv, TellsHowOftenItStandsOnACore) {
   const DeviceMatrix matrix = shaped_matrix(DType::kQ4_0, 64, 1024, /*tiled=*/true);
   GemvShape shape = byte_shape(16, 4, 4, 2);
   const auto told = [&] {
-    const auto constants = gemv_constants(shape, matrix, false, LATTICE_EPILOGUE_STORE, {});
+    const auto constants = gemv_constants(shape, matrix, {});
     return std::ranges::count(constants, std::uint32_t{LATTICE_FC_RESIDENT}, &FunctionConstant::index);
   };
   EXPECT_EQ(told(), 0);
@@ -323,6 +406,9 @@ TEST(Gemv, HasNoFindingInCheckingMode) {
     if (!has_byte_gemv(type)) continue;
     run_gemv(checking_device(), {type, 19, 96, byte_shape(16, 2, 4, 1), true, LATTICE_EPILOGUE_STORE});
     run_gemv(checking_device(), {type, 64, 128, byte_shape(32, 1, 2, 1), false, LATTICE_EPILOGUE_SWIGLU});
+    run_gemv(checking_device(),
+             {type, 19, 96, byte_shape(16, 2, 4, 1), false, LATTICE_EPILOGUE_ADD, {}, true});
+    run_to_planes(checking_device(), type, 64, byte_shape(32, 1, 2, 1));
   }
   expect_no_finding(checking_device(), before);
 }

@@ -24,6 +24,13 @@ struct StoredMatrix {
     dequantize_row(view, index, out);
     return out;
   }
+  /// A row times a vector.
+  [[nodiscard]] double product(std::int64_t index, const std::vector<float>& x) const {
+    const std::vector<float> own = row(index);
+    double sum = 0;
+    for (std::size_t i = 0; i < own.size(); ++i) sum += double{own[i]} * x[i];
+    return sum;
+  }
 
   std::vector<std::byte> bytes;
   MatrixView view;

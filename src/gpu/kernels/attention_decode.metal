@@ -12,6 +12,7 @@
 #include "attention.h"
 #include "hints.h"
 #include "kernel_args.h"
+#include "planes.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -20,6 +21,7 @@ constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kGroup [[function_constant(LATTICE_FC_GROUP)]];         // constants, so that
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];  // what they bound stays in registers
 constant uint kRotaryDim [[function_constant(LATTICE_FC_ROTARY)]];
+constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];
 
 constant constexpr uint kMaxSimdgroups = 8;
 constant constexpr uint kMaxGroup = 8;  // query heads of a KV head
@@ -144,7 +146,7 @@ inline Joined join(threadgroup const float2* states, uint lane) {
 }  // namespace lattice_gpu
 
 /// projections [per head query | gate][k][v] of one token; keys and values [kv_heads, capacity, head_dim].
-/// parts = 1: out [heads · head_dim], gated. Otherwise partial [heads, parts, head_dim + 2] gets each part's values, maximum
+/// parts = 1: out [heads · head_dim], gated, or the same in planes. Otherwise partial [heads, parts, head_dim + 2] gets each part's values, maximum
 /// and total. Threadgroups: (parts, kv_heads) of SIMDGROUPS · 32 threads. head_dim is a multiple of 32, at most 256; heads /
 /// kv_heads is at most 8.
 template <typename KvType>
@@ -264,7 +266,7 @@ template <typename KvType>
 #pragma unroll
       for (uint s = 0; s < kSimdgroups; ++s) sum += meeting[s * dim + i];
       if (args.parts == 1) {
-        out[head * dim + i] = sum / joined.total * sigmoid(gates[g][n]);
+        store_output(kToPlanes, sum / joined.total * sigmoid(gates[g][n]), head * dim + i, args.heads * dim, out);
       } else {
         row[i] = sum;
       }
@@ -308,7 +310,7 @@ inline void load_parts(device const float* rows, uint first, uint parts, uint la
 
 }  // namespace lattice_gpu
 
-/// Joins the parts of a head: partial [heads, parts, head_dim + 2] → out [heads · head_dim], gated. Threadgroups: heads, of
+/// Joins the parts of a head: partial [heads, parts, head_dim + 2] → out [heads · head_dim], gated, as TO_PLANES says. Threadgroups: heads, of
 /// SIMDGROUPS · 32 threads; simdgroups take parts in turn, a few together.
 [[kernel, max_total_threads_per_threadgroup(256)]] void attention_merge(
     device const float* projections [[buffer(0)]], device const float* partial [[buffer(1)]],
@@ -363,6 +365,6 @@ inline void load_parts(device const float* rows, uint first, uint parts, uint la
       sum += outputs[s * dim + i];
       all += totals[s];
     }
-    out[head * dim + i] = sum / all * sigmoid(gates[n]);
+    store_output(kToPlanes, sum / all * sigmoid(gates[n]), head * dim + i, args.heads * dim, out);
   }
 }

@@ -18,6 +18,7 @@
 #include "attention.h"
 #include "hints.h"
 #include "kernel_args.h"
+#include "planes.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -26,6 +27,7 @@ constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kGroup [[function_constant(LATTICE_FC_GROUP)]];
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];
 constant uint kRotaryDim [[function_constant(LATTICE_FC_ROTARY)]];
+constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];
 
 constant constexpr uint kMaxSimdgroups = 8;
 constant constexpr uint kQueries = 4;  // of a threadgroup
@@ -310,12 +312,12 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
   const float maximum = query_max(state.x);
   const float total = query_sum(state.y > 0 ? state.y * precise::exp(state.x - maximum) : 0.0f);
   const float fade = softmax.total > 0 ? precise::exp(softmax.maximum - maximum) : 0.0f;
-  const uint query_stride = args.parts == 1 ? kDim : args.parts * (kDim + 2);
-  device float* rows = args.parts == 1 ? out + first_head * kDim : partial + ulong(first_head * args.parts + part) * (kDim + 2);
+  const uint row_stride = args.parts * (kDim + 2);  // of queries
+  device float* rows = partial + ulong(first_head * args.parts + part) * (kDim + 2);
   if (simdgroup == 0 && lane < kQueries) totals[lane] = total;
   if (args.parts > 1 && simdgroup == 0 && lane < heads) {
-    rows[ulong(lane) * query_stride + kDim] = maximum;
-    rows[ulong(lane) * query_stride + kDim + 1] = total;
+    rows[ulong(lane) * row_stride + kDim] = maximum;
+    rows[ulong(lane) * row_stride + kDim + 1] = total;
   }
   const uint own_place = (simdgroup * kQueries + lane % 4) * kSpanStride + lane / 4 * 8;
 #pragma unroll
@@ -338,9 +340,13 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
       float sum = 0;
 #pragma unroll
       for (uint s = 0; s < kSimdgroups; ++s) sum += sums[s * kQueries * kSpanStride];
-      float factor = 1;
-      if (args.parts == 1) factor = sigmoid(gates[j][n]) / totals[query];
-      rows[ulong(query) * query_stride + j * kSpanDims + i % kSpanDims] = sum * factor;
+      const uint dim = j * kSpanDims + i % kSpanDims;
+      if (args.parts == 1) {
+        const float gated = sum * (sigmoid(gates[j][n]) / totals[query]);
+        store_output(kToPlanes, gated, (first_head + query) * kDim + dim, args.heads * kDim, out);
+      } else {
+        rows[ulong(query) * row_stride + dim] = sum;
+      }
     }
   }
 }

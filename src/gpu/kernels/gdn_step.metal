@@ -12,6 +12,7 @@
 #include "activations.h"
 #include "hints.h"
 #include "kernel_args.h"
+#include "planes.h"
 
 using namespace metal;
 using namespace lattice_gpu;
@@ -23,6 +24,7 @@ constant uint kTaps [[function_constant(LATTICE_FC_TAPS)]];
 constant uint kKeyHeads [[function_constant(LATTICE_FC_K_HEADS)]];  // constants, since divisions by them are costly
 constant uint kValueHeads [[function_constant(LATTICE_FC_V_HEADS)]];
 constant uint kParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
+constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];  // where PARTS leave whole groups of 32 rows
 
 constant constexpr uint kMaxHeadDim = 256;
 constant constexpr float kL2Epsilon = 1e-6f;  // Hugging Face's l2norm, inside the sum
@@ -82,7 +84,7 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
 
 }  // namespace lattice_gpu
 
-/// projections [qkv | z | b | a] of one token → out [v_heads · head_dim], less the norm's factor, and
+/// projections [qkv | z | b | a] of one token → out [v_heads · head_dim], less the norm's factor, as TO_PLANES says, and
 /// squares [v_heads, PARTS], which it follows from; advances ring [taps, C] and state [v_heads, head_dim (v), head_dim (k)].
 /// Threadgroups: v_heads · PARTS of SIMDGROUPS · 32 threads. head_dim is 4 · VECTORS, at most 256, and a multiple of PARTS.
 [[kernel, max_total_threads_per_threadgroup(512)]] void gdn_step(
@@ -198,6 +200,6 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   for (uint i = thread_index; i < kHeadRows; i += kThreads) {
     const bool is_first = i == thread_index;
     const float weight = is_first ? first_norm : norm[first_row + i];
-    out[head * kDim + first_row + i] = o[i] * weight * silu(is_first ? first_z : z[i]);
+    store_output(kToPlanes, o[i] * weight * silu(is_first ? first_z : z[i]), head * kDim + first_row + i, kValueHeads * kDim, out);
   }
 }

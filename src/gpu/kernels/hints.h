@@ -13,21 +13,24 @@ using namespace metal;
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
 //   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128
 //   lattice_byte_pair(a, b, i)   byte i of four of a, and of b above it
-//   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise
+//   lattice_simd_sum(x)          simd_sum(x), where all 32 lanes take part; likewise lattice_simd_max(x),
 //   lattice_simd_shuffle(x, lane) and lattice_simd_shuffle_xor(x, mask)
 //   lattice_multiply_halves(a, b, sums, lane)
 //       sums + a · b, of a simdgroup's matrices of 16 × 16 and 16 × 8 halves, as PTX's mma.m16n8k16 lays them
 //       out. With g = l / 4 and c = l % 4, lane l has of a rows g and g + 8, in turn, of columns 2c and 2c +
 //       1, then of 2c + 8 and 2c + 9; of b's column g these four rows; and of the sums columns 2c and 2c + 1
 //       of row g, then of g + 8
-//   lattice_pair_sums(first, last, operand, i)
+//   lattice_pair_sums(first, last, fragment, operand)
 //       a·p, a·q, b·p, b·q for words a0 b0 a1 b1 and a2 b2 a3 b3 of 16 signed bytes each, where p and q are
 //       vectors i of planes 0 and 1 in even lanes and of planes 2 and 3 in odd ones: each the sum of this
 //       lane's product and of its neighbour's (2n and 2n + 1), with the neighbour's words and i. They come as
 //       floats, LATTICE_SUM_START more than they are, and are below 2^22. For
 //   lattice_make_pair_operand(planes, count, stride, zeros, lane)
-//       of up to four planes, `stride` apart; what is missing is zero. zeros has zeros at each i, and lanes
-//       of equal lane % 4 ask for the same i
+//       of up to four planes in threadgroup memory, `stride` apart; what is missing is zero. zeros has zeros
+//       at each i. Without them, of planes in device memory. And for
+//   lattice_pair_fragment(operand, i)
+//       what a lane brings of vectors i, for which lanes of equal lane % 4 ask together; of device memory
+//       with a third argument, false for zeros
 //
 // On CUDA a simdgroup makes these sums in tensor cores, as products of 16 rows (a and b of lanes 4i to
 // 4i + 3, side by side) and 8 columns: the planes of lanes 0 and 1, with zeros at the others' places, and
@@ -57,6 +60,12 @@ inline ushort lattice_byte_pair(uint a, uint b, uint i) {
 inline float lattice_simd_sum(float x) {
   return simd_sum(x);
 }
+inline int lattice_simd_sum(int x) {
+  return simd_sum(x);
+}
+inline uint lattice_simd_max(uint x) {
+  return simd_max(x);
+}
 inline float lattice_simd_shuffle_xor(float x, ushort mask) {
   return as_type<float>(simd_shuffle_xor(as_type<int>(x), mask));  // which the specification has for integers
 }
@@ -80,15 +89,30 @@ inline float4 lattice_multiply_halves(uint4 a, uint2 b, float4 sums, uint lane) 
   }
   return sums;
 }
-struct lattice_byte_operand {
-  threadgroup const uint4* planes;
+template <typename Pointer>
+struct lattice_pair_operand {
+  Pointer planes;
   uint count;
   uint stride;
   bool odd;
 };
+using lattice_byte_operand = lattice_pair_operand<threadgroup const uint4*>;
+using lattice_device_byte_operand = lattice_pair_operand<device const uint4*>;
 inline lattice_byte_operand lattice_make_pair_operand(threadgroup const uint4* planes, uint count,
                                                       uint stride, threadgroup const uint4*, uint lane) {
   return {planes, count, stride, lane % 2 != 0};
+}
+inline lattice_device_byte_operand lattice_make_pair_operand(device const uint4* planes, uint count,
+                                                             uint stride, uint lane) {
+  return {planes, count, stride, lane % 2 != 0};
+}
+struct lattice_byte_fragment {
+  uint i;
+  bool is_there;
+};
+template <typename Operand>
+inline lattice_byte_fragment lattice_pair_fragment(thread const Operand&, uint i, bool is_there = true) {
+  return {i, is_there};
 }
 inline int lattice_byte_dot(uint4 a, uint4 b) {
   int sum = 0;
@@ -99,20 +123,23 @@ inline int lattice_byte_dot(uint4 a, uint4 b) {
   return sum;
 }
 /// A lane's own products with planes `first` and the next.
-inline int4 lattice_own_sums(uint4 a, uint4 b, thread const lattice_byte_operand& x, uint first, uint i) {
+template <typename Operand>
+inline int4 lattice_own_sums(uint4 a, uint4 b, thread const Operand& x, uint first,
+                             lattice_byte_fragment at) {
   int4 out = 0;
-  for (uint p = 0; p < 2 && first + p < x.count; ++p) {
-    const uint4 plane = x.planes[(first + p) * x.stride + i];
+  for (uint p = 0; p < 2 && first + p < x.count && at.is_there; ++p) {
+    const uint4 plane = x.planes[(first + p) * x.stride + at.i];
     out[p] = lattice_byte_dot(a, plane);
     out[2 + p] = lattice_byte_dot(b, plane);
   }
   return out;
 }
-inline float4 lattice_pair_sums(uint4 first, uint4 last, thread const lattice_byte_operand& x, uint i) {
+template <typename Operand>
+inline float4 lattice_pair_sums(uint4 first, uint4 last, lattice_byte_fragment at, thread const Operand& x) {
   const uint4 a = uint4(first.xz, last.xz);
   const uint4 b = uint4(first.yw, last.yw);
-  const int4 own = lattice_own_sums(a, b, x, x.odd ? 2 : 0, i);
-  const int4 neighbours = lattice_own_sums(a, b, x, x.odd ? 0 : 2, i);
+  const int4 own = lattice_own_sums(a, b, x, x.odd ? 2 : 0, at);
+  const int4 neighbours = lattice_own_sums(a, b, x, x.odd ? 0 : 2, at);
   return float4(own + simd_shuffle_xor(neighbours, 1)) + LATTICE_SUM_START;
 }
 #endif

@@ -234,10 +234,17 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_ROTARY 27      // rotary_dim: even, at most head_dim
 // Threadgroups of SIMDGROUPS that a core shall hold at a time: CUDA's compiler bounds their registers by it.
 #define LATTICE_FC_RESIDENT 28
+#define LATTICE_FC_TO_PLANES 29  // one of the Planes: how the output is left
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
 // together, which therefore is SPLIT · UNROLL · 32 chunks at most.
 #define LATTICE_STAGE_COLS 4096
+
+// How a vector lies that only a product will read: planes.h.
+#define LATTICE_PLANES_NONE 0  // floats
+#define LATTICE_PLANES_BYTES 1
+#define LATTICE_PLANES_NIBBLES 2
+#define LATTICE_MOST_PLANE_HEADS 64  // of a vector in planes that has its heads' norm left
 
 #define LATTICE_NORM_NONE 0
 #define LATTICE_NORM_RMS 1    // RMSNorm of x

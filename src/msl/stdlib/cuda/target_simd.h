@@ -49,6 +49,9 @@ LATTICE_MSL_INLINE float whole_simd_sum(float x) {
   for (unsigned step = 16; step > 0; step /= 2) x += from_xor_lane(x, step);
   return x;
 }
+// One instruction each, of integers.
+LATTICE_MSL_INLINE int whole_simd_sum(int x) { return __reduce_add_sync(0xffffffffu, x); }
+LATTICE_MSL_INLINE unsigned whole_simd_max(unsigned x) { return __reduce_max_sync(0xffffffffu, x); }
 
 /// What sums start from rather than from zero: the bits of 1.5 · 2^23, so that below 2^22 they are the last bits of a float. In registers
 /// side by side, as the instruction wants them: a constant would be moved there each time.
@@ -78,16 +81,22 @@ LATTICE_MSL_INLINE metal::float4 mma_halves(const metal::uint4& a, const metal::
 /// A lane gives column lane / 4 of the right operand, at the place of lane % 4, and is left columns 2 (lane % 4) and the next. Columns 0
 /// to 3 are the planes of the first two lanes of four, columns 4 to 7 those of the other two.
 struct ByteOperand {
-  const metal::uint4* own;
+  const metal::uint4* own;  // null: zeros
   metal::int4 start;
 };
+using ByteFragment = metal::uint4;
 LATTICE_MSL_INLINE ByteOperand make_pair_operand(const metal::uint4* planes, unsigned count, unsigned stride, const metal::uint4* zeros,
                                                   unsigned lane) {
   const unsigned plane = lane / 4 % 4;
   return {lane / 16 == lane % 4 / 2 && plane < count ? planes + plane * stride : zeros, sum_start()};
 }
-LATTICE_MSL_INLINE metal::float4 pair_sums(const metal::uint4& first, const metal::uint4& last, const ByteOperand& operand, unsigned i) {
-  const metal::uint4 own = operand.own[i];
+LATTICE_MSL_INLINE ByteFragment pair_fragment(const ByteOperand& operand, unsigned i) { return operand.own[i]; }
+LATTICE_MSL_INLINE ByteFragment pair_fragment_or_zeros(const ByteOperand& operand, unsigned i, bool is_there) {
+  ByteFragment out = {0, 0, 0, 0};
+  if (is_there && operand.own != nullptr) out = operand.own[i];
+  return out;
+}
+LATTICE_MSL_INLINE metal::float4 pair_sums(const metal::uint4& first, const metal::uint4& last, const ByteFragment& own, const ByteOperand& operand) {
   metal::int4 sums = mma_bytes(operand.start, first[0], first[1], first[2], first[3], own[0], own[1]);
   sums = mma_bytes(sums, last[0], last[1], last[2], last[3], own[2], own[3]);
   return {__int_as_float(sums[0]), __int_as_float(sums[1]), __int_as_float(sums[2]), __int_as_float(sums[3])};

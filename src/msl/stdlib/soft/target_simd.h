@@ -112,17 +112,23 @@ inline int byte_dot(const metal::uint4& a, const metal::uint4& b) {
   for (int i = 0; i < 16; ++i) sum += byte(a, i) * byte(b, i);
   return sum;
 }
+struct ByteFragment {
+  unsigned i;
+  bool is_there;
+};
+inline ByteFragment pair_fragment(const ByteOperand&, unsigned i) { return {i, true}; }
+inline ByteFragment pair_fragment_or_zeros(const ByteOperand&, unsigned i, bool is_there) { return {i, is_there}; }
 struct PairShares {
   metal::int4 own;
   metal::int4 neighbours;
 };
-inline PairShares pair_shares(const metal::uint4& first, const metal::uint4& last, const ByteOperand& x, unsigned i) {
+inline PairShares pair_shares(const metal::uint4& first, const metal::uint4& last, const ByteOperand& x, const ByteFragment& at) {
   const metal::uint4 a = {first[0], first[2], last[0], last[2]};
   const metal::uint4 b = {first[1], first[3], last[1], last[3]};
   const auto products = [&](unsigned plane) {
     metal::int4 out = {0, 0, 0, 0};
-    for (unsigned p = 0; p < 2 && plane + p < x.count; ++p) {
-      const metal::uint4& bytes = x.planes[(plane + p) * x.stride + i];
+    for (unsigned p = 0; p < 2 && plane + p < x.count && at.is_there; ++p) {
+      const metal::uint4& bytes = x.planes[(plane + p) * x.stride + at.i];
       out[static_cast<int>(p)] = byte_dot(a, bytes);
       out[static_cast<int>(2 + p)] = byte_dot(b, bytes);
     }

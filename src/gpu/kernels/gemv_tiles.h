@@ -1,0 +1,149 @@
+#pragma once
+
+// What gemv_bytes.metal and gemv_planes.metal share: products of integers, of matrices in tiles.
+//
+// A simdgroup owns tiles of 16 rows (tiles.h): lane l has rows l / 4 and l / 4 + 8, and of a unit's four
+// chunks the one at l % 4. SPLIT simdgroups share the rows' columns. Weights are asked for before the input
+// is there; a unit is replaced by the one UNROLL steps ahead as soon as it is multiplied.
+
+#include <metal_stdlib>
+
+#include "formats.h"
+#include "hints.h"
+#include "kernel_args.h"
+#include "planes.h"
+#include "tiles.h"
+
+using namespace metal;
+using namespace lattice_gpu;
+
+constant uint kRows [[function_constant(LATTICE_FC_ROWS)]];
+constant uint kSplit [[function_constant(LATTICE_FC_SPLIT)]];
+constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
+constant uint kUnroll [[function_constant(LATTICE_FC_UNROLL)]];
+constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
+constant uint kRounds [[function_constant(LATTICE_FC_ROUNDS)]];
+constant uint kResident [[function_constant(LATTICE_FC_RESIDENT)]];  // for CUDA's compiler alone
+
+// A simdgroup's units lie together where a row is but one round; otherwise those of all of a threadgroup's,
+// step for step.
+constant uint kStepUnits = kRounds == LATTICE_ROUNDS_MANY ? kSplit : 1;
+constant uint kMemberUnits = kRounds == LATTICE_ROUNDS_MANY ? 1 : kUnroll;
+constant uint kThreads = max(kSimdgroups, 1u) * 32;
+constant uint kTiles = kRows / kUnitRows;
+constant uint kTeams = kSimdgroups / max(kSplit, 1u);  // of SPLIT simdgroups, each with rows of its own
+constant uint kRoundUnits = kSplit * kUnroll;
+
+namespace lattice_gpu {
+
+constant constexpr uint kMaxTiles = 2;
+constant constexpr uint kMaxSteps = 2;  // Format::kTileSteps
+constant constexpr uint kMaxUnroll = 8;
+constant constexpr uint kMaxSimdgroups = 16;
+
+/// Groups of 16 columns in a unit.
+template <typename Format>
+constexpr uint unit_groups() {
+  return kUnitChunks * Format::kTileSteps;
+}
+
+/// The first group of a unit that a lane meets; where there are two steps, the other is two groups on.
+template <typename Format>
+inline uint lane_group(uint lane) {
+  return lane % 4 / 2 * 2 * Format::kTileSteps + lane % 2;
+}
+
+/// A lane's part of the tiles of its simdgroup, from their first unit on or, where none is looked for beyond
+/// a row's end, from the simdgroup's first.
+struct TileRows {
+  device const uint4* words[kMaxTiles];
+  device const half2* scales[kMaxTiles];
+};
+
+/// Those of a simdgroup of the threadgroup whose rows begin at `group_row`, from unit `first_unit` on; beyond
+/// the last tile the last once more.
+template <typename Format>
+inline TileRows tile_rows(device const uint4* quants, device const half2* scales, constant GemvArgs& args,
+                          uint group_row, uint first_unit, uint simdgroup, uint lane) {
+  TileRows rows;
+#pragma unroll
+  for (uint t = 0; t < kTiles; ++t) {
+    const uint tile = group_row / kUnitRows + simdgroup / kSplit * kTiles + t;
+    const uint unit = min(tile, (args.rows - 1) / kUnitRows) * args.row_groups + first_unit;
+    rows.words[t] = quants + (unit * kUnitVectors + lane);  // 32 bits: up to 64 GiB
+    rows.scales[t] = scales + (unit * kUnitPairs + lane / 2) * Format::kTileSteps;
+  }
+  return rows;
+}
+
+/// What a lane loads at once: of each tile its part of a unit.
+struct Unit {
+  uint4 first[kMaxTiles];
+  uint4 last[kMaxTiles];
+  half2 scales[kMaxTiles][kMaxSteps];  // of each block, a's and b's
+};
+
+/// Unit `from` + `steps` of each tile, of which `steps` is known when this is compiled; beyond a row's end
+/// its last one, which meets zeros.
+template <typename Format>
+inline void load_unit(thread const TileRows& rows, uint from, uint steps, uint row_groups,
+                      thread Unit& unit) {
+  if (kRounds == LATTICE_ROUNDS_ANY) {
+    from = min(from + steps, row_groups - 1);
+    steps = 0;
+  }
+#pragma unroll
+  for (uint t = 0; t < kTiles; ++t) {
+    device const uint4* words = rows.words[t] + from * kUnitVectors;
+    unit.first[t] = lattice_load_streamed(words + steps * kUnitVectors);
+    unit.last[t] = lattice_load_streamed(words + steps * kUnitVectors + 32);
+    device const half2* scales = rows.scales[t] + from * (kUnitPairs * Format::kTileSteps);
+    if (Format::kTileSteps == 1) {
+      unit.scales[t][0] = scales[steps * kUnitPairs];
+    } else {
+      const half4 both = reinterpret_cast<device const half4*>(scales)[steps * kUnitPairs];
+      unit.scales[t][0] = both.xy;
+      unit.scales[t][1] = both.zw;
+    }
+  }
+}
+
+/// Adds a step of a unit's products to `sums`, times `factor`, with what the input's group has for it.
+template <typename Format, typename Operand>
+inline void multiply_step(thread const Unit& unit, uint step, lattice_byte_fragment x,
+                          thread const Operand& operand, float2 x_scale, float factor, thread float* sums) {
+  const float next_scale = x_scale.x * kPlaneShare;
+#pragma unroll
+  for (uint t = 0; t < kTiles; ++t) {
+    const BytePair bytes = Format::bytes(unit.first[t], unit.last[t], step);
+    const float4 planes = lattice_pair_sums(bytes.first, bytes.last, x, operand);
+    const float2 scales = float2(unit.scales[t][step]) * factor;
+    const float a = fma(planes.y, next_scale, fma(planes.x, x_scale.x, x_scale.y));
+    const float b = fma(planes.w, next_scale, fma(planes.z, x_scale.x, x_scale.y));
+    sums[2 * t] = fma(scales.x, a, sums[2 * t]);
+    sums[2 * t + 1] = fma(scales.y, b, sums[2 * t + 1]);
+  }
+}
+
+/// Leaves a simdgroup's sums of its rows in partial [SIMDGROUPS, ROWS].
+template <typename Format>
+inline void store_sums(thread float* sums, uint simdgroup, uint lane, threadgroup float* partial) {
+#pragma unroll
+  for (uint r = 0; r < 2 * kTiles; ++r) {
+    sums[r] *= lane % 2 == 0 ? 65536 * Format::kByteScale : Format::kByteScale;
+    sums[r] += lattice_simd_shuffle_xor(sums[r], 1);
+    sums[r] += lattice_simd_shuffle_xor(sums[r], 2);
+    if (lane % kUnitChunks == 0)
+      partial[simdgroup * kRows + r * (kUnitRows / 2) + lane / kUnitChunks] = sums[r];
+  }
+}
+
+/// What the simdgroups that share a row have of it; `row` counts from the threadgroup's first.
+inline float row_total(threadgroup const float* partial, uint row) {
+  float sum = 0;
+#pragma unroll
+  for (uint m = 0; m < kSplit; ++m) sum += partial[(row / kRows * kSplit + m) * kRows + row % kRows];
+  return sum;
+}
+
+}  // namespace lattice_gpu
