@@ -42,9 +42,7 @@ DrawOptions Sampler::draw_options(std::int64_t most) const {
 Token Sampler::draw(std::span<const float> logits, std::int64_t position) {
   const std::span<const float> scores = penalised(logits.first(n_ids_));
   const float largest = find_largest(scores);
-  if (sampling_.is_greedy()) {
-    return static_cast<Token>(std::find(scores.begin(), scores.end(), largest) - scores.begin());
-  }
+  if (sampling_.is_greedy()) return first_of(scores, largest);
   keep_top_k(scores);
   weigh(largest);
   keep_top_p();
@@ -80,6 +78,18 @@ float Sampler::find_largest(std::span<const float> logits) {
   const float largest = *std::max_element(column_max_.begin(), column_max_.end());
   if (largest == -kInfinity) fail_no_token();
   return largest;
+}
+
+/// The first token with the largest logit, by the columns that have it.
+Token Sampler::first_of(std::span<const float> logits, float largest) const {
+  std::size_t first = n_ids_;
+  for (std::size_t column = 0; column < column_max_.size(); ++column) {
+    if (column_max_[column] != largest) continue;
+    for (std::size_t id = column; id < first; id += column_max_.size()) {
+      if (logits[id] == largest) first = id;
+    }
+  }
+  return static_cast<Token>(first);
 }
 
 /// Makes `candidates_` the k likeliest tokens, or all that are possible.

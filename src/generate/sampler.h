@@ -45,6 +45,7 @@ class Sampler {
 
   [[nodiscard]] std::span<const float> penalised(std::span<const float> logits);
   [[nodiscard]] float find_largest(std::span<const float> logits);
+  [[nodiscard]] Token first_of(std::span<const float> logits, float largest) const;
   void keep_top_k(std::span<const float> logits);
   void weigh(float largest);
   void keep_top_p();

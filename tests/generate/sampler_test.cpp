@@ -130,6 +130,9 @@ TEST(Sampler, GreedyTakesTheLikeliestAndTheLowerIdOfTwo) {
   Logits many(100'000, -7);
   many[99'999] = -6.5f;
   EXPECT_EQ(Sampler({}, size_of(many)).draw(many, 0), 99'999);
+  // In rows of 4,096 the later one is further to the left.
+  many[3 * 4096 + 10] = many[2 * 4096 + 500] = many[50'000] = 1;
+  EXPECT_EQ(Sampler({}, size_of(many)).draw(many, 0), 2 * 4096 + 500);
 }
 
 TEST(Sampler, GreedyHonoursPenalties) {
