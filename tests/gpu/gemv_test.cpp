@@ -375,6 +375,23 @@ TEST(Gemv, ChoosesShapesThatFit) {
   }
 }
 
+/// A down-projection that was measured with planes gets them: gate and up, with their own shape, leave whole
+/// groups.
+TEST(Gemv, ChoosesShapesThatLeaveThePlanesOthersRead) {
+  int readers = 0;
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    for (const auto& [hidden, inner] : {std::pair(1024, 3584), std::pair(2048, 6144), std::pair(2560, 9216),
+                                        std::pair(4096, 12288), std::pair(5120, 17408)}) {
+      if (!choose_gemv_shape(132, shaped_matrix(type, hidden, inner, /*tiled=*/true)).planes) continue;
+      ++readers;
+      const DeviceMatrix gate_up = shaped_matrix(type, 2 * inner, hidden, /*tiled=*/true);
+      EXPECT_TRUE(leaves_planes(choose_gemv_shape(132, gate_up), gate_up))
+          << dtype_name(type) << ' ' << hidden;
+    }
+  }
+  EXPECT_EQ(readers, 2);  // 4B and 9B in Q4_0
+}
+
 /// The compiler hears of threadgroups to a core where a shape counts on them, and nowhere else.
 TEST(Gemv, TellsHowOftenItStandsOnACore) {
   const DeviceMatrix matrix = shaped_matrix(DType::kQ4_0, 64, 1024, /*tiled=*/true);
