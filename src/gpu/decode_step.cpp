@@ -197,6 +197,10 @@ void StepRecorder::record_layers(Commands& commands, const GpuState& state, std:
   }
 }
 
+std::uint32_t StepRecorder::planes_between(bool can_leave, const DeviceMatrix& reader) const {
+  return can_leave && shape_of(reader).planes ? planes_for(reader) : LATTICE_PLANES_NONE;
+}
+
 void StepRecorder::record_head(Commands& commands) const {
   gemv(commands, {.matrix = weights_.head,
                   .x = *work_.hidden,

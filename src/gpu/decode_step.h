@@ -123,10 +123,9 @@ class StepRecorder {
   [[nodiscard]] GemvShape shape_of(const DeviceMatrix& matrix) const {
     return chooser_ ? chooser_(matrix) : choose_gemv_shape(device_.cores(), matrix);
   }
-  /// How a vector is left for the only matrix that will read it, by whom who `can_leave` planes or not.
-  [[nodiscard]] std::uint32_t planes_between(bool can_leave, const DeviceMatrix& reader) const {
-    return can_leave && shape_of(reader).planes ? planes_for(reader) : 0;
-  }
+  /// How a vector is left for the only matrix that will read it: one of the LATTICE_PLANES, floats where its
+  /// maker cannot leave planes.
+  [[nodiscard]] std::uint32_t planes_between(bool can_leave, const DeviceMatrix& reader) const;
   void gemv(Commands& commands, const Gemv& gemv) const {
     record_gemv(device_, commands, gemv, shape_of(gemv.matrix), *work_.none);
   }

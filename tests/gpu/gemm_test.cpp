@@ -19,13 +19,6 @@ struct GemmProduct {
   bool tiled = false;       // the matrix lies in tiles
 };
 
-/// Σ w·x of one row and one token, in double precision.
-double product(const std::vector<float>& row, std::span<const float> x) {
-  double sum = 0;
-  for (std::size_t i = 0; i < row.size(); ++i) sum += double{row[i]} * x[i];
-  return sum;
-}
-
 void run_gemm(SoftDevice& device, const GemmProduct& shape) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(shape.type) << ' ' << shape.rows << 'x' << shape.cols << ", "

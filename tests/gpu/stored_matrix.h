@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "gpu/kernel_run.h"
@@ -24,17 +25,17 @@ struct StoredMatrix {
     dequantize_row(view, index, out);
     return out;
   }
-  /// A row times a vector.
-  [[nodiscard]] double product(std::int64_t index, const std::vector<float>& x) const {
-    const std::vector<float> own = row(index);
-    double sum = 0;
-    for (std::size_t i = 0; i < own.size(); ++i) sum += double{own[i]} * x[i];
-    return sum;
-  }
 
   std::vector<std::byte> bytes;
   MatrixView view;
 };
+
+/// Σ w·x of one row and one token, in double precision.
+inline double product(const std::vector<float>& row, std::span<const float> x) {
+  double sum = 0;
+  for (std::size_t i = 0; i < row.size(); ++i) sum += double{row[i]} * x[i];
+  return sum;
+}
 
 /// The formats that kernels have.
 inline constexpr DType kFormats[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};

@@ -146,8 +146,8 @@ inline Joined join(threadgroup const float2* states, uint lane) {
 }  // namespace lattice_gpu
 
 /// projections [per head query | gate][k][v] of one token; keys and values [kv_heads, capacity, head_dim].
-/// parts = 1: out [heads · head_dim], gated, or the same in planes. Otherwise partial [heads, parts, head_dim + 2] gets each part's values, maximum
-/// and total. Threadgroups: (parts, kv_heads) of SIMDGROUPS · 32 threads. head_dim is a multiple of 32, at most 256; heads /
+/// parts = 1: out [heads · head_dim], gated, as TO_PLANES says. Otherwise partial [heads, parts, head_dim + 2] gets each
+/// part's values, maximum and total. Threadgroups: (parts, kv_heads) of SIMDGROUPS · 32 threads. head_dim is a multiple of 32, at most 256; heads /
 /// kv_heads is at most 8.
 template <typename KvType>
 [[kernel, max_total_threads_per_threadgroup(512)]] void attention_decode(
@@ -310,8 +310,8 @@ inline void load_parts(device const float* rows, uint first, uint parts, uint la
 
 }  // namespace lattice_gpu
 
-/// Joins the parts of a head: partial [heads, parts, head_dim + 2] → out [heads · head_dim], gated, as TO_PLANES says. Threadgroups: heads, of
-/// SIMDGROUPS · 32 threads; simdgroups take parts in turn, a few together.
+/// Joins the parts of a head: partial [heads, parts, head_dim + 2] → out [heads · head_dim], gated, as TO_PLANES says.
+/// Threadgroups: heads, of SIMDGROUPS · 32 threads; simdgroups take parts in turn, a few together.
 [[kernel, max_total_threads_per_threadgroup(256)]] void attention_merge(
     device const float* projections [[buffer(0)]], device const float* partial [[buffer(1)]],
     device float* out [[buffer(2)]], constant AttentionArgs& args [[buffer(3)]],

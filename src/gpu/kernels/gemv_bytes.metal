@@ -25,6 +25,7 @@ constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];
 constant constexpr uint kMaxLoads = LATTICE_STAGE_COLS / 4 / 32;
 constant constexpr uint kPlaneGroups = LATTICE_STAGE_COLS / kGroupCols + 4;  // planes begin in different banks
 
+constant uint kThreads = max(kSimdgroups, 1u) * 32;
 constant bool kRmsNorm = kNorm == LATTICE_NORM_RMS;
 
 namespace lattice_gpu {
@@ -88,7 +89,6 @@ inline void store_nibbles(uint4 integers, threadgroup ushort* halves, uint i) {
 template <typename Format>
 inline float store_stage(thread const VectorLoads& loads, thread const VectorLoads& norm, device const float* head_squares,
                          constant GemvArgs& args, Stage stage, uint first, uint vectors, uint thread_index) {
-  constexpr uint kBits = integer_bits(Format::kNibbles);
   float squares = 0;
 #pragma unroll
   for (uint n = 0; n < kLoads; ++n) {
@@ -108,7 +108,7 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
     largest = max(largest, lattice_simd_shuffle_xor(largest, 2));
     largest = max(largest, lattice_simd_shuffle_xor(largest, 4));
     const float evens = Format::kNibbles ? sum_of_eight(v.x + v.z) : 0.0f;
-    const float factor = to_integers(largest, kBits);
+    const float factor = to_integers(Format::kNibbles, largest);
     const uint4 integers = integers_of(Format::kNibbles, v, factor);
     if (Format::kNibbles) {
       store_nibbles(integers, reinterpret_cast<threadgroup ushort*>(stage.planes), i);

@@ -29,7 +29,6 @@ constant uint kResident [[function_constant(LATTICE_FC_RESIDENT)]];  // for CUDA
 // step for step.
 constant uint kStepUnits = kRounds == LATTICE_ROUNDS_MANY ? kSplit : 1;
 constant uint kMemberUnits = kRounds == LATTICE_ROUNDS_MANY ? 1 : kUnroll;
-constant uint kThreads = max(kSimdgroups, 1u) * 32;
 constant uint kTiles = kRows / kUnitRows;
 constant uint kTeams = kSimdgroups / max(kSplit, 1u);  // of SPLIT simdgroups, each with rows of its own
 constant uint kRoundUnits = kSplit * kUnroll;

@@ -37,9 +37,14 @@ constexpr uint integer_bits(bool nibbles) {
   return nibbles ? 26 : 22;
 }
 
-/// What makes integers of floats of which the largest has these bits.
-inline float to_integers(uint largest, uint bits) {
-  return as_type<float>((253u + bits - clamp(largest >> 23, kSmallestExponent, kLargestExponent)) << 23);
+/// The biased exponent of floats of which the largest has these bits.
+inline uint shared_exponent(uint largest) {
+  return clamp(largest >> 23, kSmallestExponent, kLargestExponent);
+}
+
+/// What makes integers of them.
+inline float to_integers(bool nibbles, uint largest) {
+  return as_type<float>((253u + integer_bits(nibbles) - shared_exponent(largest)) << 23);
 }
 
 /// The integer of x, as its two's complement. Of 22 bits the nearest: a float's last bits after
@@ -67,9 +72,9 @@ inline float sum_start(bool nibbles, int evens, bool odd_group) {
 
 /// A group's scale and start. Infinity and what is no number make no number of all that they meet.
 inline float2 scale_and_start(bool nibbles, uint largest, int evens, bool odd_group) {
-  const uint exponent = clamp(largest >> 23, kSmallestExponent, kLargestExponent);
   const bool is_number = largest >> 23 <= kLargestExponent;
-  const float scale = as_type<float>(is_number ? (exponent + 1u - integer_bits(nibbles)) << 23 : 0x7fc00000u);
+  const uint exponent = shared_exponent(largest) + 1u - integer_bits(nibbles);
+  const float scale = as_type<float>(is_number ? exponent << 23 : 0x7fc00000u);
   return float2(scale, -scale * sum_start(nibbles, evens, odd_group));
 }
 
@@ -79,7 +84,7 @@ inline void store_planes(uint planes, float x, uint column, uint cols, device fl
   const bool nibbles = planes == LATTICE_PLANES_NIBBLES;
   device uchar* bytes = reinterpret_cast<device uchar*>(out);
   const uint largest = lattice_simd_max(as_type<uint>(x) & 0x7fffffffu);
-  const uint n = integer_of(nibbles, x, to_integers(largest, integer_bits(nibbles)));
+  const uint n = integer_of(nibbles, x, to_integers(nibbles, largest));
   int evens = 0;
   if (nibbles) {
     const bool is_odd = column % 2 != 0;
