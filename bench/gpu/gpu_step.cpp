@@ -1,17 +1,20 @@
 // Times decode steps on a GPU device, with nothing of the host in between, and searches for the shapes of the
 // GEMVs.
 //
-//   gpu_step SHAPE TYPE [CONTEXT] [tune|json] [f32]
+//   gpu_step SHAPE TYPE [CONTEXT] [tune [residual] [inner]|json] [f32]
 //
 // Steps of random weights are queued and waited for together: microseconds a token, median and range of
 // several such runs, and the share of the device's copy bandwidth that they used (MBU). A second line has the
 // same with the draw of a token, and what a token takes where the host reads every one of them. With `tune`,
 // tries shapes for one kind of matrix after the other, biggest first, and prints what was best:
-// choose_gemv_shape() is made from such tables. With `json`, prints the median for bench_compare
-// (docs/benchmarks.md). Keys and values are halves, with `f32` floats.
+// choose_gemv_shape() is made from such tables. Vectors between dispatches are floats then, but for those
+// that are named to lie in planes: `residual`, the residual stream, and `inner`, what mixers and SwiGLU make.
+// With `json`, prints the median for bench_compare (docs/benchmarks.md). Keys and values are halves, with
+// `f32` floats.
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -56,7 +59,8 @@ std::vector<std::uint32_t> residents(const GemvShape& shape, const DeviceMatrix&
   constexpr std::uint32_t kUnitRegisters = 10;  // of weights and scales, of a tile
   const std::uint32_t weights = shape.rows / 16 * shape.unroll * kUnitRegisters;
   const std::uint32_t groups = gemv_threadgroups(shape, matrix);
-  std::vector<std::uint32_t> out = {0, 1};
+  std::vector<std::uint32_t> out = {0};
+  if (2 * groups <= 3 * kCores) out.push_back(1);
   for (std::uint32_t n = 2; n <= 6 && (n - 1) * kCores < groups; ++n) {
     const std::uint32_t registers = kRegisters / (n * shape.simdgroups * kSimdWidth) / 8 * 8;
     if (registers >= weights + 24 && registers <= weights + 50) out.push_back(n);
@@ -64,8 +68,42 @@ std::vector<std::uint32_t> residents(const GemvShape& shape, const DeviceMatrix&
   return out;
 }
 
-/// Shapes whose rounds fill a row, or one of which hardly exceeds it.
-std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
+/// Which vectors between dispatches lie in planes.
+struct InPlanes {
+  bool residual = false;
+  bool inner = false;
+};
+
+/// A matrix of a step, and how the step multiplies it.
+struct StepMatrix {
+  DeviceMatrix matrix;
+  GemvForm form;
+};
+
+std::vector<StepMatrix> step_matrices(const Config& config, DType format, InPlanes in_planes) {
+  std::vector<StepMatrix> out;
+  const auto add = [&](std::int64_t rows, std::int64_t cols, GemvForm form) {
+    DeviceMatrix matrix = shaped_matrix(format, rows, cols, /*tiled=*/true);
+    const bool reads_residual = form.norm;
+    form.from_planes = matrix.is_tiled() && (reads_residual ? in_planes.residual : in_planes.inner);
+    const bool leaves =
+        form.epilogue == LATTICE_EPILOGUE_SWIGLU ? in_planes.inner : in_planes.residual && !reads_residual;
+    if (matrix.is_tiled() && leaves) form.to_planes = planes_for(matrix);
+    out.push_back({std::move(matrix), form});
+  };
+  const HeadNorm heads = HeadNorm::of(kCores, config);
+  add(linear_projections(config), config.hidden_size, {.norm = true});
+  add(full_projections(config), config.hidden_size, {.norm = true});
+  add(config.hidden_size, config.linear_v_dim(), {.heads = heads, .epilogue = LATTICE_EPILOGUE_ADD});
+  add(config.hidden_size, config.q_dim(), {.epilogue = LATTICE_EPILOGUE_ADD});
+  add(2 * config.intermediate_size, config.hidden_size, {.norm = true, .epilogue = LATTICE_EPILOGUE_SWIGLU});
+  add(config.hidden_size, config.intermediate_size, {.epilogue = LATTICE_EPILOGUE_ADD});
+  add(config.vocab_size, config.hidden_size, {.norm = true});
+  return out;
+}
+
+/// Shapes whose rounds fill a row or hardly exceed it.
+std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix, const GemvForm& form) {
   std::vector<GemvShape> out;
   constexpr std::uint32_t kMostChunks = 16;  // of 16 bytes, in flight a lane
   constexpr std::uint32_t kMostSimdgroups = 16;
@@ -75,18 +113,21 @@ std::vector<GemvShape> byte_candidates(const DeviceMatrix& matrix) {
         const std::uint32_t round =
             round_chunks({.rows = rows, .split = split, .unroll = unroll, .bytes = true});
         const bool is_one = round >= matrix.row_chunks && 7 * round <= 8 * matrix.row_chunks;
-        if (matrix.row_chunks % round != 0 && !is_one) continue;
+        const bool is_near = 100 * ceil_div(matrix.row_chunks, round) * round <= 103 * matrix.row_chunks;
+        if (!is_near && !is_one) continue;
         for (std::uint32_t simdgroups = split; simdgroups <= kMostSimdgroups; simdgroups += split) {
           GemvShape shape{
               .rows = rows, .split = split, .simdgroups = simdgroups, .unroll = unroll, .bytes = true};
           if (simdgroups < 4 || !fits_stage(shape, matrix.format)) continue;
           for (const std::uint32_t resident : residents(shape, matrix)) {
             shape.resident = resident;
-            for (const bool planes : {false, true}) {
-              shape.planes = planes;
-              if (!planes || matrix.rows <= matrix.cols)
-                out.push_back(shape);  // inputs of the others have norms
-            }
+            shape.planes = form.from_planes;
+            const bool leaves = form.to_planes != LATTICE_PLANES_NONE;
+            if (leaves && !leaves_planes(shape, matrix, form.epilogue)) continue;
+            shape.ahead = false;
+            out.push_back(shape);
+            shape.ahead = true;
+            if (form.from_planes && resident <= 1 && round < matrix.row_chunks) out.push_back(shape);
           }
         }
       }
@@ -111,8 +152,21 @@ std::vector<GemvShape> float_candidates(DType format) {
   }
   return out;
 }
-std::vector<GemvShape> candidates(const DeviceMatrix& matrix) {
-  return has_byte_gemv(matrix.format) ? byte_candidates(matrix) : float_candidates(matrix.format);
+
+/// Whether as many bytes are on their way at a time as a core's share of the memory wants, and not many more.
+/// An output head, which has enough of them in most shapes, is tried in few.
+bool moves_enough(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
+  constexpr std::uint32_t kHeadRows = 1024;   // a core
+  constexpr double kMostBytes = 160 << 10;    // a core
+  constexpr double kLargeMatrix = 128 << 10;  // likewise
+  if (matrix.rows / cores >= kHeadRows) {
+    return shape.split <= 4 && shape.simdgroups >= 8 && shape.simdgroups % 4 == 0 && shape.resident <= 1;
+  }
+  const double core_bytes = 16.0 * matrix.rows * matrix.row_chunks / cores;
+  const double fewest = core_bytes >= kLargeMatrix ? 24 << 10 : std::min<double>(12 << 10, core_bytes);
+  const double unit_bytes = 1024.0 * shape.rows / 16 * shape.unroll;
+  const double bytes = gemv_threadgroups(shape, matrix) * shape.simdgroups * unit_bytes / cores;
+  return bytes >= fewest && bytes <= kMostBytes;
 }
 
 /// Whether a shape leaves neither lanes nor cores idle, nor looks ahead where nothing is.
@@ -122,14 +176,15 @@ bool is_worth_a_try(const GemvShape& shape, const DeviceMatrix& matrix, std::uin
   const std::uint32_t groups = gemv_threadgroups(shape, matrix);
   if (round / shape.unroll > matrix.row_chunks || round >= 2 * matrix.row_chunks) return false;
   if (groups * shape.simdgroups < kFewestSimdgroups * cores && matrix.rows >= cores) return false;
-  if (shape.bytes) {
-    constexpr std::uint32_t kFewestBytes = 12 << 10;  // in flight a core
-    constexpr std::uint32_t kMostGroups = 12;         // a core
-    const std::uint64_t lane_bytes = std::uint64_t{16} * shape.rows / 8 * shape.unroll;
-    if (groups * shape.simdgroups * lane_bytes * 32 < std::uint64_t{kFewestBytes} * cores) return false;
-    return groups <= kMostGroups * cores || matrix.rows / cores >= 1024;
-  }
+  if (shape.bytes) return moves_enough(shape, matrix, cores);
   return !shape.ahead || matrix.row_chunks > round;
+}
+
+std::vector<GemvShape> candidates(const StepMatrix& of, std::uint32_t cores) {
+  std::vector<GemvShape> out =
+      of.matrix.is_tiled() ? byte_candidates(of.matrix, of.form) : float_candidates(of.matrix.format);
+  std::erase_if(out, [&](const GemvShape& shape) { return !is_worth_a_try(shape, of.matrix, cores); });
+  return out;
 }
 
 /// A model of random weights on the device, and the shapes that its step is recorded with.
@@ -187,8 +242,69 @@ class Subject {
   }
   [[nodiscard]] std::size_t dispatches() const { return dispatches_; }
 
+  /// Twice: the best shape for one kind depends on what the others leave of the device, as dispatches
+  /// overlap.
+  void tune(InPlanes in_planes) {
+    std::map<MatrixKind, StepMatrix> kinds;
+    for (StepMatrix& of : step_matrices(config_, weights_->head.format, in_planes)) {
+      const MatrixKind kind = kind_of(of.matrix);
+      chosen_[kind] = first_guess(of);
+      kinds.try_emplace(kind, std::move(of));
+    }
+    double best = times().min();
+    fmt::print(" before: {:.1f} us\n", best * 1e6);
+    for (const char* pass : {"first", "second"}) {
+      fmt::print(" the {} time:\n", pass);
+      for (const MatrixKind& kind : largest_first()) tune_kind(kind, kinds.at(kind), best);
+    }
+  }
+
+ private:
+  /// What is chosen, where it passes vectors on as wanted, or who has nearest to so many bytes in flight.
+  [[nodiscard]] GemvShape first_guess(const StepMatrix& of) const {
+    constexpr double kBytes = 40 << 10;  // a core
+    const std::vector<GemvShape> all = candidates(of, device_.cores());
+    GemvShape chosen = choose_gemv_shape(device_.cores(), of.matrix);
+    chosen.planes = of.form.from_planes;
+    if (all.empty() || of.form.to_planes == LATTICE_PLANES_NONE ||
+        leaves_planes(chosen, of.matrix, of.form.epilogue)) {
+      return chosen;
+    }
+    return *std::ranges::min_element(all, {}, [&](const GemvShape& shape) {
+      const double simdgroups = gemv_threadgroups(shape, of.matrix) * shape.simdgroups;
+      return std::abs(std::log(simdgroups * shape.rows * shape.unroll * 64 / device_.cores() / kBytes));
+    });
+  }
+
+  void tune_kind(const MatrixKind& kind, const StepMatrix& of, double& best) {
+    GemvShape kept = shape_of(kind);
+    std::vector<std::pair<double, GemvShape>> tried;
+    for (const GemvShape& shape : candidates(of, device_.cores())) {
+      chosen_[kind] = shape;
+      const double seconds = times(3).min();
+      tried.emplace_back(seconds, shape);
+      if (seconds < best) {
+        best = seconds;
+        kept = shape;
+      }
+    }
+    chosen_[kind] = kept;
+    std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
+    fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6,
+               text(kept));
+    for (std::size_t i = 1; i < std::min<std::size_t>(tried.size(), 5); ++i) {
+      fmt::print("      {:.1f} {}\n", tried[i].first * 1e6, text(tried[i].second));
+    }
+    std::fflush(stdout);
+  }
+
+  static constexpr int kRuns = 15;
+  static constexpr int kStreamRuns = 7;
+  static constexpr int kMostSteps = 100;  // of a run
+  static constexpr std::int32_t kFirstToken = 1;
+
   /// The kinds of matrices, those that most bytes are in first.
-  [[nodiscard]] std::vector<MatrixKind> kinds() const {
+  [[nodiscard]] std::vector<MatrixKind> largest_first() const {
     std::map<MatrixKind, double> bytes;
     for (const GpuLayer& layer : weights_->layers) {
       for (const DeviceMatrix* matrix : {&layer.gate_up, &layer.down}) count(*matrix, bytes);
@@ -206,49 +322,6 @@ class Subject {
     std::ranges::sort(out, [&](const MatrixKind& a, const MatrixKind& b) { return bytes[a] > bytes[b]; });
     return out;
   }
-
-  /// Twice: the best shape for one kind depends on what the others leave of the device, as dispatches
-  /// overlap.
-  void tune() {
-    double best = times().min();
-    for (const char* pass : {"first", "second"}) {
-      fmt::print(" the {} time:\n", pass);
-      tune_once(best);
-    }
-  }
-
- private:
-  void tune_once(double& best) {
-    for (const MatrixKind& kind : kinds()) {
-      GemvShape kept = shape_of(kind);
-      std::vector<std::pair<double, GemvShape>> tried;
-      const DeviceMatrix matrix = matrix_of(kind);
-      const auto attempt = [&](const GemvShape& shape) {
-        if (!is_worth_a_try(shape, matrix, device_.cores())) return;
-        chosen_[kind] = shape;
-        const double seconds = times(3).min();
-        tried.emplace_back(seconds, shape);
-        if (seconds < best) {
-          best = seconds;
-          kept = shape;
-        }
-      };
-      for (const GemvShape& shape : candidates(matrix)) attempt(shape);
-      chosen_[kind] = kept;
-      std::ranges::sort(tried, {}, [](const auto& one) { return one.first; });
-      fmt::print("  {} x {}: {:.1f} us with {}\n", std::get<0>(kind), std::get<1>(kind), best * 1e6,
-                 text(kept));
-      for (std::size_t i = 1; i < std::min<std::size_t>(tried.size(), 5); ++i) {
-        fmt::print("      {:.1f} {}\n", tried[i].first * 1e6, text(tried[i].second));
-      }
-      std::fflush(stdout);
-    }
-  }
-
-  static constexpr int kRuns = 15;
-  static constexpr int kStreamRuns = 7;
-  static constexpr int kMostSteps = 100;  // of a run
-  static constexpr std::int32_t kFirstToken = 1;
 
   [[nodiscard]] std::uint32_t parts() const { return work_.attention.sharing.parts(context_); }
   [[nodiscard]] StepRecorder recorder() const {
@@ -296,28 +369,6 @@ class Subject {
   std::size_t dispatches_ = 0;
 };
 
-/// A matrix of a step, and how the step multiplies it.
-struct StepMatrix {
-  DeviceMatrix matrix;
-  GemvForm form;
-};
-
-std::vector<StepMatrix> step_matrices(const Config& config, DType format) {
-  std::vector<StepMatrix> out;
-  const auto add = [&](std::int64_t rows, std::int64_t cols, const GemvForm& form) {
-    out.push_back({shaped_matrix(format, rows, cols, /*tiled=*/true), form});
-  };
-  const HeadNorm heads = HeadNorm::of(kCores, config);
-  add(linear_projections(config), config.hidden_size, {.norm = true});
-  add(full_projections(config), config.hidden_size, {.norm = true});
-  add(config.hidden_size, config.linear_v_dim(), {.heads = heads, .epilogue = LATTICE_EPILOGUE_ADD});
-  add(config.hidden_size, config.q_dim(), {.epilogue = LATTICE_EPILOGUE_ADD});
-  add(2 * config.intermediate_size, config.hidden_size, {.norm = true, .epilogue = LATTICE_EPILOGUE_SWIGLU});
-  add(config.hidden_size, config.intermediate_size, {.epilogue = LATTICE_EPILOGUE_ADD});
-  add(config.vocab_size, config.hidden_size, {.norm = true});
-  return out;
-}
-
 void compile(const cuda::KernelCompiler& compiler, const GemvShape& shape, const DeviceMatrix& matrix,
              const GemvForm& form) {
   const std::vector<FunctionConstant> constants = gemv_constants(shape, matrix, form);
@@ -327,21 +378,24 @@ void compile(const cuda::KernelCompiler& compiler, const GemvShape& shape, const
 }
 
 /// Compiles every candidate into the cache on disk, with a process a processor: before the device is opened.
-void compile_ahead(const Config& config, DType format, cuda::Capability capability, int driver_version) {
+void compile_ahead(const Config& config, DType format, InPlanes in_planes, cuda::Capability capability,
+                   int driver_version) {
   const int processes = usable_processors();
+  if (std::getenv("COUNT")) {
+    for (const StepMatrix& of : step_matrices(config, format, in_planes))
+      fmt::print("{} x {}: {}\n", of.matrix.rows, of.matrix.cols, candidates(of, kCores).size());
+    std::exit(0);
+  }
   for (int p = 0; p < processes; ++p) {
     if (fork() != 0) continue;
     const cuda::KernelCompiler compiler(capability, driver_version, cuda::CubinCache(cache_folder("cuda")));
     int n = 0;
-    for (const StepMatrix& of : step_matrices(config, format)) {
-      for (const GemvShape& shape : candidates(of.matrix)) {
-        if (!is_worth_a_try(shape, of.matrix, kCores) || n++ % processes != p) continue;
-        GemvForm form = of.form;
-        form.from_planes = shape.planes;
-        compile(compiler, shape, of.matrix, form);
-        if (form.epilogue != LATTICE_EPILOGUE_SWIGLU || !leaves_planes(shape, of.matrix)) continue;
-        form.to_planes = planes_for(of.matrix);  // as the next matrix, of the same format, may want them
-        compile(compiler, shape, of.matrix, form);
+    for (const StepMatrix& of : step_matrices(config, format, in_planes)) {
+      for (const GemvShape& shape : candidates(of, kCores)) {
+        if (n++ % processes != p) continue;
+        compile(compiler, shape, of.matrix, of.form);
+        if (of.matrix.rows != narrow(linear_projections(config)) || !of.form.from_planes) continue;
+        compile(compiler, shape, of.matrix, {.norm = true});  // the first layer's, behind the embedding
       }
     }
     std::_Exit(0);
@@ -363,10 +417,12 @@ int run(int count, char** arguments) {
   const auto asks = [&](std::string_view word) { return std::ranges::find(words, word) != words.end(); };
   const bool tune = asks("tune");
   const bool json = asks("json");
+  const InPlanes in_planes{.residual = asks("residual"), .inner = asks("inner")};
   const auto begin = Clock::now();
   if (tune) {
     const char* version = std::getenv("LATTICE_DRIVER_VERSION");
-    compile_ahead(bench::shape_config(shape), type, {9, 0}, version == nullptr ? 13000 : std::atoi(version));
+    compile_ahead(bench::shape_config(shape), type, in_planes, {9, 0},
+                  version == nullptr ? 13000 : std::atoi(version));
     fmt::print("compiled in {:.1f} s\n", std::chrono::duration<double>(Clock::now() - begin).count());
   }
   CudaDevice device;
@@ -392,7 +448,7 @@ int run(int count, char** arguments) {
   };
   report("as chosen");
   if (tune) {
-    subject.tune();
+    subject.tune(in_planes);
     report("tuned");
   } else if (!json) {
     print_times("with the draw", subject.drawing_times());

@@ -31,16 +31,24 @@ std::unique_ptr<Buffer> floats(Device& device, std::int64_t count) {
   return device.allocate(padded_floats(count) * sizeof(float));
 }
 
-/// Floats, or what they make in planes: of 16 columns one float2 more (kernels/planes.h).
+/// What a vector's floats make in planes (kernels/planes.h): of 16 columns one float2 more.
+std::int64_t planes_floats(std::int64_t count) {
+  return count + count / 8;
+}
+/// Floats or planes.
 std::unique_ptr<Buffer> floats_or_planes(Device& device, std::int64_t count) {
-  return floats(device, count + count / 8);
+  return floats(device, planes_floats(count));
+}
+/// Floats and behind them planes, with sums of squares of 32 columns each.
+std::unique_ptr<Buffer> floats_and_planes(Device& device, std::int64_t count) {
+  return floats(device, count + planes_floats(count) + count / 32);
 }
 
 }  // namespace
 
 Workspace::Workspace(Device& device, const Config& config, KvFormat kv)
     : attention(AttentionDecode::of(device, config, kv)),
-      hidden(floats(device, config.hidden_size)),
+      hidden(floats_and_planes(device, config.hidden_size)),
       projections(floats(device, std::max(linear_projections(config), full_projections(config)))),
       mixed(floats_or_planes(device, std::max(config.linear_v_dim(), config.q_dim()))),
       heads(HeadNorm::of(device.cores(), config)),
@@ -68,10 +76,10 @@ std::uint32_t planes_for(const DeviceMatrix& reader) noexcept {
   return reader.format == DType::kQ4_0 ? LATTICE_PLANES_NIBBLES : LATTICE_PLANES_BYTES;
 }
 
-bool leaves_planes(const GemvShape& shape, const DeviceMatrix& matrix) noexcept {
-  constexpr std::uint32_t kGroupRows = 2 * kSimdWidth;  // gates and ups
-  return shape.bytes && shape.simdgroups / shape.split * shape.rows % kGroupRows == 0 &&
-         matrix.rows % kGroupRows == 0;
+bool leaves_planes(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t epilogue) noexcept {
+  const std::uint32_t group_rows = epilogue == LATTICE_EPILOGUE_SWIGLU ? 2 * kSimdWidth : kSimdWidth;
+  return shape.bytes && shape.simdgroups / shape.split * shape.rows % group_rows == 0 &&
+         matrix.rows % group_rows == 0;
 }
 
 std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const DeviceMatrix& matrix,
@@ -94,16 +102,18 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const Devic
                                                                      : LATTICE_ROUNDS_MANY});
     if (shape.resident != 0) out.push_back({LATTICE_FC_RESIDENT, shape.resident});
   }
-  if (form.from_planes) return out;
+  if (shape.bytes) out.push_back({LATTICE_FC_TO_PLANES, form.to_planes});
+  if (!shape.bytes || form.from_planes) out.push_back({LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u});
+  if (form.from_planes) {
+    out.push_back({LATTICE_FC_LOADS, form.norm ? ceil_div(matrix.cols, kSimdWidth * kSimdWidth) : 0u});
+    return out;
+  }
   out.push_back({LATTICE_FC_LONG, exceeds_stage(shape, matrix) ? 1u : 0u});
   if (shape.bytes) {
     const std::uint32_t chunks =
         std::min(stage_chunks(shape, matrix.format), ceil_div(matrix.row_chunks, round) * round);
     out.push_back(
         {LATTICE_FC_LOADS, ceil_div(chunks * chunk_cols(matrix.format), shape.simdgroups * kSimdWidth * 4)});
-    out.push_back({LATTICE_FC_TO_PLANES, form.to_planes});
-  } else {
-    out.push_back({LATTICE_FC_AHEAD, shape.ahead ? 1u : 0u});
   }
   return out;
 }
@@ -126,11 +136,15 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
                       .to_planes = gemv.to_planes};
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks,
                       matrix.cols, matrix.row_groups, gemv.epsilon};
-  std::vector<Argument> arguments = {*matrix.quants, matrix.scales != nullptr ? *matrix.scales : none,
-                                     gemv.x};
-  if (!gemv.from_planes) arguments.emplace_back(gemv.norm != nullptr ? *gemv.norm : none);
-  arguments.emplace_back(gemv.head_squares != nullptr ? *gemv.head_squares : none);
+  const auto or_none = [&](const Buffer* buffer) -> const Buffer& {
+    return buffer != nullptr ? *buffer : none;
+  };
+  std::vector<Argument> arguments = {
+      *matrix.quants, or_none(matrix.scales.get()), {gemv.x, gemv.x_first * sizeof(float)}};
+  if (!shape.bytes) arguments.emplace_back(or_none(gemv.norm));
+  arguments.emplace_back(shape.bytes && gemv.norm != nullptr ? *gemv.norm : or_none(gemv.head_squares));
   arguments.emplace_back(gemv.y, gemv.y_first * sizeof(float));
+  if (shape.bytes) arguments.emplace_back(or_none(gemv.next_norm));
   arguments.emplace_back(args);
   commands.dispatch(
       device.kernel(gemv_kernel(shape, matrix.format, form), gemv_constants(shape, matrix, form)),
@@ -139,21 +153,21 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
 
 std::unique_ptr<Commands> StepRecorder::layers(const GpuState& state, std::uint32_t parts) const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  record_layers(*commands, state, parts);
+  (void)record_layers(*commands, state, parts);
   return commands;
 }
 
 std::unique_ptr<Commands> StepRecorder::head() const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  record_head(*commands);
+  record_head(*commands, LATTICE_PLANES_NONE);  // behind a prompt as well
   return commands;
 }
 
 std::unique_ptr<Commands> StepRecorder::step(const GpuState& state, std::uint32_t parts) const {
   std::unique_ptr<Commands> commands = device_.new_commands();
-  record_layers(*commands, state, parts);
+  const std::uint32_t planes = record_layers(*commands, state, parts);
   commands->barrier();
-  record_head(*commands);
+  record_head(*commands, planes);
   return commands;
 }
 
@@ -179,34 +193,70 @@ const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t posi
   return *recorded;
 }
 
-void StepRecorder::record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const {
+std::uint32_t StepRecorder::record_layers(Commands& commands, const GpuState& state,
+                                          std::uint32_t parts) const {
   embed(commands, state);
+  std::uint32_t planes = LATTICE_PLANES_NONE;
   for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
     const GpuLayer& layer = weights_.layers[i];
+    const ResidualReader mlp_reader{{&layer.gate_up, 1}, *layer.mlp_norm};
+    commands.barrier();
+    project_in(commands, mixer_of(layer), planes);
     commands.barrier();
     if (const auto* linear = std::get_if<GpuLinearMixer>(&layer.mixer)) {
-      project_in(commands, linear->in, *layer.mixer_norm);
-      mix(commands, *linear, state, state.layer(i));
+      planes = mix(commands, *linear, state, state.layer(i), mlp_reader);
     } else {
-      const auto& full = std::get<GpuFullMixer>(layer.mixer);
-      project_in(commands, full.in, *layer.mixer_norm);
-      mix(commands, full, state, state.layer(i), parts);
+      planes = mix(commands, std::get<GpuFullMixer>(layer.mixer), state, state.layer(i), parts, mlp_reader);
     }
     commands.barrier();
-    mlp(commands, layer);
+    planes = mlp(commands, layer, planes, reader_behind(i));
   }
+  return planes;
 }
 
-std::uint32_t StepRecorder::planes_between(bool can_leave, const DeviceMatrix& reader) const {
-  return can_leave && shape_of(reader).planes ? planes_for(reader) : LATTICE_PLANES_NONE;
+StepRecorder::ResidualReader StepRecorder::mixer_of(const GpuLayer& layer) const {
+  return std::visit(
+      [&](const auto& mixer) {
+        return ResidualReader{mixer.in, *layer.mixer_norm};
+      },
+      layer.mixer);
 }
 
-void StepRecorder::record_head(Commands& commands) const {
-  gemv(commands, {.matrix = weights_.head,
-                  .x = *work_.hidden,
-                  .norm = weights_.final_norm.get(),
-                  .y = *work_.logits,
-                  .epsilon = static_cast<float>(config_.rms_norm_eps)});
+StepRecorder::ResidualReader StepRecorder::reader_behind(std::size_t i) const {
+  if (i + 1 < weights_.layers.size()) return mixer_of(weights_.layers[i + 1]);
+  return {{&weights_.head, 1}, *weights_.final_norm};
+}
+
+std::uint32_t StepRecorder::planes_between(bool can_leave, std::span<const DeviceMatrix> readers) const {
+  const auto wants = [&](const DeviceMatrix& reader) {
+    return shape_of(reader).planes && planes_for(reader) == planes_for(readers.front());
+  };
+  return can_leave && std::ranges::all_of(readers, wants) ? planes_for(readers.front()) : LATTICE_PLANES_NONE;
+}
+
+std::uint32_t StepRecorder::add_to_residual(Commands& commands, Gemv gemv, const ResidualReader& next) const {
+  gemv.epilogue = LATTICE_EPILOGUE_ADD;
+  gemv.to_planes =
+      planes_between(leaves_planes(shape_of(gemv.matrix), gemv.matrix, gemv.epilogue), next.matrices);
+  gemv.next_norm = &next.norm;
+  this->gemv(commands, gemv);
+  return gemv.to_planes;
+}
+
+void StepRecorder::record_head(Commands& commands, std::uint32_t planes) const {
+  gemv(commands, of_residual(weights_.head, *weights_.final_norm, planes, *work_.logits));
+}
+
+Gemv StepRecorder::of_residual(const DeviceMatrix& matrix, const Buffer& norm, std::uint32_t planes,
+                               const Buffer& y) const {
+  const bool from_planes = planes != LATTICE_PLANES_NONE;
+  return {.matrix = matrix,
+          .x = *work_.hidden,
+          .x_first = from_planes ? static_cast<std::size_t>(config_.hidden_size) : 0,
+          .norm = &norm,
+          .from_planes = from_planes,
+          .y = y,
+          .epsilon = static_cast<float>(config_.rms_norm_eps)};
 }
 
 void StepRecorder::embed(Commands& commands, const GpuState& state) const {
@@ -219,23 +269,18 @@ void StepRecorder::embed(Commands& commands, const GpuState& state) const {
                     {ceil_div(matrix.row_chunks, kSimdWidth)}, kSimdWidth);
 }
 
-void StepRecorder::project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices,
-                              const Buffer& norm) const {
+void StepRecorder::project_in(Commands& commands, const ResidualReader& reader, std::uint32_t planes) const {
   std::size_t first = 0;
-  for (const DeviceMatrix& matrix : matrices) {
-    gemv(commands, {.matrix = matrix,
-                    .x = *work_.hidden,
-                    .norm = &norm,
-                    .y = *work_.projections,
-                    .y_first = first,
-                    .epsilon = static_cast<float>(config_.rms_norm_eps)});
+  for (const DeviceMatrix& matrix : reader.matrices) {
+    Gemv product = of_residual(matrix, reader.norm, planes, *work_.projections);
+    product.y_first = first;
+    gemv(commands, product);
     first += matrix.rows;
   }
-  commands.barrier();
 }
 
-void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
-                       const GpuState::LayerMemory& memory) const {
+std::uint32_t StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
+                                const GpuState::LayerMemory& memory, const ResidualReader& next) const {
   const std::int64_t z = config_.conv_dim();
   const std::int64_t b = z + config_.linear_v_dim();
   const GdnArgs args{.tiled = config_.v_head_order == VHeadOrder::kTiled ? 1u : 0u,
@@ -245,7 +290,7 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                      .epsilon = static_cast<float>(config_.rms_norm_eps)};
   const std::uint32_t simdgroups = mixer_shape(device_.cores()).simdgroups;
   const bool leaves = work_.heads.leaves_planes() && config_.linear_v_heads <= LATTICE_MOST_PLANE_HEADS;
-  const std::uint32_t planes = planes_between(leaves, mixer.out);
+  const std::uint32_t planes = planes_between(leaves, {&mixer.out, 1});
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_VECTORS, narrow(config_.linear_head_dim) / 4},
                                         {LATTICE_FC_TAPS, narrow(config_.conv_kernel)},
@@ -258,22 +303,24 @@ void StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer, const Gp
                      *mixer.norm, *memory.ring, *memory.delta, *work_.mixed, *work_.head_squares, args},
                     {narrow(config_.linear_v_heads) * work_.heads.parts}, simdgroups * kSimdWidth);
   commands.barrier();
-  gemv(commands, {.matrix = mixer.out,
-                  .x = *work_.mixed,
-                  .heads = work_.heads,
-                  .head_squares = work_.head_squares.get(),
-                  .from_planes = planes != LATTICE_PLANES_NONE,
-                  .y = *work_.hidden,
-                  .epilogue = LATTICE_EPILOGUE_ADD,
-                  .epsilon = static_cast<float>(config_.rms_norm_eps)});
+  return add_to_residual(commands,
+                         {.matrix = mixer.out,
+                          .x = *work_.mixed,
+                          .heads = work_.heads,
+                          .head_squares = work_.head_squares.get(),
+                          .from_planes = planes != LATTICE_PLANES_NONE,
+                          .y = *work_.hidden,
+                          .epsilon = static_cast<float>(config_.rms_norm_eps)},
+                         next);
 }
 
-void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
-                       const GpuState::LayerMemory& memory, std::uint32_t parts) const {
+std::uint32_t StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
+                                const GpuState::LayerMemory& memory, std::uint32_t parts,
+                                const ResidualReader& next) const {
   const AttentionArgs args = attention_args(config_, state.capacity(), parts);
   const AttentionDecode& attention = work_.attention;
   const std::uint32_t simdgroups = attention.simdgroups;
-  const std::uint32_t planes = planes_between(true, mixer.out);
+  const std::uint32_t planes = planes_between(true, {&mixer.out, 1});
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
                                         {LATTICE_FC_GROUP, args.heads / args.kv_heads},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth},
@@ -290,29 +337,28 @@ void StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, const GpuS
                       simdgroups * kSimdWidth);
     commands.barrier();
   }
-  gemv(commands, {.matrix = mixer.out,
-                  .x = *work_.mixed,
-                  .from_planes = planes != LATTICE_PLANES_NONE,
-                  .y = *work_.hidden,
-                  .epilogue = LATTICE_EPILOGUE_ADD});
+  return add_to_residual(commands,
+                         {.matrix = mixer.out,
+                          .x = *work_.mixed,
+                          .from_planes = planes != LATTICE_PLANES_NONE,
+                          .y = *work_.hidden},
+                         next);
 }
 
-void StepRecorder::mlp(Commands& commands, const GpuLayer& layer) const {
-  const std::uint32_t planes =
-      planes_between(leaves_planes(shape_of(layer.gate_up), layer.gate_up), layer.down);
-  gemv(commands, {.matrix = layer.gate_up,
-                  .x = *work_.hidden,
-                  .norm = layer.mlp_norm.get(),
-                  .y = *work_.activated,
-                  .epilogue = LATTICE_EPILOGUE_SWIGLU,
-                  .to_planes = planes,
-                  .epsilon = static_cast<float>(config_.rms_norm_eps)});
+std::uint32_t StepRecorder::mlp(Commands& commands, const GpuLayer& layer, std::uint32_t planes,
+                                const ResidualReader& next) const {
+  Gemv product = of_residual(layer.gate_up, *layer.mlp_norm, planes, *work_.activated);
+  product.epilogue = LATTICE_EPILOGUE_SWIGLU;
+  product.to_planes = planes_between(leaves_planes(shape_of(layer.gate_up), layer.gate_up, product.epilogue),
+                                     {&layer.down, 1});
+  gemv(commands, product);
   commands.barrier();
-  gemv(commands, {.matrix = layer.down,
-                  .x = *work_.activated,
-                  .from_planes = planes != LATTICE_PLANES_NONE,
-                  .y = *work_.hidden,
-                  .epilogue = LATTICE_EPILOGUE_ADD});
+  return add_to_residual(commands,
+                         {.matrix = layer.down,
+                          .x = *work_.activated,
+                          .from_planes = product.to_planes != LATTICE_PLANES_NONE,
+                          .y = *work_.hidden},
+                         next);
 }
 
 }  // namespace lattice::gpu

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "gpu/attention_decode.h"
@@ -43,23 +44,26 @@ struct GemvForm {
 
 /// The planes that a matrix in tiles reads: one of the LATTICE_PLANES (kernels/planes.h).
 [[nodiscard]] std::uint32_t planes_for(const DeviceMatrix& reader) noexcept;
-/// Whether a shape's threadgroups have whole groups of what SwiGLU makes of the matrix's rows, as planes want
-/// them.
-[[nodiscard]] bool leaves_planes(const GemvShape& shape, const DeviceMatrix& matrix) noexcept;
+/// Whether a shape's threadgroups have whole groups of what the epilogue makes of the matrix's rows, as
+/// planes want them.
+[[nodiscard]] bool leaves_planes(const GemvShape& shape, const DeviceMatrix& matrix,
+                                 std::uint32_t epilogue) noexcept;
 
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {
   const DeviceMatrix& matrix;
   const Buffer& x;
+  std::size_t x_first = 0;       ///< of x, in floats
   const Buffer* norm = nullptr;  ///< the weight of an RMSNorm of x that comes first
   HeadNorm heads = {};           ///< or what is left of its heads' norm, with
   const Buffer* head_squares = nullptr;
   bool from_planes = false;  ///< as GemvForm has it
   const Buffer& y;
-  std::size_t y_first = 0;      ///< of y, in floats; 0 where y is left in planes
-  std::uint32_t epilogue = 0;   ///< as GemvForm has it
-  std::uint32_t to_planes = 0;  ///< likewise
-  float epsilon = 0;            ///< of the norm, either
+  std::size_t y_first = 0;            ///< of y, in floats; 0 where y is left in planes
+  std::uint32_t epilogue = 0;         ///< as GemvForm has it
+  std::uint32_t to_planes = 0;        ///< likewise; of sums, in planes behind them as well
+  const Buffer* next_norm = nullptr;  ///< the weight of the RMSNorm that sums in planes are for
+  float epsilon = 0;                  ///< of the norm, either
 };
 
 /// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a
@@ -74,7 +78,7 @@ struct Workspace {
   AttentionDecode attention;
   std::unique_ptr<Buffer> low_angles;  // see RotaryTables in rotary_tables.h
   std::unique_ptr<Buffer> high_angles;
-  std::unique_ptr<Buffer> hidden;        // [hidden_size], the residual stream
+  std::unique_ptr<Buffer> hidden;        // [hidden_size], the residual stream, with planes behind it
   std::unique_ptr<Buffer> projections;   // of a mixer's input
   std::unique_ptr<Buffer> mixed;         // a mixer's output before its out-projection: floats, or in planes
   HeadNorm heads;                        // of a linear mixer's
@@ -111,21 +115,38 @@ class StepRecorder {
   [[nodiscard]] const Commands& drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const;
 
  private:
-  void record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const;
-  void record_head(Commands& commands) const;
+  /// Who reads the residual stream next: matrices behind a norm.
+  struct ResidualReader {
+    std::span<const DeviceMatrix> matrices;
+    const Buffer& norm;
+  };
+
+  /// Returns how the residual stream is left for the output head: one of the LATTICE_PLANES.
+  std::uint32_t record_layers(Commands& commands, const GpuState& state, std::uint32_t parts) const;
+  /// `planes`: how it lies for its reader.
+  void record_head(Commands& commands, std::uint32_t planes) const;
   void embed(Commands& commands, const GpuState& state) const;
-  void project_in(Commands& commands, const std::vector<DeviceMatrix>& matrices, const Buffer& norm) const;
-  void mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
-           const GpuState::LayerMemory& memory) const;
-  void mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
-           const GpuState::LayerMemory& memory, std::uint32_t parts) const;
-  void mlp(Commands& commands, const GpuLayer& layer) const;
+  void project_in(Commands& commands, const ResidualReader& reader, std::uint32_t planes) const;
+  /// These three leave the residual stream for `next`, and return how.
+  std::uint32_t mix(Commands& commands, const GpuLinearMixer& mixer, const GpuState& state,
+                    const GpuState::LayerMemory& memory, const ResidualReader& next) const;
+  std::uint32_t mix(Commands& commands, const GpuFullMixer& mixer, const GpuState& state,
+                    const GpuState::LayerMemory& memory, std::uint32_t parts,
+                    const ResidualReader& next) const;
+  std::uint32_t mlp(Commands& commands, const GpuLayer& layer, std::uint32_t planes,
+                    const ResidualReader& next) const;
+  [[nodiscard]] Gemv of_residual(const DeviceMatrix& matrix, const Buffer& norm, std::uint32_t planes,
+                                 const Buffer& y) const;
+  std::uint32_t add_to_residual(Commands& commands, Gemv gemv, const ResidualReader& next) const;
+  [[nodiscard]] ResidualReader mixer_of(const GpuLayer& layer) const;
+  /// Who reads the residual stream behind layer `i`: the next one's mixer, or the output head.
+  [[nodiscard]] ResidualReader reader_behind(std::size_t i) const;
   [[nodiscard]] GemvShape shape_of(const DeviceMatrix& matrix) const {
     return chooser_ ? chooser_(matrix) : choose_gemv_shape(device_.cores(), matrix);
   }
-  /// How a vector is left for the only matrix that will read it: one of the LATTICE_PLANES, floats where its
-  /// maker cannot leave planes.
-  [[nodiscard]] std::uint32_t planes_between(bool can_leave, const DeviceMatrix& reader) const;
+  /// How a vector is left for the matrices that will read it: one of the LATTICE_PLANES, floats where its
+  /// maker cannot leave planes or they do not want the same.
+  [[nodiscard]] std::uint32_t planes_between(bool can_leave, std::span<const DeviceMatrix> readers) const;
   void gemv(Commands& commands, const Gemv& gemv) const {
     record_gemv(device_, commands, gemv, shape_of(gemv.matrix), *work_.none);
   }

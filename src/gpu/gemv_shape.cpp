@@ -64,6 +64,13 @@ GemvShape plane_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t sim
   shape.planes = true;
   return shape;
 }
+/// And with that asked for as early as the weights.
+GemvShape ahead_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups,
+                      std::uint32_t unroll) {
+  GemvShape shape = plane_shape(rows, split, simdgroups, unroll);
+  shape.ahead = true;
+  return shape;
+}
 
 GemvShape float_shape(std::uint32_t rows, std::uint32_t simdgroups, std::uint32_t unroll) {
   return {.rows = rows, .split = 1, .simdgroups = simdgroups, .unroll = unroll};
@@ -113,37 +120,34 @@ const std::array kMeasured = {
     Measured{DType::kQ8_0, false, 576, 0, byte_shape(16, 8, 8, 6)},
     Measured{DType::kQ8_0, false, 768, 0, byte_shape(16, 8, 8, 6)},
     Measured{DType::kQ8_0, false, 1088, 0, byte_shape(16, 8, 16, 2, 2)},
-    Measured{DType::kQ4_0, true, 32, kHeadRows, byte_shape(32, 2, 8, 4)},
-    Measured{DType::kQ4_0, true, 32, 60, byte_shape(16, 2, 6, 4)},
-    Measured{DType::kQ4_0, true, 32, 50, byte_shape(32, 3, 9, 3)},
-    Measured{DType::kQ4_0, true, 32, 0, byte_shape(32, 3, 12, 3)},
-    Measured{DType::kQ4_0, true, 64, kHeadRows, byte_shape(16, 1, 12, 8, 1)},
-    Measured{DType::kQ4_0, true, 64, 80, byte_shape(32, 4, 12, 4, 1)},
-    Measured{DType::kQ4_0, true, 64, 50, byte_shape(32, 8, 8, 2, 1)},
-    Measured{DType::kQ4_0, true, 64, 0, byte_shape(16, 4, 12, 4, 1)},
-    Measured{DType::kQ4_0, true, 80, kHeadRows, byte_shape(32, 1, 12, 4, 1)},
-    Measured{DType::kQ4_0, true, 80, 110, byte_shape(32, 5, 10, 1, 3)},
-    Measured{DType::kQ4_0, true, 80, 80, byte_shape(16, 2, 6, 5)},
-    Measured{DType::kQ4_0, true, 80, 0, byte_shape(16, 3, 15, 7, 1)},
-    Measured{DType::kQ4_0, true, 128, kHeadRows, byte_shape(32, 8, 8, 4)},
-    Measured{DType::kQ4_0, true, 128, 110, byte_shape(16, 1, 12, 4, 1)},
-    Measured{DType::kQ4_0, true, 128, 80, byte_shape(16, 4, 16, 2)},
-    Measured{DType::kQ4_0, true, 128, 0, byte_shape(32, 4, 8, 2)},
-    Measured{DType::kQ4_0, true, 160, kHeadRows, byte_shape(32, 1, 16, 2)},
-    Measured{DType::kQ4_0, true, 160, 200, byte_shape(32, 1, 9, 2)},
-    Measured{DType::kQ4_0, true, 160, 110, byte_shape(16, 4, 16, 1)},
-    Measured{DType::kQ4_0, true, 160, 0, byte_shape(32, 4, 8, 2)},
-    Measured{DType::kQ4_0, false, 64, 12, byte_shape(16, 4, 16, 4, 1)},
-    Measured{DType::kQ4_0, false, 64, 0, byte_shape(32, 16, 16, 1)},
-    Measured{DType::kQ4_0, false, 112, 0, byte_shape(16, 7, 14, 4)},
-    Measured{DType::kQ4_0, false, 128, 25, plane_shape(16, 16, 16, 2)},
+    Measured{DType::kQ4_0, true, 32, kHeadRows, plane_shape(16, 4, 8, 2)},
+    Measured{DType::kQ4_0, true, 32, 50, plane_shape(32, 4, 16, 2, 1)},
+    Measured{DType::kQ4_0, true, 32, 0, plane_shape(32, 4, 12, 2, 1)},
+    Measured{DType::kQ4_0, true, 64, kHeadRows, plane_shape(32, 4, 8, 4)},
+    Measured{DType::kQ4_0, true, 64, 80, plane_shape(32, 4, 8, 4)},
+    Measured{DType::kQ4_0, true, 64, 50, plane_shape(32, 4, 4, 4)},
+    Measured{DType::kQ4_0, true, 64, 0, plane_shape(16, 4, 12, 4, 1)},
+    Measured{DType::kQ4_0, true, 80, kHeadRows, ahead_shape(32, 4, 8, 1)},
+    Measured{DType::kQ4_0, true, 80, 110, ahead_shape(32, 2, 4, 2)},
+    Measured{DType::kQ4_0, true, 80, 80, plane_shape(16, 10, 10, 2, 3)},
+    Measured{DType::kQ4_0, true, 80, 0, plane_shape(32, 5, 15, 2, 1)},
+    Measured{DType::kQ4_0, true, 128, kHeadRows, plane_shape(16, 4, 8, 8)},
+    Measured{DType::kQ4_0, true, 128, 110, plane_shape(32, 2, 12, 4, 1)},
+    Measured{DType::kQ4_0, true, 128, 0, plane_shape(32, 4, 12, 2, 1)},
+    Measured{DType::kQ4_0, true, 160, kHeadRows, plane_shape(16, 4, 8, 5)},
+    Measured{DType::kQ4_0, true, 160, 200, plane_shape(32, 8, 16, 1, 2)},
+    Measured{DType::kQ4_0, true, 160, 110, plane_shape(32, 4, 16, 2, 1)},
+    Measured{DType::kQ4_0, true, 160, 0, plane_shape(16, 2, 14, 4, 1)},
+    Measured{DType::kQ4_0, false, 64, 12, plane_shape(32, 8, 16, 2, 1)},
+    Measured{DType::kQ4_0, false, 64, 0, plane_shape(32, 16, 16, 1, 1)},
+    Measured{DType::kQ4_0, false, 112, 0, plane_shape(32, 16, 16, 2, 1)},
+    Measured{DType::kQ4_0, false, 128, 25, plane_shape(32, 8, 16, 4, 1)},
     Measured{DType::kQ4_0, false, 128, 0, plane_shape(32, 8, 8, 4, 1)},
-    Measured{DType::kQ4_0, false, 192, 35, byte_shape(16, 4, 12, 6)},
-    Measured{DType::kQ4_0, false, 192, 30, byte_shape(32, 8, 16, 3)},
-    Measured{DType::kQ4_0, false, 192, 0, byte_shape(16, 16, 16, 1, 1)},
+    Measured{DType::kQ4_0, false, 192, 30, plane_shape(32, 16, 16, 1, 2)},
+    Measured{DType::kQ4_0, false, 192, 0, plane_shape(32, 8, 8, 3)},
     Measured{DType::kQ4_0, false, 288, 0, plane_shape(32, 12, 12, 2, 1)},
-    Measured{DType::kQ4_0, false, 384, 0, plane_shape(16, 16, 16, 1)},
-    Measured{DType::kQ4_0, false, 544, 0, byte_shape(16, 8, 16, 1)},
+    Measured{DType::kQ4_0, false, 384, 0, ahead_shape(32, 16, 16, 2)},
+    Measured{DType::kQ4_0, false, 544, 0, plane_shape(32, 7, 14, 2, 1)},
     Measured{DType::kBF16, true, 320, kHeadRows, float_shape(4, 8, 4)},
     Measured{DType::kBF16, true, 320, 110, float_shape(2, 16, 2)},
     Measured{DType::kBF16, true, 320, 0, float_shape(4, 16, 2)},
@@ -161,7 +165,7 @@ GemvShape fill_rows(const DeviceMatrix& matrix, bool wide) {
       if (fits_stage(shape, matrix.format)) best = shape;
     }
   }
-  best.planes = !wide;  // a layer's second matrices: norms stand before the others
+  best.planes = true;
   return best;
 }
 

@@ -13,7 +13,9 @@ struct GemvShape {
   std::uint32_t split = 1;  ///< simdgroups that share a row's columns
   std::uint32_t simdgroups = 1;  ///< of a threadgroup, a multiple of `split`, at most 16
   std::uint32_t unroll = 1;      ///< chunks of a row that a lane loads together: 1, 2 or 4; of bytes 1 to 8
-  bool ahead = false;  ///< load the next weights before multiplying the present ones; of floats only
+  /// Of floats: load the next weights before multiplying the present ones. Of an input in planes: load it
+  /// with the weights that it meets, not when they are multiplied.
+  bool ahead = false;
   bool bytes = false;  ///< products of integers (gemv_bytes.metal), of matrices in tiles and of no others
   /// Of `bytes`: with an input in planes (gemv_planes.metal), where who makes it can leave them.
   bool planes = false;

@@ -72,11 +72,10 @@ TEST_F(CudaCompiler, TakesEveryGemvThatIsChosen) {
     for (const std::uint32_t rows : {32u, 1024u, 248320u}) {
       const DeviceMatrix matrix = shaped_matrix(type, rows, rows == 1024 ? 12288 : 1024, /*tiled=*/true);
       const GemvShape shape = choose_gemv_shape(132, matrix);
-      const GemvForm form =
-          rows == 1024 ? GemvForm{.from_planes = matrix.is_tiled(), .epilogue = LATTICE_EPILOGUE_ADD}
-                       : GemvForm{.norm = true,
-                                  .epilogue = LATTICE_EPILOGUE_SWIGLU,
-                                  .to_planes = leaves_planes(shape, matrix) ? planes_for(matrix) : 0};
+      GemvForm form{.norm = rows != 1024,
+                    .from_planes = matrix.is_tiled() && rows != 32,
+                    .epilogue = std::uint32_t(rows == 1024 ? LATTICE_EPILOGUE_ADD : LATTICE_EPILOGUE_SWIGLU)};
+      if (leaves_planes(shape, matrix, form.epilogue)) form.to_planes = planes_for(matrix);
       const auto compiled =
           compile(with, gemv_kernel(shape, type, form), gemv_constants(shape, matrix, form));
       EXPECT_GT(compiled.image.size(), 1000u);

@@ -61,7 +61,9 @@ void run_gemv(Device& device, const RowProduct& shape, double tolerance) {
   const auto outputs = static_cast<std::size_t>(swiglu ? shape.rows / 2 : shape.rows);
   const std::vector<float> before = random.floats(outputs + 3);  // three more, which must stay as they are
 
-  const auto x_buffer = upload_vector(device, shape.from_planes ? in_planes(planes_for(matrix), x) : x);
+  const auto x_buffer = upload_vector(device, !shape.from_planes ? x
+                                              : shape.norm ? in_normed_planes(planes_for(matrix), x, norm)
+                                                           : in_planes(planes_for(matrix), x));
   const auto norm_buffer = upload_vector(device, norm);
   const auto y_buffer = upload(device, before);
   const auto none = device.allocate(16);
@@ -214,16 +216,39 @@ void run_from_planes(Device& device, DType type) {
   run(41, 608, byte_shape(32, 1, 3, 2));
   run(32, 3584, byte_shape(32, 7, 7, 4));
   run(9, 4224, byte_shape(16, 1, 1, 4));
+  GemvShape ahead = byte_shape(16, 2, 4, 3);
+  ahead.ahead = true;
+  run(35, 1920, ahead);  // 15 units in rounds of 6
+  run(35, 2304, ahead);  // and 18
   run(35, 9216, byte_shape(16, 12, 12, 2));
   run(9, 4608, byte_shape(16, 4, 4, 2), {128, 2});
+  const auto run_norm = [&](std::int64_t rows, std::int64_t cols, const GemvShape& shape,
+                            std::uint32_t epilogue) {
+    run_gemv(device, {type, rows, cols, shape, /*norm=*/true, epilogue, {}, /*from_planes=*/true},
+             cols >= 4096 ? 1e-4 : 1e-5);
+  };
+  run_norm(21, 256, byte_shape(16, 2, 2, 1), LATTICE_EPILOGUE_STORE);
+  run_norm(70, 1056, byte_shape(16, 1, 3, 2), LATTICE_EPILOGUE_SWIGLU);
+  run_norm(35, 2048, byte_shape(32, 4, 8, 4), LATTICE_EPILOGUE_STORE);
+  run_norm(9, 5120, byte_shape(16, 2, 4, 4), LATTICE_EPILOGUE_STORE);
 }
 
 TEST(Gemv, ReadsInputsInPlanes) {
   for (const DType type : {DType::kQ8_0, DType::kQ4_0}) run_from_planes(fast_device(), type);
 }
 
-/// SwiGLU's output in planes: nothing but what the planes of the right values are, to the last bit of the
-/// scales.
+/// Whether these are the planes of the values that they have, to the last bit of the scales.
+void expect_planes(std::uint32_t kind, std::span<const float> planes, std::span<const float> values) {
+  const std::size_t cols = values.size();
+  std::vector<float> again = in_planes(kind, values);
+  if (kind == LATTICE_PLANES_BYTES) {  // the fourth plane's place is nobody's
+    std::ranges::copy(planes.subspan(cols * 3 / 4, cols / 4),
+                      again.begin() + static_cast<std::ptrdiff_t>(cols * 3 / 4));
+  }
+  EXPECT_EQ(std::memcmp(planes.data(), again.data(), again.size() * sizeof(float)), 0);
+}
+
+/// SwiGLU's output in planes, and sums as floats and in planes.
 void run_to_planes(Device& device, DType type, std::int64_t rows, const GemvShape& shape) {
   Random random;
   SCOPED_TRACE(testing::Message() << dtype_name(type) << ", " << rows << " rows, seed " << random.seed());
@@ -232,35 +257,54 @@ void run_to_planes(Device& device, DType type, std::int64_t rows, const GemvShap
   ThreadPool pool(1);
   const DeviceMatrix matrix =
       MatrixPacker{.device = device, .pool = pool, .exact = true, .tiled = true}.one(stored.view);
-  ASSERT_TRUE(leaves_planes(shape, matrix));
   const std::vector<float> x = random.floats(kCols);
+  const std::vector<float> before = random.floats(static_cast<std::size_t>(rows));
+  const std::vector<float> next_norm = random.floats(static_cast<std::size_t>(rows));
   const auto x_buffer = upload_vector(device, x);
-  const auto outputs = static_cast<std::size_t>(rows / 2);
+  const auto next_norm_buffer = upload_vector(device, next_norm);
   const auto none = device.allocate(16);
-  for (const std::uint32_t planes : {LATTICE_PLANES_BYTES, LATTICE_PLANES_NIBBLES}) {
-    const auto y_buffer = device.allocate(planes_floats(outputs) * sizeof(float));
+  const auto near = [](float actual, double expected, std::size_t i) {
+    ASSERT_NEAR(actual, expected, 1e-4 * (1 + std::abs(expected))) << "element " << i;
+  };
+  const auto row = [&](std::size_t i) { return product(stored.row(static_cast<std::int64_t>(i)), x); };
+  const auto run = [&](std::uint32_t epilogue, std::uint32_t planes, std::size_t floats) {
+    EXPECT_TRUE(leaves_planes(shape, matrix, epilogue));
+    std::vector<float> y = before;
+    y.resize(floats);
+    const auto y_buffer = upload(device, y);
     const auto commands = device.new_commands();
     record_gemv(device, *commands,
                 {.matrix = matrix,
                  .x = *x_buffer,
                  .y = *y_buffer,
-                 .epilogue = LATTICE_EPILOGUE_SWIGLU,
-                 .to_planes = planes},
+                 .epilogue = epilogue,
+                 .to_planes = planes,
+                 .next_norm = next_norm_buffer.get()},
                 shape, *none);
     device.submit(*commands);
-    const std::vector<float> left = download(*y_buffer);
-    const std::vector<float> actual = of_planes(planes, outputs, left);
-    for (std::size_t i = 0; i < outputs; ++i) {
-      const double gate = product(stored.row(static_cast<std::int64_t>(2 * i)), x);
-      const double expected = silu(gate) * product(stored.row(static_cast<std::int64_t>(2 * i + 1)), x);
-      ASSERT_NEAR(actual[i], expected, 1e-4 * (1 + std::abs(expected))) << "element " << i;
+    return download(*y_buffer);
+  };
+  for (const std::uint32_t planes : {LATTICE_PLANES_BYTES, LATTICE_PLANES_NIBBLES}) {
+    const auto outputs = static_cast<std::size_t>(rows / 2);
+    const std::vector<float> left = run(LATTICE_EPILOGUE_SWIGLU, planes, planes_floats(outputs));
+    const std::vector<float> activated = of_planes(planes, outputs, left);
+    for (std::size_t i = 0; i < outputs; ++i) near(activated[i], silu(row(2 * i)) * row(2 * i + 1), i);
+    expect_planes(planes, left, activated);
+
+    const std::size_t sums = 2 * outputs;
+    const std::vector<float> both =
+        run(LATTICE_EPILOGUE_ADD, planes, sums + planes_floats(sums) + sums / kPlaneBlock);
+    const std::span<const float> behind = std::span(both).subspan(sums);
+    const std::vector<float> weighted = of_planes(planes, sums, behind);
+    std::vector<double> squares(sums / kPlaneBlock);
+    for (std::size_t i = 0; i < sums; ++i) {
+      near(both[i], before[i] + row(i), i);
+      near(weighted[i], double{both[i]} * next_norm[i], i);
+      squares[i / kPlaneBlock] += double{both[i]} * both[i];
     }
-    std::vector<float> again = in_planes(planes, actual);
-    if (planes == LATTICE_PLANES_BYTES) {  // the fourth plane's place is nobody's
-      std::copy_n(left.begin() + static_cast<std::ptrdiff_t>(outputs * 3 / 4), outputs / 4,
-                  again.begin() + static_cast<std::ptrdiff_t>(outputs * 3 / 4));
-    }
-    EXPECT_EQ(std::memcmp(left.data(), again.data(), left.size() * sizeof(float)), 0);
+    expect_planes(planes, behind, weighted);
+    expect_near(std::vector<float>(behind.end() - static_cast<std::ptrdiff_t>(squares.size()), behind.end()),
+                squares, 1e-5);
   }
 }
 
@@ -269,8 +313,11 @@ TEST(Gemv, LeavesOutputsInPlanes) {
     run_to_planes(fast_device(), type, 64, byte_shape(16, 1, 4, 1));
     run_to_planes(fast_device(), type, 320, byte_shape(32, 2, 8, 1));
   }
-  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 3, 1), shaped_matrix(DType::kQ8_0, 96, 64, true)));
-  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 4, 1), shaped_matrix(DType::kQ8_0, 96, 64, true)));
+  const DeviceMatrix matrix = shaped_matrix(DType::kQ8_0, 96, 64, true);
+  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 3, 1), matrix, LATTICE_EPILOGUE_SWIGLU));
+  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 4, 1), matrix, LATTICE_EPILOGUE_SWIGLU));
+  EXPECT_TRUE(leaves_planes(byte_shape(16, 1, 2, 1), matrix, LATTICE_EPILOGUE_ADD));
+  EXPECT_FALSE(leaves_planes(byte_shape(16, 1, 1, 1), matrix, LATTICE_EPILOGUE_ADD));
 }
 
 TEST(Gemv, HoldsOnCuda) {
@@ -379,21 +426,31 @@ TEST(Gemv, ChoosesShapesThatFit) {
   }
 }
 
-/// A down-projection that was measured with planes gets them: gate and up, with their own shape, leave whole
+/// Matrices that were measured with planes get them: who comes before, with its own shape, leaves whole
 /// groups.
 TEST(Gemv, ChoosesShapesThatLeaveThePlanesOthersRead) {
+  struct Layer {
+    int hidden, inner, mixed, projections;
+  };
   int readers = 0;
   for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
-    for (const auto& [hidden, inner] : {std::pair(1024, 3584), std::pair(2048, 6144), std::pair(2560, 9216),
-                                        std::pair(4096, 12288), std::pair(5120, 17408)}) {
-      if (!choose_gemv_shape(132, shaped_matrix(type, hidden, inner, /*tiled=*/true)).planes) continue;
+    const auto check = [&](int rows, int cols, std::uint32_t epilogue, int reader_rows, int reader_cols) {
+      const DeviceMatrix reader = shaped_matrix(type, reader_rows, reader_cols, /*tiled=*/true);
+      if (!choose_gemv_shape(132, reader).planes) return;
       ++readers;
-      const DeviceMatrix gate_up = shaped_matrix(type, 2 * inner, hidden, /*tiled=*/true);
-      EXPECT_TRUE(leaves_planes(choose_gemv_shape(132, gate_up), gate_up))
-          << dtype_name(type) << ' ' << hidden;
+      const DeviceMatrix writer = shaped_matrix(type, rows, cols, /*tiled=*/true);
+      EXPECT_TRUE(leaves_planes(choose_gemv_shape(132, writer), writer, epilogue))
+          << dtype_name(type) << ' ' << rows << 'x' << cols;
+    };
+    for (const Layer& layer :
+         {Layer{1024, 3584, 2048, 8224}, Layer{2048, 6144, 2048, 8224}, Layer{2560, 9216, 4096, 12352},
+          Layer{4096, 12288, 4096, 12352}, Layer{5120, 17408, 6144, 16480}}) {
+      check(layer.hidden, layer.mixed, LATTICE_EPILOGUE_ADD, 2 * layer.inner, layer.hidden);
+      check(2 * layer.inner, layer.hidden, LATTICE_EPILOGUE_SWIGLU, layer.hidden, layer.inner);
+      check(layer.hidden, layer.inner, LATTICE_EPILOGUE_ADD, layer.projections, layer.hidden);
     }
   }
-  EXPECT_EQ(readers, 2);  // 4B and 9B in Q4_0
+  EXPECT_EQ(readers, 15);  // all of Q4_0
 }
 
 /// The compiler hears of threadgroups to a core where a shape counts on them, and nowhere else.
@@ -429,6 +486,8 @@ TEST(Gemv, HasNoFindingInCheckingMode) {
     run_gemv(checking_device(), {type, 64, 128, byte_shape(32, 1, 2, 1), false, LATTICE_EPILOGUE_SWIGLU});
     run_gemv(checking_device(),
              {type, 19, 96, byte_shape(16, 2, 4, 1), false, LATTICE_EPILOGUE_ADD, {}, true});
+    run_gemv(checking_device(),
+             {type, 20, 96, byte_shape(16, 1, 4, 1), true, LATTICE_EPILOGUE_SWIGLU, {}, true});
     run_to_planes(checking_device(), type, 64, byte_shape(32, 1, 2, 1));
   }
   expect_no_finding(checking_device(), before);

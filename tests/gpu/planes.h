@@ -87,6 +87,21 @@ inline std::vector<float> in_planes(std::uint32_t kind, std::span<const float> x
   return out;
 }
 
+/// A vector that an RMSNorm comes before, times the norm's weight, and behind the planes Σ x² of 32 columns
+/// each.
+inline std::vector<float> in_normed_planes(std::uint32_t kind, std::span<const float> x,
+                                           std::span<const float> weight) {
+  std::vector<float> weighted(x.begin(), x.end());
+  for (std::size_t i = 0; i < x.size(); ++i) weighted[i] *= weight[i];
+  std::vector<float> out = in_planes(kind, weighted);
+  for (std::size_t first = 0; first < x.size(); first += kPlaneBlock) {
+    double squares = 0;
+    for (const float value : x.subspan(first, kPlaneBlock)) squares += double{value} * value;
+    out.push_back(static_cast<float>(squares));
+  }
+  return out;
+}
+
 /// The values of `cols` columns.
 inline std::vector<float> of_planes(std::uint32_t kind, std::size_t cols, std::span<const float> planes) {
   using namespace planes_detail;

@@ -8,25 +8,18 @@
 
 #include <metal_stdlib>
 
-#include "activations.h"
 #include "gemv_tiles.h"
 #include "head_norm.h"
 
 using namespace metal;
 using namespace lattice_gpu;
 
-constant uint kNorm [[function_constant(LATTICE_FC_NORM)]];
 constant bool kLong [[function_constant(LATTICE_FC_LONG)]];
-constant uint kLoads [[function_constant(LATTICE_FC_LOADS)]];
-constant uint kHeadVectors [[function_constant(LATTICE_FC_VECTORS)]];  // of LATTICE_NORM_HEADS
-constant uint kHeadParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
-constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];
 
 constant constexpr uint kMaxLoads = LATTICE_STAGE_COLS / 4 / 32;
 constant constexpr uint kPlaneGroups = LATTICE_STAGE_COLS / kGroupCols + 4;  // planes begin in different banks
 
 constant uint kThreads = max(kSimdgroups, 1u) * 32;
-constant bool kRmsNorm = kNorm == LATTICE_NORM_RMS;
 
 namespace lattice_gpu {
 
@@ -120,16 +113,41 @@ inline float store_stage(thread const VectorLoads& loads, thread const VectorLoa
   return squares;
 }
 
+/// The input as a lane reads it, from the lane's first group of the stage on.
+struct StagedInput {
+  lattice_byte_operand operand;
+  threadgroup const float2* scales;
+};
+
+/// Multiplies round `round` of the stage; a unit that is done with is replaced by what is loaded from unit `next` on, if there is more.
+/// Two calls, and not one that is told whether there is: a compiler that does not know moves all loads behind the last product.
+template <typename Format>
+inline void multiply_round(thread Unit* units, thread const StagedInput& x, uint round, bool more, thread const TileRows& rows, uint next,
+                           uint row_groups, thread float* sums) {
+#pragma unroll
+  for (uint u = 0; u < kUnroll; ++u) {
+    const uint unit_group = (round * kRoundUnits + u * kStepUnits) * unit_groups<Format>();
+#pragma unroll
+    for (uint step = 0; step < Format::kTileSteps; ++step) {
+      const uint at = unit_group + 2 * step;
+      multiply_step<Format>(units[u], step, lattice_pair_fragment(x.operand, at), x.operand, x.scales[at], 1.0f, sums);
+    }
+    if (more) load_unit<Format>(rows, next, u * kStepUnits, row_groups, units[u]);
+  }
+}
+
 }  // namespace lattice_gpu
 
 /// quants and scales, tiles of units (tiles.h), · x [cols] → y [rows], or [rows / 2] with SwiGLU. Threadgroups: ⌈rows / (ROWS ·
-/// SIMDGROUPS / SPLIT)⌉ of SIMDGROUPS · 32 threads. x is padded with zeros to row_chunks · kCols, and so is norm. TO_PLANES goes with SwiGLU, where a threadgroup's outputs are a multiple of 32. LOADS · SIMDGROUPS ·
+/// SIMDGROUPS / SPLIT)⌉ of SIMDGROUPS · 32 threads. norm is an RMSNorm's weight or what head_norm.h wants; x is padded with zeros to
+/// row_chunks · kCols, and so is such a weight. With TO_PLANES a threadgroup's outputs are a multiple of 32: SwiGLU's are left in planes,
+/// sums as floats and behind them in planes, for an RMSNorm with the weight next_norm [rows]. LOADS · SIMDGROUPS ·
 /// 128 is the columns of a stage at least; ROUNDS says how often SPLIT · UNROLL goes into row_groups.
 template <typename Format>
 [[kernel, max_total_threads_per_threadgroup(512)]] void gemv_bytes(
     device const uint4* quants [[buffer(0)]], device const half2* scales [[buffer(1)]],
-    device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]],
-    device const float* head_squares [[buffer(4)]], device float* y [[buffer(5)]], constant GemvArgs& args [[buffer(6)]], uint group [[threadgroup_position_in_grid]],
+    device const float* x [[buffer(2)]], device const float* norm [[buffer(3)]], device float* y [[buffer(4)]],
+    device const float* next_norm [[buffer(5)]], constant GemvArgs& args [[buffer(6)]], uint group [[threadgroup_position_in_grid]],
     uint thread_index [[thread_index_in_threadgroup]], uint simdgroup [[simdgroup_index_in_threadgroup]],
     uint lane [[thread_index_in_simdgroup]]) {
   threadgroup uint4 planes[(Format::kPlanes + 1) * kPlaneGroups + 2];
@@ -169,45 +187,42 @@ template <typename Format>
   const lattice_byte_operand operand =
       lattice_make_pair_operand(planes + own_group, Format::kPlanes, kPlaneGroups, zeros + own_group, lane);
   threadgroup const float2* own_scales = x_scales + own_group;
+  const Outputs outputs = outputs_of(group_row, args);
+  const float next_weight = load_next_norm(next_norm, outputs, thread_index);
   lattice_wait_for_inputs();
 
   VectorLoads loads;
   load_vectors(x, 0, first_count, thread_index, loads);
-  const uint outputs = min(kTeams * kRows, args.rows - group_row) / (kEpilogue == LATTICE_EPILOGUE_SWIGLU ? 2 : 1);
-  const uint first_output = group_row / (kEpilogue == LATTICE_EPILOGUE_SWIGLU ? 2 : 1);
-  float before = 0;
-  if (kEpilogue == LATTICE_EPILOGUE_ADD && thread_index < outputs) before = y[first_output + thread_index];
+  const float before = load_before(y, outputs, thread_index);
 
   float sums[2 * kMaxTiles] = {};
   float squares = 0;
-  for (uint first = 0; first == 0 || (kLong && first < args.row_chunks); first += stage_chunks) {
-    const uint count = min(stage_chunks, args.row_chunks - first);
+  const StagedInput input = {operand, own_scales};
+  const uint own_start = own_unit - first_unit;
+  const uint rounds = kRounds == LATTICE_ROUNDS_ONE ? 1 : padded_chunks / round_chunks;
+  const uint stage_rounds = stage_chunks / round_chunks;
+  uint round = 0;  // of the stage
+  for (uint first = 0;; first += stage_chunks) {
     if (first > 0) threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint staged = min(stage_chunks, padded_chunks - first) * kVectors;
-    squares += store_stage<Format>(loads, weights, head_squares, args, stage, first * kVectors, staged, thread_index);
+    squares += store_stage<Format>(loads, weights, norm, args, stage, first * kVectors, staged, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const uint after = first + stage_chunks;
-    if (kLong && after < args.row_chunks) {
+    const bool is_last = !kLong || after >= args.row_chunks;
+    if (!is_last) {
       const uint next_count = min(stage_chunks, args.row_chunks - after) * kVectors;
       load_vectors(x, after * kVectors, next_count, thread_index, loads);
       if (kRmsNorm) load_vectors(norm, after * kVectors, next_count, thread_index, weights);
     }
-    for (uint base = 0; base == 0 || (kRounds != LATTICE_ROUNDS_ONE && base < count); base += round_chunks) {
-      const uint own = base / kUnitChunks;
-      const uint next = (first + base + round_chunks) / kUnitChunks + own_unit - first_unit;
-      const bool more = kRounds != LATTICE_ROUNDS_ONE && first + base + round_chunks < args.row_chunks;  // for all lanes alike
-#pragma unroll
-      for (uint u = 0; u < kUnroll; ++u) {
-        const uint unit_group = (own + u * kStepUnits) * unit_groups<Format>();
-#pragma unroll
-        for (uint step = 0; step < Format::kTileSteps; ++step) {
-          const uint at = unit_group + 2 * step;
-          multiply_step<Format>(units[u], step, lattice_pair_fragment(operand, at), operand, own_scales[at], 1.0f, sums);
-        }
-        if (more) load_unit<Format>(rows, next, u * kStepUnits, args.row_groups, units[u]);
-      }
+    const uint first_round = first / round_chunks;
+    const uint reloading = is_last ? rounds - 1 - first_round : stage_rounds;
+    for (round = 0; round < reloading; ++round) {
+      const uint next = (first_round + round + 1) * kRoundUnits + own_start;
+      multiply_round<Format>(units, input, round, true, rows, next, args.row_groups, sums);
     }
+    if (is_last) break;
   }
+  multiply_round<Format>(units, input, round, false, rows, 0, args.row_groups, sums);
   store_sums<Format>(sums, simdgroup, lane, partial);
   if (kRmsNorm) {
     squares += lattice_simd_shuffle_xor(squares, 8);
@@ -215,7 +230,7 @@ template <typename Format>
     if (lane == 0) partial_squares[simdgroup] = squares;
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  if (thread_index >= outputs) return;
+  if (thread_index >= outputs.count) return;
 
   float factor = 1;
   if (kRmsNorm) {
@@ -224,20 +239,13 @@ template <typename Format>
     for (uint s = 0; s < kSimdgroups; ++s) squares += partial_squares[s];
     factor = precise::rsqrt(squares / float(args.cols) + args.epsilon);
   }
-  if (kEpilogue == LATTICE_EPILOGUE_SWIGLU) {
-    const float gate = factor * row_total(partial, 2 * thread_index);
-    const float activated = silu(gate) * (factor * row_total(partial, 2 * thread_index + 1));
-    store_output(kToPlanes, activated, first_output + thread_index, args.rows / 2, y);
-  } else {
-    y[first_output + thread_index] = before + factor * row_total(partial, thread_index);
-  }
+  store_outputs(partial, outputs, thread_index, factor, before, next_weight, args, y);
 }
 
 #define LATTICE_GEMV_BYTES(name, format)                                                                              \
   template [[host_name(name)]] [[kernel]] void gemv_bytes<format>(                                                    \
-      device const uint4*, device const half2*, device const float*, device const float*, device const float*,        \
-      device float*,                                                                                                  \
-      constant GemvArgs&, uint, uint, uint, uint)
+      device const uint4*, device const half2*, device const float*, device const float*, device float*,              \
+      device const float*, constant GemvArgs&, uint, uint, uint, uint)
 
 LATTICE_GEMV_BYTES("gemv_bytes_q8_0", FormatQ8_0);
 LATTICE_GEMV_BYTES("gemv_bytes_q4_0", FormatQ4_0);

@@ -8,6 +8,7 @@
 
 #include <metal_stdlib>
 
+#include "activations.h"
 #include "formats.h"
 #include "hints.h"
 #include "kernel_args.h"
@@ -21,7 +22,12 @@ constant uint kRows [[function_constant(LATTICE_FC_ROWS)]];
 constant uint kSplit [[function_constant(LATTICE_FC_SPLIT)]];
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kUnroll [[function_constant(LATTICE_FC_UNROLL)]];
+constant uint kNorm [[function_constant(LATTICE_FC_NORM)]];
+constant uint kHeadVectors [[function_constant(LATTICE_FC_VECTORS)]];  // of LATTICE_NORM_HEADS
+constant uint kHeadParts [[function_constant(LATTICE_FC_HEAD_PARTS)]];
+constant uint kLoads [[function_constant(LATTICE_FC_LOADS)]];
 constant uint kEpilogue [[function_constant(LATTICE_FC_EPILOGUE)]];
+constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];
 constant uint kRounds [[function_constant(LATTICE_FC_ROUNDS)]];
 constant uint kResident [[function_constant(LATTICE_FC_RESIDENT)]];  // for CUDA's compiler alone
 
@@ -32,6 +38,7 @@ constant uint kMemberUnits = kRounds == LATTICE_ROUNDS_MANY ? 1 : kUnroll;
 constant uint kTiles = kRows / kUnitRows;
 constant uint kTeams = kSimdgroups / max(kSplit, 1u);  // of SPLIT simdgroups, each with rows of its own
 constant uint kRoundUnits = kSplit * kUnroll;
+constant bool kRmsNorm = kNorm == LATTICE_NORM_RMS;
 
 namespace lattice_gpu {
 
@@ -143,6 +150,43 @@ inline float row_total(threadgroup const float* partial, uint row) {
 #pragma unroll
   for (uint m = 0; m < kSplit; ++m) sum += partial[(row / kRows * kSplit + m) * kRows + row % kRows];
   return sum;
+}
+
+/// A threadgroup's outputs: of SwiGLU half as many as its rows.
+struct Outputs {
+  uint first;
+  uint count;
+};
+inline Outputs outputs_of(uint group_row, constant GemvArgs& args) {
+  const uint output_rows = kEpilogue == LATTICE_EPILOGUE_SWIGLU ? 2 : 1;
+  return {group_row / output_rows, min(kTeams * kRows, args.rows - group_row) / output_rows};
+}
+
+/// The weight of the norm that follows, for a thread's output.
+inline float load_next_norm(device const float* next_norm, Outputs outputs, uint thread_index) {
+  const bool is_wanted = kEpilogue == LATTICE_EPILOGUE_ADD && kToPlanes != LATTICE_PLANES_NONE;
+  return is_wanted && thread_index < outputs.count ? next_norm[outputs.first + thread_index] : 0.0f;
+}
+/// What a thread's output is added to.
+inline float load_before(device const float* y, Outputs outputs, uint thread_index) {
+  const bool is_wanted = kEpilogue == LATTICE_EPILOGUE_ADD && thread_index < outputs.count;
+  return is_wanted ? y[outputs.first + thread_index] : 0.0f;
+}
+
+/// Leaves the output of a thread that has one, of sums that want `factor`, as the epilogue and TO_PLANES say.
+inline void store_outputs(threadgroup const float* partial, Outputs outputs, uint thread_index, float factor,
+                          float before, float next_norm, constant GemvArgs& args, device float* y) {
+  const uint at = outputs.first + thread_index;
+  if (kEpilogue == LATTICE_EPILOGUE_SWIGLU) {
+    const float gate = factor * row_total(partial, 2 * thread_index);
+    const float activated = silu(gate) * (factor * row_total(partial, 2 * thread_index + 1));
+    store_output(kToPlanes, activated, at, args.rows / 2, y);
+    return;
+  }
+  const float sum = before + factor * row_total(partial, thread_index);
+  y[at] = sum;
+  if (kToPlanes != LATTICE_PLANES_NONE)
+    store_normed_planes(kToPlanes, sum, next_norm, at, args.rows, y + args.rows);
 }
 
 }  // namespace lattice_gpu

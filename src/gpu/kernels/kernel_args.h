@@ -213,7 +213,7 @@ struct AttentionPrefillArgs {
 #define LATTICE_FC_GROUP 6       // query heads of a KV head: 1 to 8
 #define LATTICE_FC_LANE_DIMS 7   // head_dim / 32: 1 to 8
 #define LATTICE_FC_VECTORS 8     // linear_head_dim / 4: 1 to 64
-#define LATTICE_FC_AHEAD 9       // 1: the next weights are loaded before the present ones are multiplied
+#define LATTICE_FC_AHEAD 9       // 1: what a round needs is loaded in the one before: GemvShape::ahead
 #define LATTICE_FC_LONG 10       // 1: rows are longer than a stage
 #define LATTICE_FC_TAPS 11       // of the causal convolution
 #define LATTICE_FC_K_HEADS 12    // of a linear layer

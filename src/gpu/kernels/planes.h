@@ -15,7 +15,8 @@
 //
 // Whoever makes a vector that is only multiplied leaves it like this in device memory, in the place of
 // floats: planes of `cols` bytes, and behind the place of the fourth the groups' scales and starts. `cols` is
-// a multiple of 32.
+// a multiple of 32. What an RMSNorm comes before lies there times the norm's weight, and behind the starts is
+// Σ x² of each 32 columns without it.
 
 #include <metal_stdlib>
 
@@ -104,6 +105,20 @@ inline void store_planes(uint planes, float x, uint column, uint cols, device fl
     reinterpret_cast<device float2*>(out + cols)[group] =
         scale_and_start(nibbles, largest, evens, group % 2 != 0);
   }
+}
+
+/// Where Σ x² of 32 columns each stand behind planes.
+template <typename Pointer>
+inline Pointer plane_squares(Pointer planes, uint cols) {
+  return planes + cols + cols / 8;
+}
+
+/// store_planes() of a vector's norm but for its factor: x has no weight yet.
+inline void store_normed_planes(uint planes, float x, float weight, uint column, uint cols,
+                                device float* out) {
+  store_planes(planes, x * weight, column, cols, out);
+  const float squares = lattice_simd_sum(x * x);
+  if (column % 32 == 0) plane_squares(out, cols)[column / 32] = squares;
 }
 
 /// What a kernel has computed for a vector: into planes, or as it is.
