@@ -114,7 +114,7 @@ def parts_of(build: Path, device: str, quick: bool) -> List[Part]:
     parts = [Part("shipped", bench(build, device, [], small), without_folders)]
     if not small:
         for kind in ("q4_0", "q8_0", "bf16"):
-            parts.append(Part(f"0.8b-{kind}", bench(build, device, ["--shape", "0.8b", "--type", kind, "--kv", "f16"], False), without_folders))
+            parts.append(Part(f"0.8b-{kind}", bench(build, device, ["--shape", "0.8b", "--type", kind], False), without_folders))
     if device == "cpu" and (build / "bench_kernels").exists():
         only = ["--benchmark_filter=^(gemv/q8_0/0.8b/down/|quantize/1024)", "--benchmark_min_time=0.01"] if small else ["--benchmark_min_time=0.05"]
         parts.append(Part("kernels", [str(build / "bench_kernels"), "--benchmark_format=json", *only], json.loads))

@@ -58,8 +58,8 @@ class Layer {
       share_out(config_.kv_heads * parts, [&](std::int64_t i, cpu::ThreadScratch& scratch) {
         pass.part(i / parts, 0, i % parts, scratch, workspace_.partial.data());
       });
-      share_out(config_.attention_heads, [&](std::int64_t head, cpu::ThreadScratch&) {
-        pass.merge(head, 0, workspace_.partial.data());
+      share_out(config_.attention_heads, [&](std::int64_t head, cpu::ThreadScratch& scratch) {
+        pass.merge(head, 0, scratch, workspace_.partial.data());
       });
       return;
     }

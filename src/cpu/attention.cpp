@@ -105,12 +105,15 @@ void AttentionPass::ask_for(const AlignedMemory& memory, std::int64_t offset, st
   ask_for_lines(memory.as<std::byte>() + offset * element, rows * config_.head_dim * element);
 }
 
-/// out = values · factor · sigmoid(gate), for one head of one token.
-void AttentionPass::gate_and_store(std::int64_t head, std::int64_t token, float* values, float factor) const {
+/// out = values · factor · sigmoid(gate), for one head of one token. values may be there already. Uses
+/// room [d].
+void AttentionPass::gate_and_store(std::int64_t head, std::int64_t token, const float* values, float factor,
+                                   float* room) const {
   const std::int64_t d = config_.head_dim;
-  const float* gate = in_.q + token * in_.stride + (head * 2 + 1) * d;
+  std::copy_n(in_.q + token * in_.stride + (head * 2 + 1) * d, d, room);
+  kernels_.exp_sum(room, -1.0f, 0.0f, d);
   float* out = out_ + token * config_.q_dim() + head * d;
-  for (std::int64_t i = 0; i < d; ++i) out[i] = values[i] * factor / (1.0f + std::exp(-gate[i]));
+  for (std::int64_t i = 0; i < d; ++i) out[i] = values[i] * factor / (1.0f + room[i]);
 }
 
 std::int64_t AttentionPass::parts(std::int64_t token) const noexcept {
@@ -149,7 +152,8 @@ void AttentionPass::part(std::int64_t kv_head, std::int64_t token, std::int64_t 
   for (std::int64_t h = 0; h < group(); ++h) std::copy_n(outputs + h * d, d, output(h));
 }
 
-void AttentionPass::merge(std::int64_t head, std::int64_t token, const float* partial) const {
+void AttentionPass::merge(std::int64_t head, std::int64_t token, ThreadScratch& scratch,
+                          const float* partial) const {
   const std::int64_t d = config_.head_dim;
   const std::int64_t all_parts = parts(token);
   const float* first = partial + partial_offset(head, token);
@@ -164,17 +168,7 @@ void AttentionPass::merge(std::int64_t head, std::int64_t token, const float* pa
     total += weight * values[d + 1];
     kernels_.axpy(weight, values, out, d);
   }
-  gate_and_store(head, token, out, 1.0f / total);
-}
-
-/// out = values · factor · sigmoid(gate) as well, with e^−gate in vectors. Uses room [d].
-void AttentionPass::gate_and_store(std::int64_t head, std::int64_t token, const float* values, float factor,
-                                   float* room) const {
-  const std::int64_t d = config_.head_dim;
-  std::copy_n(in_.q + token * in_.stride + (head * 2 + 1) * d, d, room);
-  kernels_.exp_sum(room, -1.0f, 0.0f, d);
-  float* out = out_ + token * config_.q_dim() + head * d;
-  for (std::int64_t i = 0; i < d; ++i) out[i] = values[i] * factor / (1.0f + room[i]);
+  gate_and_store(head, token, out, 1.0f / total, scratch.attention.data());
 }
 
 /// Turns a block of raw scores [rows, kKeyBlock] into weights, under the causal mask. keep: what the rows

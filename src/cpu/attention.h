@@ -43,7 +43,7 @@ class AttentionPass {
   [[nodiscard]] std::int64_t parts(std::int64_t token) const noexcept;
   void part(std::int64_t kv_head, std::int64_t token, std::int64_t part, ThreadScratch& scratch,
             float* partial) const;
-  void merge(std::int64_t head, std::int64_t token, const float* partial) const;
+  void merge(std::int64_t head, std::int64_t token, ThreadScratch& scratch, const float* partial) const;
 
   /// Puts a token's keys and values into the cache.
   void append(std::int64_t token, ThreadScratch& scratch) const;
@@ -69,7 +69,6 @@ class AttentionPass {
   void ask_for(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows) const;
   const float* rows_at(const AlignedMemory& memory, std::int64_t offset, std::int64_t rows,
                        float* room) const;
-  void gate_and_store(std::int64_t head, std::int64_t token, float* values, float factor) const;
   void gate_and_store(std::int64_t head, std::int64_t token, const float* values, float factor,
                       float* room) const;
   void softmax_block(float* scores, std::int64_t rows, std::int64_t first_token, std::int64_t first_key,

@@ -243,8 +243,8 @@ void LayerPass::attend_steps(const AttentionPass& pass) {
         pass.part(i / parts, token, i % parts, scratch, work_.partial.data());
     }
   });
-  share_out(count_ * config_.attention_heads, [&](std::int64_t i, ThreadScratch&) {
-    pass.merge(i % config_.attention_heads, i / config_.attention_heads, work_.partial.data());
+  share_out(count_ * config_.attention_heads, [&](std::int64_t i, ThreadScratch& scratch) {
+    pass.merge(i % config_.attention_heads, i / config_.attention_heads, scratch, work_.partial.data());
   });
 }
 

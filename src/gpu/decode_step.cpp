@@ -121,7 +121,8 @@ std::vector<FunctionConstant> gemv_constants(const GemvShape& shape, const Devic
 void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const GemvShape& shape,
                  const Buffer& none) {
   const DeviceMatrix& matrix = gemv.matrix;
-  if (!gemv.from_planes && !fits_stage(shape, matrix.format)) {
+  const GemvForm& form = gemv.form;
+  if (!form.from_planes && !fits_stage(shape, matrix.format)) {
     fail_usage("{} simdgroups of {} chunks of {} a lane take in more columns than the {} of a stage",
                shape.split, shape.unroll, dtype_name(matrix.format), LATTICE_STAGE_COLS);
   }
@@ -129,11 +130,6 @@ void record_gemv(Device& device, Commands& commands, const Gemv& gemv, const Gem
     fail_usage("a shape for {} was given for a matrix that {}", shape.bytes ? "tiles" : "rows",
                matrix.is_tiled() ? "lies in tiles" : "does not lie in tiles");
   }
-  const GemvForm form{.norm = gemv.norm != nullptr,
-                      .heads = gemv.heads,
-                      .from_planes = gemv.from_planes,
-                      .epilogue = gemv.epilogue,
-                      .to_planes = gemv.to_planes};
   const GemvArgs args{matrix.rows, matrix.row_chunks, matrix.row_blocks,
                       matrix.cols, matrix.row_groups, gemv.epsilon};
   const auto or_none = [&](const Buffer* buffer) -> const Buffer& {
@@ -235,12 +231,12 @@ std::uint32_t StepRecorder::planes_between(bool can_leave, std::span<const Devic
 }
 
 std::uint32_t StepRecorder::add_to_residual(Commands& commands, Gemv gemv, const ResidualReader& next) const {
-  gemv.epilogue = LATTICE_EPILOGUE_ADD;
-  gemv.to_planes =
-      planes_between(leaves_planes(shape_of(gemv.matrix), gemv.matrix, gemv.epilogue), next.matrices);
+  gemv.form.epilogue = LATTICE_EPILOGUE_ADD;
+  gemv.form.to_planes =
+      planes_between(leaves_planes(shape_of(gemv.matrix), gemv.matrix, gemv.form.epilogue), next.matrices);
   gemv.next_norm = &next.norm;
   this->gemv(commands, gemv);
-  return gemv.to_planes;
+  return gemv.form.to_planes;
 }
 
 void StepRecorder::record_head(Commands& commands, std::uint32_t planes) const {
@@ -251,11 +247,11 @@ Gemv StepRecorder::of_residual(const DeviceMatrix& matrix, const Buffer& norm, s
                                const Buffer& y) const {
   const bool from_planes = planes != LATTICE_PLANES_NONE;
   return {.matrix = matrix,
+          .form = {.norm = true, .from_planes = from_planes},
           .x = *work_.hidden,
           .x_first = from_planes ? static_cast<std::size_t>(config_.hidden_size) : 0,
-          .norm = &norm,
-          .from_planes = from_planes,
           .y = y,
+          .norm = from_planes ? nullptr : &norm,
           .epsilon = static_cast<float>(config_.rms_norm_eps)};
 }
 
@@ -305,11 +301,10 @@ std::uint32_t StepRecorder::mix(Commands& commands, const GpuLinearMixer& mixer,
   commands.barrier();
   return add_to_residual(commands,
                          {.matrix = mixer.out,
+                          .form = {.heads = work_.heads, .from_planes = planes != LATTICE_PLANES_NONE},
                           .x = *work_.mixed,
-                          .heads = work_.heads,
-                          .head_squares = work_.head_squares.get(),
-                          .from_planes = planes != LATTICE_PLANES_NONE,
                           .y = *work_.hidden,
+                          .head_squares = work_.head_squares.get(),
                           .epsilon = static_cast<float>(config_.rms_norm_eps)},
                          next);
 }
@@ -339,8 +334,8 @@ std::uint32_t StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, c
   }
   return add_to_residual(commands,
                          {.matrix = mixer.out,
+                          .form = {.from_planes = planes != LATTICE_PLANES_NONE},
                           .x = *work_.mixed,
-                          .from_planes = planes != LATTICE_PLANES_NONE,
                           .y = *work_.hidden},
                          next);
 }
@@ -348,15 +343,15 @@ std::uint32_t StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, c
 std::uint32_t StepRecorder::mlp(Commands& commands, const GpuLayer& layer, std::uint32_t planes,
                                 const ResidualReader& next) const {
   Gemv product = of_residual(layer.gate_up, *layer.mlp_norm, planes, *work_.activated);
-  product.epilogue = LATTICE_EPILOGUE_SWIGLU;
-  product.to_planes = planes_between(leaves_planes(shape_of(layer.gate_up), layer.gate_up, product.epilogue),
-                                     {&layer.down, 1});
+  product.form.epilogue = LATTICE_EPILOGUE_SWIGLU;
+  const bool leaves = leaves_planes(shape_of(layer.gate_up), layer.gate_up, product.form.epilogue);
+  product.form.to_planes = planes_between(leaves, {&layer.down, 1});
   gemv(commands, product);
   commands.barrier();
   return add_to_residual(commands,
                          {.matrix = layer.down,
+                          .form = {.from_planes = product.form.to_planes != LATTICE_PLANES_NONE},
                           .x = *work_.activated,
-                          .from_planes = product.to_planes != LATTICE_PLANES_NONE,
                           .y = *work_.hidden},
                          next);
 }

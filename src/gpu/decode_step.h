@@ -29,11 +29,13 @@ struct HeadNorm {
 
 /// What a GEMV's kernel is compiled for beside its shape.
 struct GemvForm {
-  bool norm = false;            ///< an RMSNorm of x comes first
-  HeadNorm heads = {};          ///< or what is left of its heads' norm
-  bool from_planes = false;     ///< x lies in planes_for(the matrix)
-  std::uint32_t epilogue = 0;   ///< one of the LATTICE_EPILOGUEs
-  std::uint32_t to_planes = 0;  ///< one of the LATTICE_PLANES: how what the epilogue makes is left
+  bool norm = false;           ///< an RMSNorm of x comes first
+  HeadNorm heads = {};         ///< or what is left of its heads' norm
+  bool from_planes = false;    ///< x lies in planes_for(the matrix)
+  std::uint32_t epilogue = 0;  ///< one of the LATTICE_EPILOGUEs
+  /// One of the LATTICE_PLANES: how what SwiGLU makes is left; and sums, besides, behind the floats, for an
+  /// RMSNorm that reads them.
+  std::uint32_t to_planes = 0;
 };
 
 /// The name of the kernel that a shape means for a format.
@@ -52,18 +54,15 @@ struct GemvForm {
 /// y = W x, or what the epilogue makes of it.
 struct Gemv {
   const DeviceMatrix& matrix;
+  GemvForm form = {};
   const Buffer& x;
-  std::size_t x_first = 0;       ///< of x, in floats
-  const Buffer* norm = nullptr;  ///< the weight of an RMSNorm of x that comes first
-  HeadNorm heads = {};           ///< or what is left of its heads' norm, with
-  const Buffer* head_squares = nullptr;
-  bool from_planes = false;  ///< as GemvForm has it
+  std::size_t x_first = 0;  ///< of x, in floats
   const Buffer& y;
-  std::size_t y_first = 0;            ///< of y, in floats; 0 where y is left in planes
-  std::uint32_t epilogue = 0;         ///< as GemvForm has it
-  std::uint32_t to_planes = 0;        ///< likewise; of sums, in planes behind them as well
-  const Buffer* next_norm = nullptr;  ///< the weight of the RMSNorm that sums in planes are for
-  float epsilon = 0;                  ///< of the norm, either
+  std::size_t y_first = 0;               ///< of y, in floats; 0 where y is left in planes
+  const Buffer* norm = nullptr;          ///< the norm's weight, unless it is in the planes already
+  const Buffer* head_squares = nullptr;  ///< of the heads' norm
+  const Buffer* next_norm = nullptr;     ///< the weight of the RMSNorm that sums in planes are for
+  float epsilon = 0;                     ///< of the norm, either
 };
 
 /// Appends a GEMV's dispatch. `none` is bound where a parameter has no buffer. Throws Error(kUsage) for a

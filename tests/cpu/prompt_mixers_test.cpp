@@ -75,7 +75,8 @@ TEST_P(PromptTest, BlocksOfAttentionAgreeWithSteps) {
             for (std::int64_t part = 0; part < single.parts(t); ++part)
               single.part(h, t, part, scratch, partial.data());
           }
-          for (std::int64_t h = 0; h < config.attention_heads; ++h) single.merge(h, t, partial.data());
+          for (std::int64_t h = 0; h < config.attention_heads; ++h)
+            single.merge(h, t, scratch, partial.data());
         }
         // Normed queries and keys are no longer than 1.5 √d, and turned by a little more or less than by a
         // rotation: scores sum up magnitudes of 2.25 √d · 2 at most, after the scale. An error of a score

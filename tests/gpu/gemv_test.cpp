@@ -77,14 +77,15 @@ void run_gemv(Device& device, const RowProduct& shape, double tolerance) {
   const auto commands = device.new_commands();
   record_gemv(device, *commands,
               {.matrix = matrix,
+               .form = {.norm = shape.norm,
+                        .heads = shape.heads,
+                        .from_planes = shape.from_planes,
+                        .epilogue = shape.epilogue},
                .x = *x_buffer,
-               .norm = shape.norm ? norm_buffer.get() : nullptr,
-               .heads = shape.heads,
-               .head_squares = squares_buffer.get(),
-               .from_planes = shape.from_planes,
                .y = *y_buffer,
                .y_first = 1,
-               .epilogue = shape.epilogue,
+               .norm = shape.norm && !shape.from_planes ? norm_buffer.get() : nullptr,
+               .head_squares = squares_buffer.get(),
                .epsilon = kEpsilon},
               shape.gemv, *none);
   device.submit(*commands);
@@ -275,10 +276,9 @@ void run_to_planes(Device& device, DType type, std::int64_t rows, const GemvShap
     const auto commands = device.new_commands();
     record_gemv(device, *commands,
                 {.matrix = matrix,
+                 .form = {.epilogue = epilogue, .to_planes = planes},
                  .x = *x_buffer,
                  .y = *y_buffer,
-                 .epilogue = epilogue,
-                 .to_planes = planes,
                  .next_norm = next_norm_buffer.get()},
                 shape, *none);
     device.submit(*commands);
