@@ -381,11 +381,6 @@ void compile(const cuda::KernelCompiler& compiler, const GemvShape& shape, const
 void compile_ahead(const Config& config, DType format, InPlanes in_planes, cuda::Capability capability,
                    int driver_version) {
   const int processes = usable_processors();
-  if (std::getenv("COUNT")) {
-    for (const StepMatrix& of : step_matrices(config, format, in_planes))
-      fmt::print("{} x {}: {}\n", of.matrix.rows, of.matrix.cols, candidates(of, kCores).size());
-    std::exit(0);
-  }
   for (int p = 0; p < processes; ++p) {
     if (fork() != 0) continue;
     const cuda::KernelCompiler compiler(capability, driver_version, cuda::CubinCache(cache_folder("cuda")));
