@@ -153,6 +153,12 @@ std::vector<GemvShape> float_candidates(DType format) {
   return out;
 }
 
+/// Weights that are on their way at a time, in bytes a core, if all threadgroups stand.
+double bytes_in_flight(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
+  const double unit_bytes = 1024.0 * shape.rows / 16 * shape.unroll;
+  return gemv_threadgroups(shape, matrix) * shape.simdgroups * unit_bytes / cores;
+}
+
 /// Whether as many bytes are on their way at a time as a core's share of the memory wants, and not many more.
 /// An output head, which has enough of them in most shapes, is tried in few.
 bool moves_enough(const GemvShape& shape, const DeviceMatrix& matrix, std::uint32_t cores) {
@@ -164,8 +170,7 @@ bool moves_enough(const GemvShape& shape, const DeviceMatrix& matrix, std::uint3
   }
   const double core_bytes = 16.0 * matrix.rows * matrix.row_chunks / cores;
   const double fewest = core_bytes >= kLargeMatrix ? 24 << 10 : std::min<double>(12 << 10, core_bytes);
-  const double unit_bytes = 1024.0 * shape.rows / 16 * shape.unroll;
-  const double bytes = gemv_threadgroups(shape, matrix) * shape.simdgroups * unit_bytes / cores;
+  const double bytes = bytes_in_flight(shape, matrix, cores);
   return bytes >= fewest && bytes <= kMostBytes;
 }
 
@@ -271,8 +276,7 @@ class Subject {
       return chosen;
     }
     return *std::ranges::min_element(all, {}, [&](const GemvShape& shape) {
-      const double simdgroups = gemv_threadgroups(shape, of.matrix) * shape.simdgroups;
-      return std::abs(std::log(simdgroups * shape.rows * shape.unroll * 64 / device_.cores() / kBytes));
+      return std::abs(std::log(bytes_in_flight(shape, of.matrix, device_.cores()) / kBytes));
     });
   }
 

@@ -55,17 +55,21 @@ class Layer {
         {q, k, k + config_.kv_dim(), row_, workspace_.angles.data()}, context_, tokens_, out_.data());
     if (tokens_ == 1) {
       const std::int64_t parts = pass.parts(0);
-      share_out(config_.kv_heads * parts, [&](std::int64_t i, cpu::ThreadScratch& scratch) {
-        pass.part(i / parts, 0, i % parts, scratch, workspace_.partial.data());
-      });
-      share_out(config_.attention_heads, [&](std::int64_t head, cpu::ThreadScratch& scratch) {
-        pass.merge(head, 0, scratch, workspace_.partial.data());
-      });
+      workspace_.share_out(team(), config_.kv_heads * parts,
+                           [&](std::int64_t i, cpu::ThreadScratch& scratch) {
+                             pass.part(i / parts, 0, i % parts, scratch, workspace_.partial.data());
+                           });
+      workspace_.share_out(team(), config_.attention_heads,
+                           [&](std::int64_t head, cpu::ThreadScratch& scratch) {
+                             pass.merge(head, 0, scratch, workspace_.partial.data());
+                           });
       return;
     }
-    share_out(tokens_, [&](std::int64_t token, cpu::ThreadScratch& scratch) { pass.append(token, scratch); });
+    workspace_.share_out(team(), tokens_, [&](std::int64_t token, cpu::ThreadScratch& scratch) {
+      pass.append(token, scratch);
+    });
     const std::int64_t blocks = cpu::round_up(tokens_, cpu::kQueryBlock) / cpu::kQueryBlock;
-    share_out(blocks * config_.kv_heads, [&](std::int64_t i, cpu::ThreadScratch& scratch) {
+    take_in_turn(blocks * config_.kv_heads, [&](std::int64_t i, cpu::ThreadScratch& scratch) {
       pass.block(i % config_.kv_heads, i / config_.kv_heads * cpu::kQueryBlock, scratch);
     });
   }
@@ -84,8 +88,9 @@ class Layer {
     config.layers = {LayerKind::kFull};
     return config;
   }
+  /// As LayerPass::attend_batch() has it.
   template <typename Unit>
-  void share_out(std::int64_t units, const Unit& unit) {
+  void take_in_turn(std::int64_t units, const Unit& unit) {
     team().run([&](int thread) {
       for (std::int64_t i = thread; i < units; i += team().size()) {
         unit(i, workspace_.threads[static_cast<std::size_t>(thread)]);

@@ -54,18 +54,10 @@ class LayerPass {
                 std::int64_t stride);
   /// out = RMSNorm(x) with `weight`, all as long as that.
   void normalise(const float* x, const std::vector<float>& weight, float* out) const;
-  /// Calls unit(i, scratch) for each of `units`, shared out among the threads. No unit throws.
+  /// Workspace::share_out() among the pass's threads.
   template <typename Unit>
   void share_out(std::int64_t units, const Unit& unit) {
-    const int threads = context_.pool.size();
-    context_.pool.run([&](int thread) {
-      work_.shared.deal(thread, share_of(units, thread, threads));
-      Share piece;
-      while (work_.shared.take(thread, 1, piece)) {
-        for (std::int64_t i = piece.first; i < piece.last; ++i)
-          unit(i, work_.threads[static_cast<std::size_t>(thread)]);
-      }
-    });
+    work_.share_out(context_.pool, units, unit);
   }
 
  private:

@@ -93,6 +93,19 @@ struct Workspace {
   /// `with_mtp`: with room for the head that guesses ahead.
   Workspace(const Config& config, int threads, bool with_mtp, const Kernels& kernels);
 
+  /// Calls unit(i, scratch) for each of `units`, shared out among the pool's threads. No unit throws.
+  template <typename Unit>
+  void share_out(ThreadPool& pool, std::int64_t units, const Unit& unit) {
+    pool.run([&](int thread) {
+      shared.deal(thread, share_of(units, thread, pool.size()));
+      Share piece;
+      while (shared.take(thread, 1, piece)) {
+        for (std::int64_t i = piece.first; i < piece.last; ++i)
+          unit(i, threads[static_cast<std::size_t>(thread)]);
+      }
+    });
+  }
+
   LineVector<float> hidden;     // [kBatch, D]: the residual stream
   PreparedVectors prepared;     // [kBatch]
   std::int64_t stride;          // floats from one token's projections to the next

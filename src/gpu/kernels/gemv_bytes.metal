@@ -120,7 +120,7 @@ struct StagedInput {
 };
 
 /// Multiplies round `round` of the stage; a unit that is done with is replaced by what is loaded from unit `next` on, if there is more.
-/// Two calls, and not one that is told whether there is: a compiler that does not know moves all loads behind the last product.
+/// Two calls with constants, and not one that is told whether there is: the compiler would join the conditions behind the last product.
 template <typename Format>
 inline void multiply_round(thread Unit* units, thread const StagedInput& x, uint round, bool more, thread const TileRows& rows, uint next,
                            uint row_groups, thread float* sums) {
@@ -199,7 +199,7 @@ template <typename Format>
   float squares = 0;
   const StagedInput input = {operand, own_scales};
   const uint own_start = own_unit - first_unit;
-  const uint rounds = kRounds == LATTICE_ROUNDS_ONE ? 1 : padded_chunks / round_chunks;
+  const uint rounds = padded_chunks / round_chunks;
   const uint stage_rounds = stage_chunks / round_chunks;
   uint round = 0;  // of the stage
   for (uint first = 0;; first += stage_chunks) {
