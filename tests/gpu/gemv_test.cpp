@@ -242,9 +242,10 @@ TEST(Gemv, ReadsInputsInPlanes) {
 void expect_planes(std::uint32_t kind, std::span<const float> planes, std::span<const float> values) {
   const std::size_t cols = values.size();
   std::vector<float> again = in_planes(kind, values);
-  if (kind == LATTICE_PLANES_BYTES) {  // the fourth plane's place is nobody's
-    std::ranges::copy(planes.subspan(cols * 3 / 4, cols / 4),
-                      again.begin() + static_cast<std::ptrdiff_t>(cols * 3 / 4));
+  for (std::size_t group = 0; kind == LATTICE_PLANES_BYTES && group < cols; group += kPlaneGroup) {
+    const std::size_t fourth = group + kPlaneGroup * 3 / 4;  // whose place is nobody's
+    std::ranges::copy(planes.subspan(fourth, kPlaneGroup / 4),
+                      again.begin() + static_cast<std::ptrdiff_t>(fourth));
   }
   EXPECT_EQ(std::memcmp(planes.data(), again.data(), again.size() * sizeof(float)), 0);
 }

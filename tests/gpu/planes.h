@@ -28,16 +28,18 @@ inline std::size_t digits_of(std::uint32_t kind) {
   return kind == LATTICE_PLANES_NIBBLES ? 4 : 3;
 }
 
-/// Where the digits of a column stand in a plane.
+/// Where the highest digit of a column stands; the next is kPlaneGroup bytes on.
 inline std::size_t place(std::uint32_t kind, std::size_t column) {
-  if (kind == LATTICE_PLANES_BYTES) return column;
-  return column / kPlaneGroup * kPlaneGroup + (column % 2 != 0 ? 0 : 8) + column % kPlaneGroup / 2;
+  constexpr std::size_t kPlanes = 4;
+  const std::size_t group = column / kPlaneGroup * kPlaneGroup * kPlanes;
+  if (kind == LATTICE_PLANES_BYTES) return group + column % kPlaneGroup;
+  return group + (column % 2 != 0 ? 0 : 8) + column % kPlaneGroup / 2;
 }
 
-inline void put_digits(std::int64_t n, std::size_t digits, std::size_t stride, std::int8_t* out) {
+inline void put_digits(std::int64_t n, std::size_t digits, std::int8_t* out) {
   for (std::size_t p = digits; p-- > 0;) {
     const auto digit = static_cast<std::int8_t>(n);  // the nearest multiple of 256 stays
-    out[p * stride] = digit;
+    out[p * kPlaneGroup] = digit;
     n = (n - digit) / 256;
   }
 }
@@ -69,8 +71,7 @@ inline std::vector<float> in_planes(std::uint32_t kind, std::span<const float> x
     for (std::size_t i = 0; i < kPlaneBlock; ++i) {
       const bool joins = kind == LATTICE_PLANES_NIBBLES && i % 2 == 0;
       if (joins) evens += n[i];
-      put_digits(joins ? 16 * n[i] - n[i + 1] : n[i], digits_of(kind), x.size(),
-                 bytes + place(kind, first + i));
+      put_digits(joins ? 16 * n[i] - n[i + 1] : n[i], digits_of(kind), bytes + place(kind, first + i));
     }
     // What the sum of two planes starts from, and of nibbles 128 · evens, shared out at 2^24.
     constexpr double kStart = 12582912.0 * (1 + 1.0 / 256);
@@ -108,7 +109,7 @@ inline std::vector<float> of_planes(std::uint32_t kind, std::size_t cols, std::s
   const auto* bytes = reinterpret_cast<const std::int8_t*>(planes.data());
   const auto integer = [&](std::size_t column) {
     std::int64_t n = 0;
-    for (std::size_t p = 0; p < digits_of(kind); ++p) n = 256 * n + bytes[p * cols + place(kind, column)];
+    for (std::size_t p = 0; p < digits_of(kind); ++p) n = 256 * n + bytes[p * kPlaneGroup + place(kind, column)];
     return n;
   };
   std::vector<float> out;

@@ -54,51 +54,59 @@ inline float2 rotation(device const float2* low, device const float2* high, uint
   return float2(a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y);
 }
 
-/// RMSNorm with `weight` (1 + w) and rotary embedding of one head, by one simdgroup: in [head_dim] → out
-/// [head_dim], at most 256. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on
-/// pass. A lane writes out[lane + 32 n] alone.
-inline void norm_and_rotate(device const float* in, device const float* weight, device const float2* low,
-                            device const float2* high, HeadDims dims, float epsilon, uint position, uint lane,
-                            threadgroup float* out) {
-  constexpr uint kNone = 0;
-  const uint pairs = dims.rotary / 2;
-  float x[kMaxLaneDims];  // all that is loaded is asked for before any of it is used
-  float y[kMaxLaneDims];  // of the other of a pair
+/// What norm_and_rotate() wants beside its input, as a lane has it of dimensions lane + 32 n. No dispatch of a
+/// step writes any of it, so that it may be asked for before the inputs are there.
+struct HeadVectors {
+  float weights[kMaxLaneDims];
+  float other_weights[kMaxLaneDims];  // of the other of a pair
   float2 angles[kMaxLaneDims];
-  float squares = 0;
+};
+
+/// The other of a dimension's pair; of dimensions that pass, any.
+inline uint other_of(HeadDims dims, uint i) {
+  const uint pairs = dims.rotary / 2;
+  return i >= dims.rotary ? 0 : i < pairs ? i + pairs : i - pairs;
+}
+
+inline HeadVectors load_head_vectors(device const float* weight, device const float2* low,
+                                     device const float2* high, HeadDims dims, uint position, uint lane) {
+  const uint pairs = dims.rotary / 2;
+  HeadVectors out;
 #pragma unroll
   for (uint n = 0; n < dims.lane; ++n) {
     const uint i = lane + 32 * n;
-    const float value = in[i];
-    x[n] = value * weight[i];
-    squares += value * value;
+    out.weights[n] = weight[i];
     if (32 * n >= dims.rotary) continue;
-    const bool rotates = i < dims.rotary;
-    const bool is_first = i < pairs;
-    const uint other = !rotates ? kNone : is_first ? i + pairs : i - pairs;
-    y[n] = in[other] * weight[other];
-    angles[n] = rotation(low, high, pairs, position, !rotates ? kNone : is_first ? i : other);
-    if (is_first) angles[n].y = -angles[n].y;
+    out.other_weights[n] = weight[other_of(dims, i)];
+    out.angles[n] = rotation(low, high, pairs, position, min(i, other_of(dims, i)));
+    if (i < pairs) out.angles[n].y = -out.angles[n].y;
   }
+  return out;
+}
+
+/// RMSNorm with a weight (1 + w) and rotary embedding of one head, by one simdgroup: in [head_dim] → out
+/// [head_dim], at most 256. The pair of dimension i is i + rotary_dim / 2; dimensions from rotary_dim on
+/// pass. A lane writes out[lane + 32 n] alone.
+inline void norm_and_rotate(device const float* in, thread const HeadVectors& vectors, HeadDims dims,
+                            float epsilon, uint lane, threadgroup float* out) {
+  float x[kMaxLaneDims];  // all that is loaded is asked for before any of it is used
+  float y[kMaxLaneDims];  // of the other of a pair
+#pragma unroll
+  for (uint n = 0; n < dims.lane; ++n) {
+    x[n] = in[lane + 32 * n];
+    if (32 * n < dims.rotary) y[n] = in[other_of(dims, lane + 32 * n)];
+  }
+  float squares = 0;
+#pragma unroll
+  for (uint n = 0; n < dims.lane; ++n) squares += x[n] * x[n];
   const float factor = precise::rsqrt(lattice_simd_sum(squares) / float(dims.lane * 32) + epsilon);
 #pragma unroll
   for (uint n = 0; n < dims.lane; ++n) {
     const uint i = lane + 32 * n;
+    const float own = x[n] * vectors.weights[n];
     const bool rotates = 32 * n < dims.rotary && i < dims.rotary;
-    out[i] = (rotates ? x[n] * angles[n].x + y[n] * angles[n].y : x[n]) * factor;
+    out[i] = (rotates ? own * vectors.angles[n].x + y[n] * vectors.other_weights[n] * vectors.angles[n].y : own) * factor;
   }
-}
-
-/// Asks for what norm_and_rotate() reads beside its input.
-inline void prefetch_head_vectors(device const float* q_weight, device const float* k_weight,
-                                  device const float2* low, device const float2* high, HeadDims dims,
-                                  uint position) {
-  lattice_prefetch(q_weight, dims.lane * 32 * 4);
-  lattice_prefetch(k_weight, dims.lane * 32 * 4);
-  const uint pairs = dims.rotary / 2;
-  if (pairs % 2 != 0) return;  // rows of the tables do not begin at multiples of 16 bytes
-  lattice_prefetch(low + (position % kLowPositions) * pairs, pairs * 8);
-  lattice_prefetch(high + (position / kLowPositions) * pairs, pairs * 8);
 }
 
 }  // namespace lattice_gpu

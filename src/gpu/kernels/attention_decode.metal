@@ -176,26 +176,27 @@ template <typename KvType>
   const KeyRange range = range_of(part, args.parts, count);
   device KvType* head_keys = keys + ulong(kv_head) * args.capacity * dim;
   device KvType* head_values = values + ulong(kv_head) * args.capacity * dim;
-  if (thread_index == 0) prefetch_head_vectors(q_norm, k_norm, low_angles, high_angles, dims, position);
   const uint stored = min(range.last, position);  // rows before it are of earlier submissions
   uint first = range.first + simdgroup * kKeys;
   KeyBlock block;
   load_block<KvType>(head_keys, head_values, first, stored, lane, block);
+  const uint key_task = kGroup;  // of simdgroups: the queries, and as one more of them the token's own key
+  HeadVectors vectors =
+      load_head_vectors(simdgroup == key_task ? k_norm : q_norm, low_angles, high_angles, dims, position, lane);
   lattice_wait_for_inputs();
 
-  // The queries, and as one more of them the token's own key.
   const bool owns_last = range.last == count && range.first < count;
-  const bool keeps_own = owns_last && simdgroup == kGroup % kSimdgroups;
+  const bool keeps_own = owns_last && simdgroup == key_task % kSimdgroups;
   float value[kMaxLaneDims];
   if (keeps_own) {
 #pragma unroll
     for (uint n = 0; n < kLaneDims; ++n) value[n] = projections[args.v_offset + kv_head * dim + lane + 32 * n];
   }
-  for (uint g = simdgroup; g < kGroup + (owns_last ? 1 : 0); g += kSimdgroups) {
-    const bool is_key = g == kGroup;
+  for (uint g = simdgroup; g < key_task + (owns_last ? 1 : 0); g += kSimdgroups) {
+    const bool is_key = g == key_task;
+    if (g != simdgroup) vectors = load_head_vectors(is_key ? k_norm : q_norm, low_angles, high_angles, dims, position, lane);
     const uint at = is_key ? args.k_offset + kv_head * dim : (kv_head * kGroup + g) * 2 * dim;
-    norm_and_rotate(projections + at, is_key ? k_norm : q_norm, low_angles, high_angles, dims, args.epsilon, position,
-                    lane, is_key ? own_key : queries + g * dim);
+    norm_and_rotate(projections + at, vectors, dims, args.epsilon, lane, is_key ? own_key : queries + g * dim);
   }
   if (keeps_own) {
 #pragma unroll

@@ -196,6 +196,14 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
   return weights;
 }
 
+/// What the simdgroups have of one dimension of a span.
+inline float joined_sum(threadgroup const float* own) {
+  float sum = 0;
+#pragma unroll
+  for (uint s = 0; s < kSimdgroups; ++s) sum += own[s * kQueries * kSpanStride];
+  return sum;
+}
+
 }  // namespace lattice_gpu
 
 /// As attention_decode, but for threadgroups: (parts, kv_heads · ⌈heads / kv_heads / 4⌉), of SIMDGROUPS · 32 threads; head_dim is a
@@ -228,7 +236,6 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
   const KeyRange range = range_of(part, args.parts, count);
   device half* head_keys = keys + ulong(kv_head) * args.capacity * kDim;
   device half* head_values = values + ulong(kv_head) * args.capacity * kDim;
-  if (thread_index == 0) prefetch_head_vectors(q_norm, k_norm, low_angles, high_angles, dims, position);
   const uint stored = min(range.last, position);  // rows before it are of earlier submissions
   uint first = range.first + simdgroup * kTileKeys;
   KeyTile key_tile;
@@ -238,21 +245,23 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
   for (uint i = thread_index; i < 2 * kSteps * 32; i += kThreads) {
     if (i % 32 / 8 >= heads) operands[i] = uint2(0);
   }
+  const uint key_task = heads;  // of simdgroups: the queries, and as one more of them the token's own key
+  HeadVectors vectors =
+      load_head_vectors(simdgroup == key_task ? k_norm : q_norm, low_angles, high_angles, dims, position, lane);
   lattice_wait_for_inputs();
 
-  // The queries, and as one more of them the token's own key.
   const bool owns_last = range.last == count && range.first < count;
   float own_value[kMaxLaneDims];  // asked for before the norms
-  if (owns_last && simdgroup == heads % kSimdgroups) {
+  if (owns_last && simdgroup == key_task % kSimdgroups) {
 #pragma unroll
     for (uint n = 0; n < kLaneDims; ++n) own_value[n] = projections[args.v_offset + kv_head * kDim + lane + 32 * n];
   }
-  for (uint g = simdgroup; g < heads + (owns_last ? 1 : 0); g += kSimdgroups) {
-    const bool is_key = g == heads;
+  for (uint g = simdgroup; g < key_task + (owns_last ? 1 : 0); g += kSimdgroups) {
+    const bool is_key = g == key_task;
+    if (g != simdgroup) vectors = load_head_vectors(is_key ? k_norm : q_norm, low_angles, high_angles, dims, position, lane);
     const uint at = is_key ? args.k_offset + kv_head * kDim : (first_head + g) * 2 * kDim;
     threadgroup float* query = reinterpret_cast<threadgroup float*>(queries) + g * kDim;
-    norm_and_rotate(projections + at, is_key ? k_norm : q_norm, low_angles, high_angles, dims, args.epsilon, position,
-                    lane, is_key ? own_key : query);
+    norm_and_rotate(projections + at, vectors, dims, args.epsilon, lane, is_key ? own_key : query);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     if (!is_key) {
       store_query(query, g, args.scale, lane, operands);
@@ -300,11 +309,11 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
       for (uint n = 0; n < kOutputs; ++n) {
         const uint i = thread_index + n * kThreads;
         const uint query = min(i / kSpanDims, heads - 1);
-        gates[j][n] = projections[(first_head + query) * 2 * kDim + kDim + j * kSpanDims + i % kSpanDims];
+        gates[j][n] = sigmoid(projections[(first_head + query) * 2 * kDim + kDim + j * kSpanDims + i % kSpanDims]);
       }
     }
   }
-  // The simdgroups' states meet, and then their values, scaled to the common maximum: a span at a time, in two arrays by turns.
+  // The simdgroups' states meet, and then their values, scaled to the common maximum: two spans at a time.
   softmax.total = query_sum(softmax.total);
   if (lane < kQueries) states[simdgroup * kQueries + lane] = float2(softmax.maximum, softmax.total);
   threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -320,33 +329,46 @@ inline float2 weigh(float2 scores, uint count, uint lane, thread Softmax& softma
     rows[ulong(lane) * row_stride + kDim + 1] = total;
   }
   const uint own_place = (simdgroup * kQueries + lane % 4) * kSpanStride + lane / 4 * 8;
+  float inverse_totals[kMaxOutputs];
 #pragma unroll
-  for (uint j = 0; j < kSpans; ++j) {
-    threadgroup float4* own_sums = meeting + (j % 2 * kMeetingFloats + own_place) / 4;
+  for (uint first_span = 0; first_span < kSpans; first_span += 2) {
+    const uint spans = min(kSpans - first_span, 2u);
+    if (first_span > 0) threadgroup_barrier(mem_flags::mem_threadgroup);  // until the spans before are read
 #pragma unroll
-    for (uint n = 0; n < 2; ++n) {
-      const float4 a = softmax.values[j][2 * n];
-      const float4 b = softmax.values[j][2 * n + 1];
-      own_sums[n] = float4(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w) * fade;
+    for (uint t = 0; t < spans; ++t) {
+      threadgroup float4* own_sums = meeting + (t * kMeetingFloats + own_place) / 4;
+#pragma unroll
+      for (uint n = 0; n < 2; ++n) {
+        const float4 a = softmax.values[first_span + t][2 * n];
+        const float4 b = softmax.values[first_span + t][2 * n + 1];
+        own_sums[n] = float4(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w) * fade;
+      }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
+    if (first_span == 0) {
+#pragma unroll
+      for (uint n = 0; n < kOutputs; ++n) inverse_totals[n] = 1 / totals[min((thread_index + n * kThreads) / kSpanDims, heads - 1)];
+    }
 #pragma unroll
     for (uint n = 0; n < kOutputs; ++n) {
       const uint i = thread_index + n * kThreads;
       const uint query = i / kSpanDims;
       if (query >= heads) break;
-      threadgroup const float* sums = reinterpret_cast<threadgroup const float*>(meeting) + j % 2 * kMeetingFloats +
-                                      query * kSpanStride + i % kSpanDims;
-      float sum = 0;
+      float sums[2];
 #pragma unroll
-      for (uint s = 0; s < kSimdgroups; ++s) sum += sums[s * kQueries * kSpanStride];
-      const uint dim = j * kSpanDims + i % kSpanDims;
-      if (args.parts == 1) {
-        const float gated = sum * (sigmoid(gates[j][n]) / totals[query]);
-        store_output(kToPlanes, gated, (first_head + query) * kDim + dim, args.heads * kDim, out);
-      } else {
-        rows[ulong(query) * row_stride + dim] = sum;
+      for (uint t = 0; t < spans; ++t) {
+        sums[t] = joined_sum(reinterpret_cast<threadgroup const float*>(meeting) + t * kMeetingFloats + query * kSpanStride +
+                             i % kSpanDims);
       }
+      const uint dim = first_span * kSpanDims + i % kSpanDims;
+      if (args.parts > 1) {
+#pragma unroll
+        for (uint t = 0; t < spans; ++t) rows[ulong(query) * row_stride + dim + t * kSpanDims] = sums[t];
+        continue;
+      }
+#pragma unroll
+      for (uint t = 0; t < spans; ++t) sums[t] *= gates[first_span + t][n] * inverse_totals[n];
+      store_values(kToPlanes, sums, spans, (first_head + query) * kDim + dim, kSpanDims, args.heads * kDim, out);
     }
   }
 }

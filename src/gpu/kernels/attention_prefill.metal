@@ -114,16 +114,17 @@ template <typename KvType>
   device float* row = projections + ulong(token) * args.stride;
 
   const HeadDims dims = {kLaneDims, kRotaryDim};
+  const HeadVectors vectors =
+      load_head_vectors(head < args.heads.heads ? q_norm : k_norm, low_angles, high_angles, dims, position, lane);
   if (head < args.heads.heads) {
     device float* query = row + head * 2 * kDim;
-    norm_and_rotate(query, q_norm, low_angles, high_angles, dims, args.heads.epsilon, position, lane, own);
+    norm_and_rotate(query, vectors, dims, args.heads.epsilon, lane, own);
     simdgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
     for (uint i = lane; i < kDim; i += 32) query[i] = own[i] * args.heads.scale;
   } else {
     const uint kv_head = head - args.heads.heads;
     const ulong at = (ulong(kv_head) * args.heads.capacity + position) * kDim;
-    norm_and_rotate(row + args.heads.k_offset + kv_head * kDim, k_norm, low_angles, high_angles, dims,
-                    args.heads.epsilon, position, lane, own);
+    norm_and_rotate(row + args.heads.k_offset + kv_head * kDim, vectors, dims, args.heads.epsilon, lane, own);
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint i = lane; i < kDim; i += 32) {
       keys[at + i] = kept<KvType>(own[i]);

@@ -35,6 +35,8 @@ constant uint kThreads = max(kSimdgroups, 1u) * 32;
 constant uint kDim = kVectors * 4;
 constant uint kHeadRows = kDim / max(kParts, 1u);  // of a threadgroup
 constant uint kInputs = 2 * kDim + kHeadRows;      // q, k and the rows' v
+constant uint kOutputThreads = (min(kHeadRows, kThreads) + 31) / 32 * 32;  // whole simdgroups of them
+constant bool kWholeOutputs = kHeadRows == kOutputThreads;  // one of each of these
 constant uint kThreadInputs = (kInputs + kThreads - 1) / kThreads;
 constant constexpr uint kMaxLaneVectors = kMaxHeadDim / 4 / kRowLanes;
 
@@ -63,14 +65,26 @@ inline uint channel_of(uint i, thread const uint* first) {
 /// Σ values[i]² over `n` values, in every lane of the calling simdgroup.
 inline float simd_squares(threadgroup const float* values, uint n, uint lane) {
   float sum = 0;
-  for (uint i = lane; i < n; i += 32) sum += values[i] * values[i];
+#pragma unroll
+  for (uint first = 0; first < n; first += 32) {
+    const float value = first + lane < n ? values[first + lane] : 0.0f;
+    sum += value * value;
+  }
   return lattice_simd_sum(sum);
 }
 
-/// The sum over the lanes of a row, in each of them.
-inline float row_sum(float x) {
-  for (ushort step = 1; step < kRowLanes; step *= 2) x += lattice_simd_shuffle_xor(x, step);
-  return x;
+/// What a lane has of a few sums over a row.
+struct RowSums {
+  float of[5];
+};
+
+/// The first `count` of them over the lanes of a row, in each of these: side by side, as each step is a wait.
+inline void join_lanes(thread RowSums& sums, uint count) {
+#pragma unroll
+  for (ushort step = 1; step < kRowLanes; step *= 2) {
+#pragma unroll
+    for (uint n = 0; n < count; ++n) sums.of[n] += lattice_simd_shuffle_xor(sums.of[n], step);
+  }
 }
 
 /// A lane's vectors of one row: `part`, `part` + 4, ….
@@ -145,10 +159,11 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
 #pragma unroll
   for (uint n = 0; n < kThreadInputs; ++n) {
     const uint i = thread_index + n * kThreads;
-    if (i >= kInputs) break;
-    qkv[i] = silu(history[n] + own_taps[n] * input[n]);
+    const float activated = silu(history[n] + own_taps[n] * input[n]);
+    if (i < kInputs) qkv[i] = activated;
     // Threadgroups share their K head's channels: one of them keeps the input. None reads the row that it writes.
-    if (i >= 2 * kDim || (owns_k_head && first_row == 0)) ring[slot + channel_of(i, first_channel)] = input[n];
+    const bool keeps = i >= 2 * kDim || (owns_k_head && first_row == 0);
+    if (keeps && i < kInputs) ring[slot + channel_of(i, first_channel)] = input[n];
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
@@ -156,34 +171,34 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   const float decay = precise::exp(rate * softplus(a + bias));
   threadgroup const float4* q_vectors = inputs;
   threadgroup const float4* k_vectors = inputs + kVectors;
-  float qq = 0;
-  float kk = 0;
+  float k_norm = 0;
+  float q_norm = 0;
   float kq = 0;
-  for (uint i = lane; i < kVectors; i += 32) {  // in every simdgroup, which costs less than to meet once more
-    qq += dot(q_vectors[i], q_vectors[i]);
-    kk += dot(k_vectors[i], k_vectors[i]);
-    kq += dot(k_vectors[i], q_vectors[i]);
-  }
-  const float q_norm = precise::rsqrt(lattice_simd_sum(qq) + kL2Epsilon) * precise::rsqrt(float(kDim));
-  const float k_norm = precise::rsqrt(lattice_simd_sum(kk) + kL2Epsilon);
-  kq = lattice_simd_sum(kq) * q_norm * k_norm;
   for (uint first = 0; first < kHeadRows; first += teams) {
     const uint row = first + team;
     const bool active = row < kHeadRows;  // every lane takes part in the sums
     device float4* state_row = rows + (first_row + row) * kVectors;
     if (active && first > 0) load_row(state_row, part, s);
-    float predicted = 0;
-    float read = 0;
+    RowSums sums = {};
 #pragma unroll
     for (uint i = 0; i * kRowLanes < kVectors; ++i) {
       const uint v = i * kRowLanes + part;
       const float4 k = v < kVectors ? k_vectors[v] : float4(0.0f);
       const float4 q = v < kVectors ? q_vectors[v] : float4(0.0f);
-      predicted += dot(s[i], k);
-      read += dot(s[i], q);
+      sums.of[0] += dot(s[i], k);
+      sums.of[1] += dot(s[i], q);
+      sums.of[2] += dot(k, q);  // the same of all rows
+      sums.of[3] += dot(k, k);
+      sums.of[4] += dot(q, q);
     }
-    predicted = row_sum(predicted) * k_norm;
-    read = row_sum(read) * q_norm;
+    join_lanes(sums, first == 0 ? 5 : 2);
+    if (first == 0) {
+      k_norm = precise::rsqrt(sums.of[3] + kL2Epsilon);
+      q_norm = precise::rsqrt(sums.of[4] + kL2Epsilon) * precise::rsqrt(float(kDim));
+      kq = sums.of[2] * q_norm * k_norm;
+    }
+    const float predicted = sums.of[0] * k_norm;
+    const float read = sums.of[1] * q_norm;
     if (!active) continue;
     const float u = beta * (qkv[2 * kDim + row] - decay * predicted);
 #pragma unroll
@@ -195,11 +210,15 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
+  if (thread_index >= kOutputThreads) return;
   const float own_squares = simd_squares(o, kHeadRows, lane);
-  if (thread_index == 0) squares[group] = own_squares;
-  for (uint i = thread_index; i < kHeadRows; i += kThreads) {
-    const bool is_first = i == thread_index;
-    const float weight = is_first ? first_norm : norm[first_row + i];
-    store_output(kToPlanes, o[i] * weight * silu(is_first ? first_z : z[i]), head * kDim + first_row + i, kValueHeads * kDim, out);
+#pragma unroll
+  for (uint n = 0; n < (kHeadRows + kThreads - 1) / kThreads; ++n) {
+    const uint i = thread_index + n * kThreads;
+    if (!kWholeOutputs && i >= kHeadRows) break;
+    const float weight = n == 0 ? first_norm : norm[first_row + i];
+    const float gate = silu(n == 0 ? first_z : z[i]);
+    store_output(kToPlanes, o[i] * weight * gate, head * kDim + first_row + i, kValueHeads * kDim, out);
   }
+  if (thread_index == 0) squares[group] = own_squares;
 }

@@ -39,7 +39,7 @@ inline void load_input(thread const Input& x, uint from, uint steps, thread Unit
   for (uint step = 0; step < Format::kTileSteps; ++step) {
     const uint at = (from + steps) * unit_groups<Format>() + 2 * step;
     const bool is_there = kRounds != LATTICE_ROUNDS_ANY || at < x.groups;
-    out.bytes[step] = lattice_pair_fragment(x.operand, at, is_there);
+    out.bytes[step] = lattice_pair_fragment(x.operand, at * kGroupVectors, is_there);
     out.scales[step] = is_there ? x.scales[at] : float2(0.0f);
   }
 }
@@ -120,7 +120,7 @@ template <typename Format>
   const uint groups = args.cols / kGroupCols;
   const uint own_group = own_unit * unit_groups<Format>() + lane_group<Format>(lane);
   const Input input = {
-      lattice_make_pair_operand(reinterpret_cast<device const uint4*>(x) + own_group, Format::kPlanes, groups, lane),
+      lattice_make_pair_operand(reinterpret_cast<device const uint4*>(x) + own_group * kGroupVectors, Format::kPlanes, 1, lane),
       reinterpret_cast<device const float2*>(x + args.cols) + own_group, own_group, groups - min(own_group, groups)};
   const Outputs outputs = outputs_of(group_row, args);
   const float next_weight = load_next_norm(next_norm, outputs, thread_index);
@@ -134,15 +134,16 @@ template <typename Format>
   float factors[kLaneHeads] = {};
   if (kHeadNorm) load_factors(head_squares, groups / kHeadGroups, args.epsilon, lane, factors);
   float squares = kRmsNorm ? load_squares(plane_squares(x, args.cols), args.cols / 32, lane) : 0.0f;
-  const float before = load_before(y, outputs, thread_index);
+  float before = load_before(y, outputs, thread_index);
 
   float sums[2 * kMaxTiles] = {};
   const uint rounds = kRounds == LATTICE_ROUNDS_ONE ? 1 : (args.row_groups + kRoundUnits - 1) / kRoundUnits;
   uint round = 0;
   for (; round + 1 < rounds; ++round) multiply_round<Format>(units, inputs, input, factors, round, true, rows, row_units, sums);
   multiply_round<Format>(units, inputs, input, factors, round, false, rows, row_units, sums);
-  store_sums<Format>(sums, simdgroup, lane, partial);
   if (kRmsNorm) squares = lattice_simd_sum(squares);
+  store_sums<Format>(sums, simdgroup, lane, partial);
+  if (kEpilogue == LATTICE_EPILOGUE_ADD) before = lattice_arrived(before);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   if (thread_index >= outputs.count) return;
 

@@ -146,9 +146,10 @@ inline void store_sums(thread float* sums, uint simdgroup, uint lane, threadgrou
 
 /// What the simdgroups that share a row have of it; `row` counts from the threadgroup's first.
 inline float row_total(threadgroup const float* partial, uint row) {
+  threadgroup const float* own = partial + row / kRows * kSplit * kRows + row % kRows;
   float sum = 0;
 #pragma unroll
-  for (uint m = 0; m < kSplit; ++m) sum += partial[(row / kRows * kSplit + m) * kRows + row % kRows];
+  for (uint m = 0; m < kSplit; ++m) sum += own[m * kRows];
   return sum;
 }
 
@@ -167,7 +168,7 @@ inline float load_next_norm(device const float* next_norm, Outputs outputs, uint
   const bool is_wanted = kEpilogue == LATTICE_EPILOGUE_ADD && kToPlanes != LATTICE_PLANES_NONE;
   return is_wanted && thread_index < outputs.count ? next_norm[outputs.first + thread_index] : 0.0f;
 }
-/// What a thread's output is added to.
+/// What a thread's output is added to; for lattice_arrived() when its sum is there.
 inline float load_before(device const float* y, Outputs outputs, uint thread_index) {
   const bool is_wanted = kEpilogue == LATTICE_EPILOGUE_ADD && thread_index < outputs.count;
   return is_wanted ? y[outputs.first + thread_index] : 0.0f;

@@ -14,7 +14,8 @@
 // starts from.
 //
 // Whoever makes a vector that is only multiplied leaves it like this in device memory, in the place of
-// floats: planes of `cols` bytes, and behind the place of the fourth the groups' scales and starts. `cols` is
+// floats: of one group after the other 16 bytes of each plane, with room for four, so that what a product
+// asks for together lies in one line; and behind `cols` such columns the groups' scales and starts. `cols` is
 // a multiple of 32. What an RMSNorm comes before lies there times the norm's weight, and behind the starts is
 // Σ x² of each 32 columns without it.
 
@@ -28,6 +29,7 @@ using namespace metal;
 namespace lattice_gpu {
 
 constant constexpr uint kGroupCols = 16;            // of 16 bytes in a plane
+constant constexpr uint kGroupVectors = 4;          // of 16 bytes, in device memory
 constant constexpr float kPlaneShare = 1.0f / 256;  // of a plane in the one before
 constant constexpr uint kSmallestExponent = 34;     // biased: 2^e, its 256th and its inverse are floats
 constant constexpr uint kLargestExponent = 254;
@@ -79,11 +81,12 @@ inline float2 scale_and_start(bool nibbles, uint largest, int evens, bool odd_gr
   return float2(scale, -scale * sum_start(nibbles, evens, odd_group));
 }
 
-/// Leaves 32 columns of a vector in planes, BYTES or NIBBLES: lane l has x of `column`, which is l more than
-/// a multiple of 32. For all lanes of a simdgroup.
-inline void store_planes(uint planes, float x, uint column, uint cols, device float* out) {
+/// Leaves the digits of 32 columns of a vector in planes, BYTES or NIBBLES: lane l has x of `column`, which is
+/// l more than a multiple of 32. For all lanes of a simdgroup. Returns the scale and start of the lane's group.
+inline float2 store_digits(uint planes, float x, uint column, device float* out) {
   const bool nibbles = planes == LATTICE_PLANES_NIBBLES;
-  device uchar* bytes = reinterpret_cast<device uchar*>(out);
+  const uint group = column / kGroupCols;
+  device uchar* bytes = reinterpret_cast<device uchar*>(out) + group * (kGroupVectors * 16);
   const uint largest = lattice_simd_max(as_type<uint>(x) & 0x7fffffffu);
   const uint n = integer_of(nibbles, x, to_integers(nibbles, largest));
   int evens = 0;
@@ -92,18 +95,30 @@ inline void store_planes(uint planes, float x, uint column, uint cols, device fl
     const uint odd = lattice_simd_shuffle_xor(n, 1);
     evens = lattice_simd_sum(is_odd ? 0 : as_type<int>(n));
     const uint digits = byte_digits(is_odd ? n : 16 * n - odd);
-    const uint place = column / kGroupCols * kGroupCols + (is_odd ? 0 : 8) + column % kGroupCols / 2;
+    const uint place = (is_odd ? 0 : 8) + column % kGroupCols / 2;
 #pragma unroll
-    for (uint p = 0; p < 4; ++p) bytes[p * cols + place] = uchar(digits >> (8 * (3 - p)));
+    for (uint p = 0; p < 4; ++p) bytes[p * 16 + place] = uchar(digits >> (8 * (3 - p)));
   } else {
     const uint digits = byte_digits(n);
 #pragma unroll
-    for (uint p = 0; p < 3; ++p) bytes[p * cols + column] = uchar(digits >> (8 * (2 - p)));
+    for (uint p = 0; p < 3; ++p) bytes[p * 16 + column % kGroupCols] = uchar(digits >> (8 * (2 - p)));
   }
-  if (column % kGroupCols == 0) {
-    const uint group = column / kGroupCols;
-    reinterpret_cast<device float2*>(out + cols)[group] =
-        scale_and_start(nibbles, largest, evens, group % 2 != 0);
+  return scale_and_start(nibbles, largest, evens, group % 2 != 0);
+}
+
+constant constexpr uint kMostTogether = 2;
+
+/// Leaves x[n] of columns `column` + n · `stride` in planes, as store_digits() wants them: `count` of them, so
+/// that what one waits for stands beside the other's.
+inline void store_planes(uint planes, thread const float* x, uint count, uint column, uint stride, uint cols,
+                         device float* out) {
+  float2 scales[kMostTogether];
+#pragma unroll
+  for (uint n = 0; n < count; ++n) scales[n] = store_digits(planes, x[n], column + n * stride, out);
+  device float2* groups = reinterpret_cast<device float2*>(out + cols);
+#pragma unroll
+  for (uint n = 0; n < count; ++n) {
+    if (column % kGroupCols == 0) groups[(column + n * stride) / kGroupCols] = scales[n];
   }
 }
 
@@ -113,21 +128,24 @@ inline Pointer plane_squares(Pointer planes, uint cols) {
   return planes + cols + cols / 8;
 }
 
-/// store_planes() of a vector's norm but for its factor: x has no weight yet.
+/// A column of a vector's norm but for its factor, likewise: x has no weight yet.
 inline void store_normed_planes(uint planes, float x, float weight, uint column, uint cols,
                                 device float* out) {
-  store_planes(planes, x * weight, column, cols, out);
-  const float squares = lattice_simd_sum(x * x);
+  const float squares = lattice_simd_sum(x * x);  // first, so that it stands beside the largest
+  const float weighted = x * weight;
+  store_planes(planes, &weighted, 1, column, 0, cols, out);
   if (column % 32 == 0) plane_squares(out, cols)[column / 32] = squares;
 }
 
 /// What a kernel has computed for a vector: into planes, or as it is.
+inline void store_values(uint planes, thread const float* x, uint count, uint column, uint stride, uint cols,
+                          device float* out) {
+  if (planes != LATTICE_PLANES_NONE) return store_planes(planes, x, count, column, stride, cols, out);
+#pragma unroll
+  for (uint n = 0; n < count; ++n) out[column + n * stride] = x[n];
+}
 inline void store_output(uint planes, float x, uint column, uint cols, device float* out) {
-  if (planes == LATTICE_PLANES_NONE) {
-    out[column] = x;
-  } else {
-    store_planes(planes, x, column, cols, out);
-  }
+  store_values(planes, &x, 1, column, 0, cols, out);
 }
 
 }  // namespace lattice_gpu

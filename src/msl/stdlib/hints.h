@@ -39,6 +39,7 @@ LATTICE_MSL_INLINE float4 lattice_multiply_halves(uint4 a, uint2 b, float4 sums,
 #endif
 LATTICE_MSL_INLINE void lattice_allow_next() { target::allow_next(); }
 template <class T> LATTICE_MSL_INLINE T lattice_load_streamed(const T* from) { return target::load_streamed(from); }
+LATTICE_MSL_INLINE float lattice_arrived(float x) { return target::arrived(x); }
 LATTICE_MSL_INLINE float lattice_fraction(uint bytes, uint i) { return target::fraction(bytes, i); }
 LATTICE_MSL_INLINE ushort lattice_byte_pair(uint a, uint b, uint i) { return target::byte_pair(a, b, i); }
 using lattice_byte_operand = target::ByteOperand;

@@ -31,6 +31,12 @@ template <class T> LATTICE_MSL_INLINE T load_streamed(const T* from) {
                : "l"(from), "l"(policy));
   return T(x, y, z, w);
 }
+/// A use that the compiler cannot take away: a shuffle of each lane with itself.
+LATTICE_MSL_INLINE float arrived(float x) {
+  float out;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, 0, 0x1f, 0xffffffff;" : "=f"(out) : "f"(x));
+  return out;
+}
 LATTICE_MSL_INLINE void prefetch(const void* from, unsigned bytes) {
 #if __CUDA_ARCH__ >= 900
   asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes));

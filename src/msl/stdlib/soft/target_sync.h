@@ -20,6 +20,7 @@ LATTICE_MSL_INLINE void fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 LATTICE_MSL_INLINE void wait_for_inputs() {}
 LATTICE_MSL_INLINE void allow_next() {}
 template <class T> LATTICE_MSL_INLINE T load_streamed(const T* from) { return *from; }
+LATTICE_MSL_INLINE float arrived(float x) { return x; }
 LATTICE_MSL_INLINE void prefetch(const void*, unsigned) {}
 
 LATTICE_MSL_INLINE void note_atomic([[maybe_unused]] const volatile void* object, [[maybe_unused]] unsigned long bytes,
