@@ -280,6 +280,18 @@ inline float joined_sum(threadgroup const float* own) {
       head_values[ulong(position) * kDim + i] = value;
     }
   }
+  float gates[kMaxSpans][kMaxOutputs];  // asked for before they are needed
+  if (args.parts == 1) {
+#pragma unroll
+    for (uint j = 0; j < kSpans; ++j) {
+#pragma unroll
+      for (uint n = 0; n < kOutputs; ++n) {
+        const uint i = thread_index + n * kThreads;
+        const uint query = min(i / kSpanDims, heads - 1);
+        gates[j][n] = projections[(first_head + query) * 2 * kDim + kDim + j * kSpanDims + i % kSpanDims];
+      }
+    }
+  }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   Softmax softmax;
@@ -295,24 +307,12 @@ inline float joined_sum(threadgroup const float* own) {
     const uint next = first + kSimdgroups * kTileKeys;
     if (first + kTileKeys > position) take_own(own, own + kMaxHeadDim, first, position, lane, key_tile, value_tile);
     const float2 scores = scores_of(key_tile, operands, lane);
-    load_keys(head_keys, next, stored, lane, key_tile);
+    if (next < stored) load_keys(head_keys, next, stored, lane, key_tile);
     const float2 weights = weigh(scores, range.last - first, lane, softmax);
     add_values(value_tile, weights_operand(weights, lane), lane, softmax);
-    load_values(head_values, next, stored, lane, value_tile);
+    if (next < stored) load_values(head_values, next, stored, lane, value_tile);
   }
 
-  float gates[kMaxSpans][kMaxOutputs];  // asked for before they are needed
-  if (args.parts == 1) {
-#pragma unroll
-    for (uint j = 0; j < kSpans; ++j) {
-#pragma unroll
-      for (uint n = 0; n < kOutputs; ++n) {
-        const uint i = thread_index + n * kThreads;
-        const uint query = min(i / kSpanDims, heads - 1);
-        gates[j][n] = sigmoid(projections[(first_head + query) * 2 * kDim + kDim + j * kSpanDims + i % kSpanDims]);
-      }
-    }
-  }
   // The simdgroups' states meet, and then their values, scaled to the common maximum: two spans at a time.
   softmax.total = query_sum(softmax.total);
   if (lane < kQueries) states[simdgroup * kQueries + lane] = float2(softmax.maximum, softmax.total);
@@ -367,7 +367,7 @@ inline float joined_sum(threadgroup const float* own) {
         continue;
       }
 #pragma unroll
-      for (uint t = 0; t < spans; ++t) sums[t] *= gates[first_span + t][n] * inverse_totals[n];
+      for (uint t = 0; t < spans; ++t) sums[t] *= sigmoid(gates[first_span + t][n]) * inverse_totals[n];
       store_values(kToPlanes, sums, spans, (first_head + query) * kDim + dim, kSpanDims, args.heads * kDim, out);
     }
   }
