@@ -131,26 +131,38 @@ inline void multiply_step(thread const Unit& unit, uint step, lattice_byte_fragm
   }
 }
 
-/// Leaves a simdgroup's sums of its rows in partial [SIMDGROUPS, ROWS].
+/// What two lanes, `step` apart, have of two sums: `first` for the lane without that bit, `second` for the other.
+inline float exchange(float first, float second, uint lane, ushort step) {
+  const bool is_second = (lane & step) != 0;
+  return (is_second ? second : first) + lattice_simd_shuffle_xor(is_second ? first : second, step);
+}
+
+/// Leaves a simdgroup's sums of its rows in partial [SIMDGROUPS, ROWS]. Four lanes have parts of the same rows, and exchange them so
+/// that each is left one row of two tiles, or two of them one of a tile.
 template <typename Format>
 inline void store_sums(thread float* sums, uint simdgroup, uint lane, threadgroup float* partial) {
+  const float scale = lane % 2 == 0 ? 65536 * Format::kByteScale : Format::kByteScale;
 #pragma unroll
-  for (uint r = 0; r < 2 * kTiles; ++r) {
-    sums[r] *= lane % 2 == 0 ? 65536 * Format::kByteScale : Format::kByteScale;
-    sums[r] += lattice_simd_shuffle_xor(sums[r], 1);
-    sums[r] += lattice_simd_shuffle_xor(sums[r], 2);
-    if (lane % kUnitChunks == 0)
-      partial[simdgroup * kRows + r * (kUnitRows / 2) + lane / kUnitChunks] = sums[r];
+  for (uint r = 0; r < 2 * kTiles; ++r) sums[r] *= scale;
+  float sum = exchange(sums[0], sums[1], lane, 1);
+  uint row = lane % 2 * (kUnitRows / 2);
+  if (kTiles == 1) {
+    sum += lattice_simd_shuffle_xor(sum, 2);
+  } else {
+    sum = exchange(sum, exchange(sums[2 * kTiles - 2], sums[2 * kTiles - 1], lane, 1), lane, 2);
+    row += lane / 2 % 2 * kUnitRows;
   }
+  threadgroup float* own = partial + simdgroup * kRows + lane / kUnitChunks;
+  if (kTiles > 1 || lane % kUnitChunks < 2) own[row] = sum;
 }
 
 /// What the simdgroups that share a row have of it; `row` counts from the threadgroup's first.
 inline float row_total(threadgroup const float* partial, uint row) {
   threadgroup const float* own = partial + row / kRows * kSplit * kRows + row % kRows;
-  float sum = 0;
+  float sums[4] = {};  // of each fourth, so that they are added up side by side
 #pragma unroll
-  for (uint m = 0; m < kSplit; ++m) sum += own[m * kRows];
-  return sum;
+  for (uint m = 0; m < kSplit; ++m) sums[m % 4] += own[m * kRows];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 /// A threadgroup's outputs: of SwiGLU half as many as its rows.
