@@ -254,14 +254,12 @@ void ask_attention(Probe& probe) {
   const auto partial = probe.device->allocate(std::size_t{heads} * kMostParts *
                                               static_cast<std::size_t>(config.head_dim + 2) * 4);
   const AttentionDecode attention = AttentionDecode::of(*probe.device, config, KvFormat::kF16);
-  const auto kernel = [&](const char* name, std::uint32_t simdgroups) -> const Kernel& {
-    const FunctionConstant constants[] = {
-        {LATTICE_FC_SIMDGROUPS, simdgroups},
-        {LATTICE_FC_GROUP, heads / kv_heads},
-        {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)},
-        {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)},
-        {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NONE}};
-    return probe.device->kernel(name, constants);
+  const auto constants = [&](std::uint32_t simdgroups) -> std::vector<FunctionConstant> {
+    return {{LATTICE_FC_SIMDGROUPS, simdgroups},
+            {LATTICE_FC_GROUP, attention.group},
+            {LATTICE_FC_LANE_DIMS, static_cast<std::uint32_t>(config.head_dim / 32)},
+            {LATTICE_FC_ROTARY, static_cast<std::uint32_t>(config.rotary_dim)},
+            {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NONE}};
   };
   const auto step_buffer = probe.device->allocate(sizeof(StepState));
   for (std::int64_t context = 128; context <= most; context *= 2) {
@@ -275,12 +273,12 @@ void ask_attention(Probe& probe) {
         auto commands = probe.device->new_commands();
         for (int i = 0; i < count; ++i) {
           commands->dispatch(
-              kernel(attention.kernel.c_str(), simdgroups),
+              probe.device->kernel(attention.kernel, attention.constants(constants(simdgroups), parts)),
               {*step_buffer, *projections, *norm, *norm, *low, *high, *keys, *values, *out, *partial, args},
-              {parts, kv_heads * attention.query_sets}, simdgroups * 32);
+              {parts, kv_heads * attention.query_sets(parts)}, simdgroups * 32);
           commands->barrier();
           if (parts == 1) continue;
-          commands->dispatch(kernel("attention_merge", kMergeSimdgroups),
+          commands->dispatch(probe.device->kernel("attention_merge", constants(kMergeSimdgroups)),
                              {*projections, *partial, *out, args}, {heads}, kMergeSimdgroups * 32);
           commands->barrier();
         }

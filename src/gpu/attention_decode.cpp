@@ -4,12 +4,13 @@
 #include <bit>
 
 #include "gpu/grid.h"
+#include "gpu/kernels/kernel_args.h"
 
 namespace lattice::gpu {
 namespace {
 
 constexpr std::int64_t kSpanDims = 64;  // see kernels/attention_halves.metal
-constexpr std::uint32_t kSetQueries = 4;
+constexpr std::uint32_t kMostQueries = 4;
 
 }  // namespace
 
@@ -33,12 +34,30 @@ AttentionDecode AttentionDecode::of(const Device& device, const Config& config, 
   const std::uint32_t cores = device.cores();
   const std::uint32_t simdgroups = cores == 0 ? 4 : 8;
   const auto sharing = [&](bool products) { return KeySharing::of(cores, config.kv_heads, products); };
-  if (kv == KvFormat::kF32) return {"attention_decode_f32", 1, simdgroups, sharing(false)};
+  const std::uint32_t group = narrow(config.attention_heads / config.kv_heads);
+  if (kv == KvFormat::kF32) return {"attention_decode_f32", group, false, simdgroups, sharing(false)};
   if (!device.multiplies_halves() || config.head_dim % kSpanDims != 0) {
-    return {"attention_decode_f16", 1, simdgroups, sharing(false)};
+    return {"attention_decode_f16", group, false, simdgroups, sharing(false)};
   }
-  const std::uint32_t sets = ceil_div(narrow(config.attention_heads / config.kv_heads), kSetQueries);
-  return {"attention_decode_halves", sets, simdgroups, sharing(true)};
+  return {"attention_decode_halves", group, true, simdgroups, sharing(true)};
+}
+
+/// One where keys are too few for parts: each threadgroup reads them all, which costs little, and has a query
+/// to itself.
+std::uint32_t AttentionDecode::queries(std::uint32_t parts) const noexcept {
+  if (!shares_queries) return group;
+  const bool few_keys = parts == 1 && sharing.most_parts > 1;
+  return few_keys ? 1 : std::min(kMostQueries, group);
+}
+std::uint32_t AttentionDecode::query_sets(std::uint32_t parts) const noexcept {
+  return ceil_div(group, queries(parts));
+}
+
+std::vector<FunctionConstant> AttentionDecode::constants(std::span<const FunctionConstant> common,
+                                                         std::uint32_t parts) const {
+  std::vector<FunctionConstant> out(common.begin(), common.end());
+  if (shares_queries) out.push_back({LATTICE_FC_QUERIES, queries(parts)});
+  return out;
 }
 
 }  // namespace lattice::gpu

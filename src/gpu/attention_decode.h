@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "gpu/device.h"
 #include "model/backend.h"
@@ -21,12 +23,20 @@ struct KeySharing {
   [[nodiscard]] std::uint32_t parts(std::int64_t position) const noexcept;
 };
 
-/// The kernel of a step's attention, and its threadgroups: (parts, kv_heads · query_sets).
+/// The kernel of a step's attention, and its threadgroups: (parts, kv_heads · query_sets(parts)).
 struct AttentionDecode {
   std::string kernel;
-  std::uint32_t query_sets = 1;  ///< threadgroups that share out the query heads of a KV head
+  std::uint32_t group = 1;       ///< query heads of a KV head
+  bool shares_queries = false;   ///< whether a threadgroup may take a part of them
   std::uint32_t simdgroups = 4;  ///< of a threadgroup
   KeySharing sharing;
+
+  /// Query heads that a threadgroup takes, where keys have so many parts.
+  [[nodiscard]] std::uint32_t queries(std::uint32_t parts) const noexcept;
+  [[nodiscard]] std::uint32_t query_sets(std::uint32_t parts) const noexcept;
+  /// The kernel's, of those that it has in common with attention_merge.
+  [[nodiscard]] std::vector<FunctionConstant> constants(std::span<const FunctionConstant> common,
+                                                        std::uint32_t parts) const;
 
   [[nodiscard]] static AttentionDecode of(const Device& device, const Config& config, KvFormat kv);
 };

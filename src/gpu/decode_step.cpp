@@ -317,14 +317,14 @@ std::uint32_t StepRecorder::mix(Commands& commands, const GpuFullMixer& mixer, c
   const std::uint32_t simdgroups = attention.simdgroups;
   const std::uint32_t planes = planes_between(true, {&mixer.out, 1});
   const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, simdgroups},
-                                        {LATTICE_FC_GROUP, args.heads / args.kv_heads},
+                                        {LATTICE_FC_GROUP, attention.group},
                                         {LATTICE_FC_LANE_DIMS, args.head_dim / kSimdWidth},
                                         {LATTICE_FC_ROTARY, narrow(config_.rotary_dim)},
                                         {LATTICE_FC_TO_PLANES, planes}};
-  commands.dispatch(device_.kernel(attention.kernel, constants),
+  commands.dispatch(device_.kernel(attention.kernel, attention.constants(constants, parts)),
                     {state.step_state(), *work_.projections, *mixer.q_norm, *mixer.k_norm, *work_.low_angles,
                      *work_.high_angles, *memory.keys, *memory.values, *work_.mixed, *work_.partial, args},
-                    {parts, args.kv_heads * attention.query_sets}, simdgroups * kSimdWidth);
+                    {parts, args.kv_heads * attention.query_sets(parts)}, simdgroups * kSimdWidth);
   commands.barrier();
   if (parts > 1) {
     commands.dispatch(device_.kernel("attention_merge", constants),

@@ -3,6 +3,7 @@
 
 #include "gpu/attention_reference.h"
 #include "gpu/decode_step.h"
+#include "gpu/grid.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/planes.h"
@@ -25,6 +26,7 @@ struct AttentionStep {
   std::int32_t position;
   bool products = false;  ///< by attention_decode_halves
   std::uint32_t planes = LATTICE_PLANES_NONE;
+  std::uint32_t queries = 4;  ///< of a threadgroup by products
 };
 
 void run_attention(SoftDevice& device, const AttentionStep& shape) {
@@ -69,14 +71,17 @@ void run_attention(SoftDevice& device, const AttentionStep& shape) {
                                         {LATTICE_FC_LANE_DIMS, shape.head_dim / 32},
                                         {LATTICE_FC_ROTARY, shape.rotary_dim},
                                         {LATTICE_FC_TO_PLANES, shape.planes}};
+  std::vector<FunctionConstant> own_constants(std::begin(constants), std::end(constants));
+  if (shape.products) own_constants.push_back({LATTICE_FC_QUERIES, shape.queries});
   const auto commands = device.new_commands();
   commands->dispatch(
       device.kernel(shape.products ? "attention_decode_halves"
                     : shape.half   ? "attention_decode_f16"
                                    : "attention_decode_f32",
-                    constants),
+                    own_constants),
       {*step, *in, *q_weight, *k_weight, *low, *high, *key_cache, *value_cache, *out, *partial, args},
-      {shape.parts, shape.kv_heads * (shape.products ? static_cast<std::uint32_t>(group + 3) / 4 : 1)},
+      {shape.parts,
+       shape.kv_heads * (shape.products ? ceil_div(static_cast<std::uint32_t>(group), shape.queries) : 1)},
       shape.simdgroups * 32);
   commands->barrier();
   if (shape.parts > 1) {
@@ -133,6 +138,8 @@ TEST(AttentionDecode, LeavesItsOutputInPlanes) {
     run_attention(fast_device(), {4, 2, 96, 24, 3, 2, true, 70, false, planes});
     run_attention(fast_device(), {6, 1, 128, 64, 1, 4, true, 40, true, planes});
     run_attention(fast_device(), {6, 1, 128, 64, 2, 4, true, 70, true, planes});
+    run_attention(fast_device(), {4, 2, 256, 64, 1, 8, true, 70, true, planes, 1});
+    run_attention(fast_device(), {5, 1, 192, 64, 1, 4, true, 40, true, planes, 2});
   }
 }
 
@@ -152,6 +159,10 @@ TEST(AttentionDecode, HoldsWithProductsOfHalves) {
     run_attention(fast_device(), {8, 2, 256, 64, 1, 8, true, position, true});
     run_attention(fast_device(), {6, 1, 128, 32, 1, 4, true, position, true});  // two sets of queries
     run_attention(fast_device(), {5, 1, 192, 64, 1, 2, true, position, true});
+    for (const std::uint32_t queries : {1u, 2u, 3u}) {  // of a threadgroup
+      run_attention(fast_device(), {8, 2, 256, 64, 1, 8, true, position, true, LATTICE_PLANES_NONE, queries});
+      run_attention(fast_device(), {5, 1, 64, 16, 1, 2, true, position, true, LATTICE_PLANES_NONE, queries});
+    }
   }
   for (const std::uint32_t parts : {2u, 3u, 8u}) {
     for (const std::int32_t position : {0, 32, 63, 64, 300}) {
@@ -192,6 +203,19 @@ TEST(KeySharing, GrowsWithTheContext) {
   }
 }
 
+/// A query a threadgroup where no parts are needed, but not where there could never be any.
+TEST(AttentionDecode, SharesOutQueriesOfShortSequences) {
+  AttentionDecode attention{"attention_decode_halves", 6, true, 8, KeySharing::of(132, 4, true)};
+  EXPECT_EQ(attention.queries(1), 1u);
+  EXPECT_EQ(attention.query_sets(1), 6u);
+  EXPECT_EQ(attention.queries(4), 4u);
+  EXPECT_EQ(attention.query_sets(4), 2u);
+  attention.sharing = KeySharing::of(8, 16, true);
+  EXPECT_EQ(attention.queries(1), 4u);
+  attention.shares_queries = false;
+  EXPECT_EQ(attention.query_sets(1), 1u);
+}
+
 TEST(AttentionDecode, HasNoFindingInCheckingMode) {
   const std::size_t before = checking_device().findings().size();
   run_attention(checking_device(), {4, 2, 32, 8, 1, 3, false, 0});
@@ -199,6 +223,7 @@ TEST(AttentionDecode, HasNoFindingInCheckingMode) {
   run_attention(checking_device(), {4, 2, 32, 8, 4, 2, false, 70});
   run_attention(checking_device(), {6, 1, 64, 32, 1, 2, true, 40, true});
   run_attention(checking_device(), {4, 2, 64, 8, 3, 3, true, 70, true});
+  run_attention(checking_device(), {4, 2, 128, 8, 1, 3, true, 40, true, LATTICE_PLANES_NONE, 1});
   expect_no_finding(checking_device(), before);
 }
 

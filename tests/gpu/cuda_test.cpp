@@ -90,14 +90,18 @@ TEST_F(CudaCompiler, TakesTheMixersForEveryReleasedShape) {
     const cuda::KernelCompiler with = compiler(capability);
     EXPECT_EQ(compile(with, "gdn_step", gdn_constants(16, 32)).waits, capability.major >= 9);
     for (const std::uint32_t group : {4u, 6u}) {
-      const std::vector<FunctionConstant> constants = {{LATTICE_FC_SIMDGROUPS, 8},
-                                                       {LATTICE_FC_GROUP, group},
-                                                       {LATTICE_FC_LANE_DIMS, 8},
-                                                       {LATTICE_FC_ROTARY, 64},
-                                                       {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NIBBLES}};
-      for (const char* name :
-           {"attention_decode_f32", "attention_decode_f16", "attention_decode_halves", "attention_merge"}) {
+      std::vector<FunctionConstant> constants = {{LATTICE_FC_SIMDGROUPS, 8},
+                                                 {LATTICE_FC_GROUP, group},
+                                                 {LATTICE_FC_LANE_DIMS, 8},
+                                                 {LATTICE_FC_ROTARY, 64},
+                                                 {LATTICE_FC_TO_PLANES, LATTICE_PLANES_NIBBLES}};
+      for (const char* name : {"attention_decode_f32", "attention_decode_f16", "attention_merge"}) {
         EXPECT_GT(compile(with, name, constants).image.size(), 1000u);
+      }
+      constants.push_back({LATTICE_FC_QUERIES, 4});
+      for (const std::uint32_t queries : {1u, 4u}) {
+        constants.back().value = queries;
+        EXPECT_GT(compile(with, "attention_decode_halves", constants).image.size(), 1000u);
       }
     }
   }

@@ -6,6 +6,9 @@
 // weights its right one, again as high and low. Each is a column of its own, and the two are added up in floats, so that what is rounded
 // to 11 bits is the cache alone.
 //
+// A threadgroup takes QUERIES of a KV head's query heads, its share of which go in columns of four. Where a sequence is short, few:
+// what they have in common is soon read, and each is work for a threadgroup.
+//
 // Lane l of a simdgroup holds, of the keys that it takes from `first` on:
 //   K: keys first + l / 4 and 8 further, of each 32 dimensions the eight at 8 (l % 4)
 //   V: keys first + 2 (l % 4), the next, and those 8 further, of each 64 dimensions the eight at 8 (l / 4)
@@ -25,26 +28,29 @@ using namespace lattice_gpu;
 
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 constant uint kGroup [[function_constant(LATTICE_FC_GROUP)]];
+constant uint kQueries [[function_constant(LATTICE_FC_QUERIES)]];
 constant uint kLaneDims [[function_constant(LATTICE_FC_LANE_DIMS)]];
 constant uint kRotaryDim [[function_constant(LATTICE_FC_ROTARY)]];
 constant uint kToPlanes [[function_constant(LATTICE_FC_TO_PLANES)]];
 
 constant constexpr uint kMaxSimdgroups = 8;
-constant constexpr uint kQueries = 4;  // of a threadgroup
+constant constexpr uint kMaxQueries = 4;
 constant constexpr uint kTileKeys = 16;
 constant constexpr uint kMaxSteps = kMaxHeadDim / 32;  // of 32 dimensions, in which K is multiplied
 constant constexpr uint kMaxSpans = kMaxHeadDim / 64;  // of 64 dimensions, as lanes hold V
 constant constexpr uint kSpanDims = 64;
 constant constexpr uint kSpanStride = kSpanDims + 4;  // queries begin in different banks
-constant constexpr uint kMeetingFloats = kMaxSimdgroups * kQueries * kSpanStride;
+constant constexpr uint kMeetingFloats = 2 * kMaxSimdgroups * kMaxQueries * kSpanStride;
 
 constant uint kSteps = kLaneDims;
 constant uint kSpans = kLaneDims / 2;
 constant uint kDim = kLaneDims * 32;
 constant uint kThreads = max(kSimdgroups, 1u) * 32;
-constant uint kSets = (kGroup + kQueries - 1) / kQueries;  // of queries, in which a KV head's are taken
+constant uint kSets = (kGroup + kQueries - 1) / max(kQueries, 1u);  // of queries, in which a KV head's are taken
+constant uint kSpanFloats = kMaxSimdgroups * kQueries * kSpanStride;
+constant uint kSpansTogether = min(kMeetingFloats / max(kSpanFloats, 1u), kSpans);  // that meet
 constant uint kOutputs = (kQueries * kSpanDims + kThreads - 1) / kThreads;  // of a span, that a thread adds up
-constant constexpr uint kMaxOutputs = kQueries * kSpanDims / 32;
+constant constexpr uint kMaxOutputs = kMaxQueries * kSpanDims / 32;
 
 namespace lattice_gpu {
 
@@ -216,13 +222,13 @@ inline float joined_sum(threadgroup const float* own) {
     device float* partial [[buffer(9)]], constant AttentionArgs& args [[buffer(10)]],
     uint2 place [[threadgroup_position_in_grid]], uint thread_index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup float4 queries[kQueries * kMaxHeadDim / 4];
+  threadgroup float4 queries[kMaxQueries * kMaxHeadDim / 4];
   threadgroup uint2 operands[2 * kMaxSteps * 32];
-  threadgroup float4 meeting[2 * kMeetingFloats / 4];
+  threadgroup float4 meeting[kMeetingFloats / 4];
   threadgroup float own_key[kMaxHeadDim];
   threadgroup uint4 own_halves[2 * kMaxHeadDim / 8];  // key and value
-  threadgroup float2 states[kMaxSimdgroups * kQueries];  // maximum and total of each simdgroup and query
-  threadgroup float totals[kQueries];
+  threadgroup float2 states[kMaxSimdgroups * kMaxQueries];  // maximum and total of each simdgroup and query
+  threadgroup float totals[kMaxQueries];
 
   lattice_allow_next();
   const HeadDims dims = {kLaneDims, kRotaryDim};
@@ -313,9 +319,9 @@ inline float joined_sum(threadgroup const float* own) {
     if (next < stored) load_values(head_values, next, stored, lane, value_tile);
   }
 
-  // The simdgroups' states meet, and then their values, scaled to the common maximum: two spans at a time.
+  // The simdgroups' states meet, and then their values, scaled to the common maximum: as many spans at a time as there is room for.
   softmax.total = query_sum(softmax.total);
-  if (lane < kQueries) states[simdgroup * kQueries + lane] = float2(softmax.maximum, softmax.total);
+  if (lane < kMaxQueries) states[simdgroup * kMaxQueries + lane] = float2(softmax.maximum, softmax.total);
   threadgroup_barrier(mem_flags::mem_threadgroup);
   const float2 state = lane / 4 < kSimdgroups ? states[lane] : float2(-INFINITY, 0.0f);
   const float maximum = query_max(state.x);
@@ -323,25 +329,26 @@ inline float joined_sum(threadgroup const float* own) {
   const float fade = softmax.total > 0 ? precise::exp(softmax.maximum - maximum) : 0.0f;
   const uint row_stride = args.parts * (kDim + 2);  // of queries
   device float* rows = partial + ulong(first_head * args.parts + part) * (kDim + 2);
-  if (simdgroup == 0 && lane < kQueries) totals[lane] = total;
+  if (simdgroup == 0 && lane < kMaxQueries) totals[lane] = total;
   if (args.parts > 1 && simdgroup == 0 && lane < heads) {
     rows[ulong(lane) * row_stride + kDim] = maximum;
     rows[ulong(lane) * row_stride + kDim + 1] = total;
   }
+  const bool has_query = lane % 4 < kQueries;
   const uint own_place = (simdgroup * kQueries + lane % 4) * kSpanStride + lane / 4 * 8;
   float inverse_totals[kMaxOutputs];
 #pragma unroll
-  for (uint first_span = 0; first_span < kSpans; first_span += 2) {
-    const uint spans = min(kSpans - first_span, 2u);
+  for (uint first_span = 0; first_span < kSpans; first_span += kSpansTogether) {
+    const uint spans = min(kSpans - first_span, kSpansTogether);
     if (first_span > 0) threadgroup_barrier(mem_flags::mem_threadgroup);  // until the spans before are read
 #pragma unroll
     for (uint t = 0; t < spans; ++t) {
-      threadgroup float4* own_sums = meeting + (t * kMeetingFloats + own_place) / 4;
+      threadgroup float4* own_sums = meeting + (t * kSpanFloats + own_place) / 4;
 #pragma unroll
       for (uint n = 0; n < 2; ++n) {
         const float4 a = softmax.values[first_span + t][2 * n];
         const float4 b = softmax.values[first_span + t][2 * n + 1];
-        own_sums[n] = float4(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w) * fade;
+        if (has_query) own_sums[n] = float4(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w) * fade;
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -354,10 +361,10 @@ inline float joined_sum(threadgroup const float* own) {
       const uint i = thread_index + n * kThreads;
       const uint query = i / kSpanDims;
       if (query >= heads) break;
-      float sums[2];
+      float sums[kMaxSpans];
 #pragma unroll
       for (uint t = 0; t < spans; ++t) {
-        sums[t] = joined_sum(reinterpret_cast<threadgroup const float*>(meeting) + t * kMeetingFloats + query * kSpanStride +
+        sums[t] = joined_sum(reinterpret_cast<threadgroup const float*>(meeting) + t * kSpanFloats + query * kSpanStride +
                              i % kSpanDims);
       }
       const uint dim = first_span * kSpanDims + i % kSpanDims;

@@ -235,6 +235,7 @@ struct AttentionPrefillArgs {
 // Threadgroups of SIMDGROUPS that a core shall hold at a time: CUDA's compiler bounds their registers by it.
 #define LATTICE_FC_RESIDENT 28
 #define LATTICE_FC_TO_PLANES 29  // one of the Planes: how the output is left
+#define LATTICE_FC_QUERIES 30    // query heads of a KV head that a threadgroup takes together: 1 to 4
 
 // Columns of the input that a GEMV's threadgroup holds at a time: a multiple of what its simdgroups load
 // together, which therefore is SPLIT · UNROLL · 32 chunks at most.

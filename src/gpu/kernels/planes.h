@@ -106,7 +106,7 @@ inline float2 store_digits(uint planes, float x, uint column, device float* out)
   return scale_and_start(nibbles, largest, evens, group % 2 != 0);
 }
 
-constant constexpr uint kMostTogether = 2;
+constant constexpr uint kMostTogether = 4;
 
 /// Leaves x[n] of columns `column` + n · `stride` in planes, as store_digits() wants them: `count` of them, so
 /// that what one waits for stands beside the other's.
