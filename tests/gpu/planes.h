@@ -109,7 +109,8 @@ inline std::vector<float> of_planes(std::uint32_t kind, std::size_t cols, std::s
   const auto* bytes = reinterpret_cast<const std::int8_t*>(planes.data());
   const auto integer = [&](std::size_t column) {
     std::int64_t n = 0;
-    for (std::size_t p = 0; p < digits_of(kind); ++p) n = 256 * n + bytes[p * kPlaneGroup + place(kind, column)];
+    for (std::size_t p = 0; p < digits_of(kind); ++p)
+      n = 256 * n + bytes[p * kPlaneGroup + place(kind, column)];
     return n;
   };
   std::vector<float> out;

@@ -54,8 +54,8 @@ inline float2 rotation(device const float2* low, device const float2* high, uint
   return float2(a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y);
 }
 
-/// What norm_and_rotate() wants beside its input, as a lane has it of dimensions lane + 32 n. No dispatch of a
-/// step writes any of it, so that it may be asked for before the inputs are there.
+/// What norm_and_rotate() wants beside its input, as a lane has it of dimensions lane + 32 n. No dispatch of
+/// a step writes any of it, so that it may be asked for before the inputs are there.
 struct HeadVectors {
   float weights[kMaxLaneDims];
   float other_weights[kMaxLaneDims];  // of the other of a pair
@@ -105,7 +105,9 @@ inline void norm_and_rotate(device const float* in, thread const HeadVectors& ve
     const uint i = lane + 32 * n;
     const float own = x[n] * vectors.weights[n];
     const bool rotates = 32 * n < dims.rotary && i < dims.rotary;
-    out[i] = (rotates ? own * vectors.angles[n].x + y[n] * vectors.other_weights[n] * vectors.angles[n].y : own) * factor;
+    out[i] =
+        (rotates ? own * vectors.angles[n].x + y[n] * vectors.other_weights[n] * vectors.angles[n].y : own) *
+        factor;
   }
 }
 

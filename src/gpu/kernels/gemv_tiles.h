@@ -131,14 +131,15 @@ inline void multiply_step(thread const Unit& unit, uint step, lattice_byte_fragm
   }
 }
 
-/// What two lanes, `step` apart, have of two sums: `first` for the lane without that bit, `second` for the other.
+/// What two lanes, `step` apart, have of two sums: `first` for the lane without that bit, `second` for the
+/// other.
 inline float exchange(float first, float second, uint lane, ushort step) {
   const bool is_second = (lane & step) != 0;
   return (is_second ? second : first) + lattice_simd_shuffle_xor(is_second ? first : second, step);
 }
 
-/// Leaves a simdgroup's sums of its rows in partial [SIMDGROUPS, ROWS]. Four lanes have parts of the same rows, and exchange them so
-/// that each is left one row of two tiles, or two of them one of a tile.
+/// Leaves a simdgroup's sums of its rows in partial [SIMDGROUPS, ROWS]. Four lanes have parts of the same
+/// rows, and exchange them so that each is left one row of two tiles, or two of them one of a tile.
 template <typename Format>
 inline void store_sums(thread float* sums, uint simdgroup, uint lane, threadgroup float* partial) {
   const float scale = lane % 2 == 0 ? 65536 * Format::kByteScale : Format::kByteScale;

@@ -10,7 +10,8 @@ using namespace metal;
 //   lattice_allow_next()         the next dispatch may start
 //   lattice_wait_for_inputs()    returns when the dispatches before are done and what they wrote can be seen
 //   lattice_load_streamed(p)     *p, of 16 bytes, which nobody reads again soon
-//   lattice_arrived(x)           x, a float that is there when this is reached, for all 32 lanes: compilers ask
+//   lattice_arrived(x)           x, a float that is there when this is reached, for all 32 lanes: compilers
+//   ask
 //                                for what is used behind a barrier just before it
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
 //   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128

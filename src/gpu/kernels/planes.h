@@ -81,8 +81,9 @@ inline float2 scale_and_start(bool nibbles, uint largest, int evens, bool odd_gr
   return float2(scale, -scale * sum_start(nibbles, evens, odd_group));
 }
 
-/// Leaves the digits of 32 columns of a vector in planes, BYTES or NIBBLES: lane l has x of `column`, which is
-/// l more than a multiple of 32. For all lanes of a simdgroup. Returns the scale and start of the lane's group.
+/// Leaves the digits of 32 columns of a vector in planes, BYTES or NIBBLES: lane l has x of `column`, which
+/// is l more than a multiple of 32. For all lanes of a simdgroup. Returns the scale and start of the lane's
+/// group.
 inline float2 store_digits(uint planes, float x, uint column, device float* out) {
   const bool nibbles = planes == LATTICE_PLANES_NIBBLES;
   const uint group = column / kGroupCols;
@@ -108,8 +109,8 @@ inline float2 store_digits(uint planes, float x, uint column, device float* out)
 
 constant constexpr uint kMostTogether = 4;
 
-/// Leaves x[n] of columns `column` + n · `stride` in planes, as store_digits() wants them: `count` of them, so
-/// that what one waits for stands beside the other's.
+/// Leaves x[n] of columns `column` + n · `stride` in planes, as store_digits() wants them: `count` of them,
+/// so that what one waits for stands beside the other's.
 inline void store_planes(uint planes, thread const float* x, uint count, uint column, uint stride, uint cols,
                          device float* out) {
   float2 scales[kMostTogether];
@@ -139,7 +140,7 @@ inline void store_normed_planes(uint planes, float x, float weight, uint column,
 
 /// What a kernel has computed for a vector: into planes, or as it is.
 inline void store_values(uint planes, thread const float* x, uint count, uint column, uint stride, uint cols,
-                          device float* out) {
+                         device float* out) {
   if (planes != LATTICE_PLANES_NONE) return store_planes(planes, x, count, column, stride, cols, out);
 #pragma unroll
   for (uint n = 0; n < count; ++n) out[column + n * stride] = x[n];
