@@ -224,6 +224,7 @@ TEST(AttentionDecode, HasNoFindingInCheckingMode) {
   run_attention(checking_device(), {6, 1, 64, 32, 1, 2, true, 40, true});
   run_attention(checking_device(), {4, 2, 64, 8, 3, 3, true, 70, true});
   run_attention(checking_device(), {4, 2, 128, 8, 1, 3, true, 40, true, LATTICE_PLANES_NONE, 1});
+  run_attention(checking_device(), {4, 1, 256, 64, 1, 2, true, 20, true});  // spans in two turns
   expect_no_finding(checking_device(), before);
 }
 

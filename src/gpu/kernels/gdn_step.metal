@@ -32,6 +32,7 @@ constant constexpr uint kRowLanes = 8;
 constant constexpr uint kMaxInputs = 3 * kMaxHeadDim / 32;  // of a thread
 
 constant uint kThreads = max(kSimdgroups, 1u) * 32;
+constant uint kTeams = kThreads / kRowLanes;  // of lanes with a row
 constant uint kDim = kVectors * 4;
 constant uint kHeadRows = kDim / max(kParts, 1u);  // of a threadgroup
 constant uint kInputs = 2 * kDim + kHeadRows;      // q, k and the rows' v
@@ -73,17 +74,22 @@ inline float simd_squares(threadgroup const float* values, uint n, uint lane) {
   return lattice_simd_sum(sum);
 }
 
-/// What a lane has of a few sums over a row.
-struct RowSums {
-  float of[5];
-};
+// Sums over a row, of which the first two are its own and the others the same of all.
+constant constexpr uint kOldByKey = 0;
+constant constexpr uint kOldByQuery = 1;
+constant constexpr uint kKeyByQuery = 2;
+constant constexpr uint kKeySquares = 3;
+constant constexpr uint kQuerySquares = 4;
+constant constexpr uint kOwnSums = 2;
+constant constexpr uint kAllSums = 5;
 
-/// The first `count` of them over the lanes of a row, in each of these: side by side, as each step is a wait.
-inline void join_lanes(thread RowSums& sums, uint count) {
+/// The first `count` of what a lane has of the sums over a row, over the lanes of the row and in each of these: side by side, as each
+/// step is a wait.
+inline void join_lanes(thread float* sums, uint count) {
 #pragma unroll
   for (ushort step = 1; step < kRowLanes; step *= 2) {
 #pragma unroll
-    for (uint n = 0; n < count; ++n) sums.of[n] += lattice_simd_shuffle_xor(sums.of[n], step);
+    for (uint n = 0; n < count; ++n) sums[n] += lattice_simd_shuffle_xor(sums[n], step);
   }
 }
 
@@ -123,7 +129,6 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   const uint position = uint(step.position);
   const uint slot = (position % kTaps) * channels;
 
-  const uint teams = kThreads / kRowLanes;
   const uint team = thread_index / kRowLanes;
   const uint part = thread_index % kRowLanes;
   device float4* rows = reinterpret_cast<device float4*>(state + ulong(head) * kDim * kDim);
@@ -174,31 +179,32 @@ inline void load_row(device const float4* row, uint part, thread float4* out) {
   float k_norm = 0;
   float q_norm = 0;
   float kq = 0;
-  for (uint first = 0; first < kHeadRows; first += teams) {
+#pragma unroll
+  for (uint first = 0; first < kHeadRows; first += kTeams) {
     const uint row = first + team;
     const bool active = row < kHeadRows;  // every lane takes part in the sums
     device float4* state_row = rows + (first_row + row) * kVectors;
     if (active && first > 0) load_row(state_row, part, s);
-    RowSums sums = {};
+    float sums[kAllSums] = {};
 #pragma unroll
     for (uint i = 0; i * kRowLanes < kVectors; ++i) {
       const uint v = i * kRowLanes + part;
       const float4 k = v < kVectors ? k_vectors[v] : float4(0.0f);
       const float4 q = v < kVectors ? q_vectors[v] : float4(0.0f);
-      sums.of[0] += dot(s[i], k);
-      sums.of[1] += dot(s[i], q);
-      sums.of[2] += dot(k, q);  // the same of all rows
-      sums.of[3] += dot(k, k);
-      sums.of[4] += dot(q, q);
+      sums[kOldByKey] += dot(s[i], k);
+      sums[kOldByQuery] += dot(s[i], q);
+      sums[kKeyByQuery] += dot(k, q);
+      sums[kKeySquares] += dot(k, k);
+      sums[kQuerySquares] += dot(q, q);
     }
-    join_lanes(sums, first == 0 ? 5 : 2);
+    join_lanes(sums, first == 0 ? kAllSums : kOwnSums);
     if (first == 0) {
-      k_norm = precise::rsqrt(sums.of[3] + kL2Epsilon);
-      q_norm = precise::rsqrt(sums.of[4] + kL2Epsilon) * precise::rsqrt(float(kDim));
-      kq = sums.of[2] * q_norm * k_norm;
+      k_norm = precise::rsqrt(sums[kKeySquares] + kL2Epsilon);
+      q_norm = precise::rsqrt(sums[kQuerySquares] + kL2Epsilon) * precise::rsqrt(float(kDim));
+      kq = sums[kKeyByQuery] * q_norm * k_norm;
     }
-    const float predicted = sums.of[0] * k_norm;
-    const float read = sums.of[1] * q_norm;
+    const float predicted = sums[kOldByKey] * k_norm;
+    const float read = sums[kOldByQuery] * q_norm;
     if (!active) continue;
     const float u = beta * (qkv[2 * kDim + row] - decay * predicted);
 #pragma unroll
