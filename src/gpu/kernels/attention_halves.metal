@@ -212,7 +212,7 @@ inline float joined_sum(threadgroup const float* own) {
 
 }  // namespace lattice_gpu
 
-/// As attention_decode, but for threadgroups: (parts, kv_heads · ⌈heads / kv_heads / 4⌉), of SIMDGROUPS · 32 threads; head_dim is a
+/// As attention_decode, but for threadgroups: (parts, kv_heads · ⌈GROUP / QUERIES⌉), of SIMDGROUPS · 32 threads; head_dim is a
 /// multiple of 64, and SIMDGROUPS at most 8.
 [[kernel, max_total_threads_per_threadgroup(256)]] void attention_decode_halves(
     device const StepState& step [[buffer(0)]], device const float* projections [[buffer(1)]],

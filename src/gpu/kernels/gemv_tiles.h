@@ -181,7 +181,8 @@ inline float load_next_norm(device const float* next_norm, Outputs outputs, uint
   const bool is_wanted = kEpilogue == LATTICE_EPILOGUE_ADD && kToPlanes != LATTICE_PLANES_NONE;
   return is_wanted && thread_index < outputs.count ? next_norm[outputs.first + thread_index] : 0.0f;
 }
-/// What a thread's output is added to; for lattice_arrived() when its sum is there.
+/// What a thread's output is added to. Where no barrier stands before the sums', lattice_arrived() keeps it
+/// from being asked for there.
 inline float load_before(device const float* y, Outputs outputs, uint thread_index) {
   const bool is_wanted = kEpilogue == LATTICE_EPILOGUE_ADD && thread_index < outputs.count;
   return is_wanted ? y[outputs.first + thread_index] : 0.0f;

@@ -10,9 +10,8 @@ using namespace metal;
 //   lattice_allow_next()         the next dispatch may start
 //   lattice_wait_for_inputs()    returns when the dispatches before are done and what they wrote can be seen
 //   lattice_load_streamed(p)     *p, of 16 bytes, which nobody reads again soon
-//   lattice_arrived(x)           x, a float that is there when this is reached, for all 32 lanes: compilers
-//   ask
-//                                for what is used behind a barrier just before it
+//   lattice_arrived(x)           x, a float, for all 32 lanes: loaded when this is reached. What is used
+//                                behind a barrier alone, compilers ask for just before it
 //   lattice_prefetch(p, bytes)   *p is wanted soon; a multiple of 16 bytes at a multiple of 16
 //   lattice_fraction(bytes, i)   1/2 + n/256, with n byte i of four, below 128
 //   lattice_byte_pair(a, b, i)   byte i of four of a, and of b above it

@@ -87,7 +87,7 @@ inline float2 scale_and_start(bool nibbles, uint largest, int evens, bool odd_gr
 inline float2 store_digits(uint planes, float x, uint column, device float* out) {
   const bool nibbles = planes == LATTICE_PLANES_NIBBLES;
   const uint group = column / kGroupCols;
-  device uchar* bytes = reinterpret_cast<device uchar*>(out) + group * (kGroupVectors * 16);
+  device uchar* bytes = reinterpret_cast<device uchar*>(out) + group * (kGroupVectors * kGroupCols);
   const uint largest = lattice_simd_max(as_type<uint>(x) & 0x7fffffffu);
   const uint n = integer_of(nibbles, x, to_integers(nibbles, largest));
   int evens = 0;
@@ -98,11 +98,11 @@ inline float2 store_digits(uint planes, float x, uint column, device float* out)
     const uint digits = byte_digits(is_odd ? n : 16 * n - odd);
     const uint place = (is_odd ? 0 : 8) + column % kGroupCols / 2;
 #pragma unroll
-    for (uint p = 0; p < 4; ++p) bytes[p * 16 + place] = uchar(digits >> (8 * (3 - p)));
+    for (uint p = 0; p < 4; ++p) bytes[p * kGroupCols + place] = uchar(digits >> (8 * (3 - p)));
   } else {
     const uint digits = byte_digits(n);
 #pragma unroll
-    for (uint p = 0; p < 3; ++p) bytes[p * 16 + column % kGroupCols] = uchar(digits >> (8 * (2 - p)));
+    for (uint p = 0; p < 3; ++p) bytes[p * kGroupCols + column % kGroupCols] = uchar(digits >> (8 * (2 - p)));
   }
   return scale_and_start(nibbles, largest, evens, group % 2 != 0);
 }
