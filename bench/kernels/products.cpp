@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "bench/shapes.h"
+#include "cpu/isa.h"
 #include "cpu/packed_layout.h"
 #include "cpu/packed_matrix.h"
 #include "cpu/workspace.h"
@@ -78,6 +79,7 @@ class ColdRows {
     rows.rows = groups * kGroupRows;
     rows.blocks = blocks_;
     rows.pair_shift = format_.pair_shift;
+    rows.ahead = cpu::weights_ahead();
     next_ += groups;
     return rows;
   }
