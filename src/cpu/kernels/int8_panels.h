@@ -35,7 +35,7 @@ class PanelScales {
     for (std::int64_t b = 0; b < count; ++b) {
       for (int lane = 0; lane < kGroupRows; lane += S::kLanes) {
         ScaleRegisters<S, kHalves> scales;
-        Scales::load(weights, group, first + b, lane, scales);
+        Scales::load(weights, {group, first + b}, lane, scales);
         for (int half = 0; half < kHalves; ++half)
           S::store(scales_[b][half] + row + lane, scales.scale[half]);
         if constexpr (kBias) S::store(biases_[b] + row + lane, scales.bias);

@@ -36,7 +36,7 @@ struct PairsAvx2 {
 
 struct DotAvx2 : PairedCodes<Avx2, PairsAvx2> {
   /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
-  struct Signed {
+  struct Signed : BroadcastInput<Avx2> {
     struct Codes {
       __m256i codes;
       __m256i magnitudes;
@@ -44,7 +44,7 @@ struct DotAvx2 : PairedCodes<Avx2, PairsAvx2> {
     using Sum = __m256i;
     static constexpr int kOffset = 0;
     static Codes prepare(__m256i codes) { return {codes, _mm256_abs_epi8(codes)}; }
-    static Sum zero() { return _mm256_setzero_si256(); }
+    static Sum start(std::int32_t value) { return _mm256_set1_epi32(value); }
     template <int>
     static Sum add(Sum sum, const Codes& w, __m256i x) {
       const __m256i pairs = _mm256_maddubs_epi16(w.magnitudes, _mm256_sign_epi8(x, w.codes));

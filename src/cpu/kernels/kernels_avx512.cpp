@@ -37,7 +37,7 @@ struct PairsAvx512 {
 
 struct DotAvx512 : PairedCodes<Avx512, PairsAvx512> {
   /// |w| · (x with w's sign). Two products, of at most 128 · 127, fit 16 bits, and no more do.
-  struct Signed {
+  struct Signed : BroadcastInput<Avx512> {
     struct Codes {
       __m512i magnitudes;
       __mmask64 negative;
@@ -45,7 +45,7 @@ struct DotAvx512 : PairedCodes<Avx512, PairsAvx512> {
     using Sum = __m512i;
     static constexpr int kOffset = 0;
     static Codes prepare(__m512i codes) { return {_mm512_abs_epi8(codes), _mm512_movepi8_mask(codes)}; }
-    static Sum zero() { return _mm512_setzero_si512(); }
+    static Sum start(std::int32_t value) { return _mm512_set1_epi32(value); }
     template <int>
     static Sum add(Sum sum, const Codes& w, __m512i x) {
       const __m512i with_sign = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);

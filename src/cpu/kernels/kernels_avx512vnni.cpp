@@ -7,18 +7,33 @@
 namespace lattice::cpu {
 namespace {
 
+/// sum + w · the four bytes at `four`, in each lane. The instruction reads and broadcasts them by itself,
+/// which GCC 12 does not know. Where instructions are emulated (tests/cpu/emulated) there is none.
+inline __m512i add_broadcast(__m512i sum, __m512i w, const std::int8_t* four) {
+#ifdef __AVX512VNNI__
+  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*reinterpret_cast<const char(*)[4]>(four)));
+  return sum;
+#else
+  std::int32_t value;
+  std::memcpy(&value, four, sizeof value);
+  return _mm512_dpbusd_epi32(sum, w, _mm512_set1_epi32(value));
+#endif
+}
+
 /// vpdpbusd multiplies four unsigned by four signed bytes and adds them to 32 bits.
 struct DotVnni {
   template <int>
   struct Unsigned {
     static constexpr int kOffset = 0;
+    static constexpr bool kWholeBytes = true;
     using Codes = __m512i;
     using Sum = __m512i;
     static Codes prepare(__m512i codes) { return codes; }
-    static Sum zero() { return _mm512_setzero_si512(); }
+    static Sum start(std::int32_t value) { return _mm512_set1_epi32(value); }
+    static const std::int8_t* input(const std::int8_t* four) { return four; }
     template <int>
-    static Sum add(Sum sum, Codes w, __m512i x) {
-      return _mm512_dpbusd_epi32(sum, w, x);
+    static Sum add(Sum sum, Codes w, const std::int8_t* four) {
+      return add_broadcast(sum, w, four);
     }
     static __m512i total(Sum sum) { return sum; }
   };

@@ -10,7 +10,7 @@ namespace {
 
 /// Bytes are multiplied to 16 bits and added in pairs to 32: lanes of the two sums are the rows' halves.
 struct DotNeon {
-  struct Signed {
+  struct Signed : BroadcastInput<Neon> {
     static constexpr int kOffset = 0;
     using Codes = int8x16_t;
     struct Sum {
@@ -18,7 +18,10 @@ struct DotNeon {
       int32x4_t high;  // [row 2, row 2, row 3, row 3]
     };
     static Codes prepare(int32x4_t codes) { return vreinterpretq_s8_s32(codes); }
-    static Sum zero() { return {vdupq_n_s32(0), vdupq_n_s32(0)}; }
+    static Sum start(std::int32_t value) {
+      const int32x4_t one_of_two = {value, 0, value, 0};
+      return {one_of_two, one_of_two};
+    }
     template <int>
     static Sum add(const Sum& sum, Codes w, int32x4_t x) {
       const int8x16_t v = vreinterpretq_s8_s32(x);

@@ -8,12 +8,12 @@ namespace {
 
 /// SDOT multiplies four signed bytes by four and adds them to 32 bits.
 struct DotSdot {
-  struct Signed {
+  struct Signed : BroadcastInput<Neon> {
     static constexpr int kOffset = 0;
     using Codes = int8x16_t;
     using Sum = int32x4_t;
     static Codes prepare(int32x4_t codes) { return vreinterpretq_s8_s32(codes); }
-    static Sum zero() { return vdupq_n_s32(0); }
+    static Sum start(std::int32_t value) { return vdupq_n_s32(value); }
     template <int>
     static Sum add(Sum sum, Codes w, int32x4_t x) {
       return vdotq_s32(sum, w, vreinterpretq_s8_s32(x));

@@ -52,7 +52,7 @@ struct MatrixTile {
         });
       });
       ScaleRegisters<Neon, kHalves> scales;
-      Scales::load(weights, group, block, 4 * quad, scales);
+      Scales::load(weights, {group, block}, 4 * quad, scales);
       for (int pair = 0; pair < 2; ++pair) {
         const Activation& t0 = x[2 * pair];
         const Activation& t1 = x[2 * pair + 1];

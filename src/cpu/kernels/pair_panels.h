@@ -24,7 +24,7 @@ namespace {
 template <typename S, typename Pairs>
 struct PairedCodes {
   template <int kBits>
-  struct Unsigned {
+  struct Unsigned : BroadcastInput<S> {
     static constexpr int kOffset = 0;
     /// Registers of pairs of products, of at most 2 · 127 · (2^bits − 1) each, that fit: 8, 4 and 2.
     static constexpr int kRun = 32767 / (2 * 127 * ((1 << kBits) - 1));
@@ -34,7 +34,7 @@ struct PairedCodes {
       typename S::Int wide;
     };
     static Codes prepare(Codes codes) { return codes; }
-    static Sum zero() { return {S::zero_int(), S::zero_int()}; }
+    static Sum start(std::int32_t value) { return {S::zero_int(), S::set1_int(value)}; }
     template <int kIndex>
     static Sum add(const Sum& sum, Codes w, typename S::Int x) {
       const Codes pairs = Pairs::multiply_bytes(w, x);

@@ -43,7 +43,9 @@ class WeightsToCome {
   template <std::int64_t kBlockBytes>
   LATTICE_INLINE void ask(const std::byte* block, std::int64_t index) const {
     if (ahead_ == 0) return;
-    for (std::int64_t i = 0; i < kBlockBytes; i += kLine) ask_for(block + ahead_ + i);
+    const std::byte* to_come = block + ahead_;
+    asm("" : "+r"(to_come));  // or each line gets a register of its own
+    for (std::int64_t i = 0; i < kBlockBytes; i += kLine) ask_for(to_come + i);
     if (scale_bytes_ != 0) ask_for(scales_ + (index + blocks_) * scale_bytes_);
   }
 
@@ -129,7 +131,7 @@ struct CodedBlock {
   CodedBlock(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
              const std::byte* words)
       : reader(words) {
-    Format::Scales::load(weights, group, block, lane, scales);
+    Format::Scales::load(weights, {group, block}, lane, scales);
     if constexpr (!Format::Scales::kBias) scales.bias = S::zero();
     for (int half = 0; half < Format::kHalves; ++half) {
       const Float zero = S::set1(static_cast<float>(-kZero));
@@ -256,10 +258,23 @@ struct FloatTile {
 // ---- Products with int8 activations. Dot says how four columns are multiplied in each lane, by bytes with
 // a sign (Dot::Signed) or by codes of a number of bits (Dot::Unsigned<kBits>):
 //   Codes    a register of weights, prepared once for all tokens of the tile
-//   Sum      what a block's products, or half a block's, are added up in; starts as zero()
+//   Sum      what a block's products, or half a block's, are added up in, from start(value) to total(sum)
+//   input()  of four columns what a register of weights is multiplied with
 //   add<i>   the sum and its i-th register of products
+//   kWholeBytes   Codes may be any byte without a sign
 //   kOffset  what Codes stand above the codes of the format; kOffset times Σ x is taken off at the end
 // A block's sum is an integer and exact.
+
+/// What most sets have in common: a register holds four columns in each lane.
+template <typename S>
+struct BroadcastInput {
+  static constexpr bool kWholeBytes = false;
+  static typename S::Int input(const std::int8_t* four) {
+    std::int32_t bytes;
+    std::memcpy(&bytes, four, sizeof bytes);
+    return S::set1_int(bytes);
+  }
+};
 
 template <typename Dot, int kBits>
 struct OperandOf {
@@ -269,10 +284,6 @@ template <typename Dot>
 struct OperandOf<Dot, 8> {
   using type = typename Dot::Signed;
 };
-
-constexpr int log2_of(int n) {
-  return n <= 1 ? 0 : 1 + log2_of(n / 2);
-}
 
 /// sum and a block's products Σ (code − zero) · x, those of each half where scales are the halves'. x_input:
 /// the block's Σ x, scaled.
@@ -303,16 +314,89 @@ struct Int8Tile {
   static constexpr int kAllVectors = static_cast<int>(kGroupRows) / S::kLanes;
   static constexpr int kMaxTokens = S::kInt8Tokens;
   static constexpr int kHalves = Format::kHalves;
-  static constexpr int kPartsOfHalf = Reader::kParts / kHalves;
   static constexpr int kZero = Format::kZero + Operand::kOffset;
 
-  /// Σ (code − zero) · x of Σ (code) · x and Σ x.
-  static Int less_zero(Int products, std::int32_t total) {
-    if constexpr (kZero == 0) return products;
-    constexpr int kShift = log2_of(kZero < 0 ? -kZero : kZero);
-    static_assert(kZero == 0 || (kZero < 0 ? -kZero : kZero) == 1 << kShift);
-    const Int offset = S::template shift_left<kShift>(S::set1_int(total));
-    return kZero < 0 ? S::add_int(products, offset) : S::sub_int(products, offset);
+  /// A single token leaves the second nibbles of bytes where they are, if bytes can be multiplied whole:
+  /// their products, sixteen times as large, have sums of their own.
+  template <int kTokens>
+  static constexpr bool kInPlace = kTokens == 1 && Format::kBits == 4 && Operand::kWholeBytes;
+  template <int kTokens>
+  static constexpr int kSums = kInPlace<kTokens> ? 2 : kHalves;
+  /// Blocks a turn of the loop. A single token has registers to spare.
+  template <int kTokens>
+  static constexpr std::int64_t kTurn = kTokens == 1 ? 4 : 1;
+  static_assert(kSuperBlocks % kTurn<1> == 0, "a turn's blocks are of one super-block");
+
+  /// What a block's sums, or those of its halves, start from, so that they end as Σ (code − zero) · x.
+  template <int kTokens>
+  LATTICE_INLINE static void start(const Activation& x, std::int64_t block,
+                                   typename Operand::Sum (&sums)[kSums<kTokens>]) {
+    const std::int32_t total = x.totals[block];
+    if constexpr (kHalves == 1) {
+      sums[0] = Operand::start(-kZero * total);
+      if constexpr (kInPlace<kTokens>) sums[1] = Operand::start(0);
+    } else {
+      const std::int32_t half = x.halves[block];
+      sums[0] = Operand::start(-kZero * half);
+      sums[1] = Operand::start(-kZero * (total - half));
+    }
+  }
+
+  template <int kTokens>
+  LATTICE_INLINE static void finish(const typename Operand::Sum (&sums)[kSums<kTokens>],
+                                    Int (&products)[kHalves]) {
+    for (int half = 0; half < kHalves; ++half) products[half] = Operand::total(sums[half]);
+    if constexpr (kInPlace<kTokens>)
+      products[0] = S::add_int(products[0], S::template shift_right<4>(Operand::total(sums[1])));
+  }
+
+  template <int kTokens, int kStep, int kPart>
+  LATTICE_INLINE static typename Operand::Codes codes(const Reader& reader) {
+    if constexpr (kInPlace<kTokens> && kPart == 1) {
+      return Operand::prepare(reader.template second_in_place<kStep>());
+    } else {
+      return Operand::prepare(reader.template codes<kStep, kPart>());
+    }
+  }
+
+  /// Adds a block, whose codes begin at `words`, to the sums.
+  template <int kTokens, int kVectors>
+  LATTICE_INLINE static void add_block(const PackedRows& weights, const BlockAt& at, int first_vector,
+                                       const std::byte* words, const Activation* x,
+                                       Float (&sums)[kTokens][kVectors]) {
+    const std::int64_t block = at.block();
+    typename Operand::Sum products[kTokens][kVectors][kSums<kTokens>];
+    for (int t = 0; t < kTokens; ++t) {
+      for (auto& own : products[t]) start<kTokens>(x[t], block, own);
+    }
+    constexpr int kPartsOfSum = Reader::kParts / kSums<kTokens>;
+    unrolled<kSums<kTokens>>([&](auto sum) LATTICE_INLINE {
+      unrolled<Reader::kSteps * kPartsOfSum>([&](auto product) LATTICE_INLINE {
+        constexpr int kSum = decltype(sum)::value;
+        constexpr int kIndex = decltype(product)::value;
+        constexpr int kStep = kIndex / kPartsOfSum;
+        constexpr int kPart = kSum + kIndex % kPartsOfSum;
+        typename Operand::Codes w[kVectors];
+        for (int v = 0; v < kVectors; ++v)
+          w[v] = codes<kTokens, kStep, kPart>(Reader(words + v * 4 * kLanes));
+        for (int t = 0; t < kTokens; ++t) {
+          const auto input = Operand::input(x[t].quants + block * kBlock + Reader::column(kStep, kPart));
+          for (int v = 0; v < kVectors; ++v)
+            products[t][v][kSum] = Operand::template add<kIndex>(products[t][v][kSum], w[v], input);
+        }
+      });
+    });
+    ScaleRegisters<S, kHalves> scales[kVectors];
+    for (int v = 0; v < kVectors; ++v) Scales::load(weights, at, (first_vector + v) * kLanes, scales[v]);
+    for (int t = 0; t < kTokens; ++t) {
+      const float x_scale = x[t].scales[block];
+      const float x_input = x_scale * static_cast<float>(x[t].totals[block]);
+      for (int v = 0; v < kVectors; ++v) {
+        Int of_halves[kHalves];
+        finish<kTokens>(products[t][v], of_halves);
+        sums[t][v] = add_scaled<S, Scales::kBias>(sums[t][v], of_halves, scales[v], x_scale, x_input);
+      }
+    }
   }
 
   template <int kTokens, int kVectors>
@@ -320,78 +404,21 @@ struct Int8Tile {
                    TileSums& out) {
     const std::byte* words =
         weights.quants + group * weights.blocks * Reader::kBlockBytes + first_vector * 4 * kLanes;
-    const std::int8_t* quants[kTokens];
-    for (int t = 0; t < kTokens; ++t) quants[t] = x[t].quants;
     Float sums[kTokens][kVectors];
     for (auto& token : sums) {
       for (Float& sum : token) sum = S::zero();
     }
-
     const WeightsToCome to_come(weights, Reader::kBlockBytes, Scales::bytes(weights));
-    for (std::int64_t block = 0; block < weights.blocks; ++block, words += Reader::kBlockBytes) {
-      if (first_vector == 0) to_come.template ask<Reader::kBlockBytes>(words, group * weights.blocks + block);
-      typename Operand::Sum products[kTokens][kVectors][kHalves];
-      for (auto& token : products) {
-        for (auto& vector : token) {
-          for (auto& half : vector) half = Operand::zero();
-        }
-      }
-      const auto add_columns = [&](const Reader* readers) LATTICE_INLINE {
-        unrolled<kHalves>([&](auto half) LATTICE_INLINE {
-          unrolled<Reader::kSteps>([&](auto step) LATTICE_INLINE {
-            unrolled<kPartsOfHalf>([&](auto part_of_half) LATTICE_INLINE {
-              constexpr int kHalf = decltype(half)::value;
-              constexpr int kStep = decltype(step)::value;
-              constexpr int kPart = kHalf + decltype(part_of_half)::value;
-              constexpr int kIndex = kStep * kPartsOfHalf + decltype(part_of_half)::value;
-              typename Operand::Codes w[kVectors];
-              for (int v = 0; v < kVectors; ++v)
-                w[v] = Operand::prepare(readers[v].template codes<kStep, kPart>());
-              for (int t = 0; t < kTokens; ++t) {
-                std::int32_t four;
-                std::memcpy(&four, quants[t] + block * kBlock + Reader::column(kStep, kPart), sizeof four);
-                const Int operand = S::set1_int(four);
-                for (int v = 0; v < kVectors; ++v)
-                  products[t][v][kHalf] = Operand::template add<kIndex>(products[t][v][kHalf], w[v], operand);
-              }
-            });
-          });
-        });
-      };
-      if constexpr (kVectors == 1) {
-        const Reader one[] = {Reader(words)};
-        add_columns(one);
-      } else if constexpr (kVectors == 2) {
-        const Reader two[] = {Reader(words), Reader(words + 4 * kLanes)};
-        add_columns(two);
-      } else {
-        static_assert(kVectors == 4);
-        const Reader four[] = {Reader(words), Reader(words + 4 * kLanes), Reader(words + 8 * kLanes),
-                               Reader(words + 12 * kLanes)};
-        add_columns(four);
-      }
-
-      ScaleRegisters<S, kHalves> scales[kVectors];
-      for (int v = 0; v < kVectors; ++v)
-        Scales::load(weights, group, block, (first_vector + v) * kLanes, scales[v]);
-      for (int t = 0; t < kTokens; ++t) {
-        const float x_scale = x[t].scales[block];
-        const std::int32_t total = x[t].totals[block];
-        for (int v = 0; v < kVectors; ++v) {
-          const auto& own = products[t][v];
-          Int sums_of_halves[kHalves];
-          if constexpr (kHalves == 1) {
-            sums_of_halves[0] = less_zero(Operand::total(own[0]), total);
-          } else {
-            const std::int32_t half = x[t].halves[block];
-            sums_of_halves[0] = less_zero(Operand::total(own[0]), half);
-            sums_of_halves[1] = less_zero(Operand::total(own[1]), total - half);
-          }
-          sums[t][v] = add_scaled<S, Scales::kBias>(sums[t][v], sums_of_halves, scales[v], x_scale,
-                                                    x_scale * static_cast<float>(total));
-        }
-      }
-    }
+    const auto add = [&](const BlockAt& at) LATTICE_INLINE {
+      if (first_vector == 0) to_come.template ask<Reader::kBlockBytes>(words, at.index(weights));
+      add_block<kTokens, kVectors>(weights, at, first_vector, words, x, sums);
+      words += Reader::kBlockBytes;
+    };
+    constexpr std::int64_t kBlocks = kTurn<kTokens>;
+    std::int64_t block = 0;
+    for (; block + kBlocks <= weights.blocks; block += kBlocks)
+      unrolled<kBlocks>([&](auto i) LATTICE_INLINE { add({group, block, decltype(i)::value}); });
+    for (; block < weights.blocks; ++block) add({group, block});
     for (int t = 0; t < kTokens; ++t) {
       for (int v = 0; v < kVectors; ++v) S::store(out.of[t] + (first_vector + v) * kLanes, sums[t][v]);
     }

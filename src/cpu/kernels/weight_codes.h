@@ -65,6 +65,13 @@ struct CodeReader {
     }
   }
 
+  /// Of 4 bits: the step's second part, times 16.
+  template <int kStep>
+  [[nodiscard]] Int second_in_place() const {
+    return S::and_int(S::load_bytes(words + kStep * kRowOfWords),
+                      S::set1_int(static_cast<std::int32_t>(0xf0f0f0f0u)));
+  }
+
   /// f(Number<w>, codes) for each register of codes, w being the columns 4w … of the block that it holds.
   template <typename F>
   LATTICE_INLINE void each_word(const F& f) const {
@@ -106,6 +113,19 @@ LATTICE_INLINE inline void ask_for(const std::byte* at) {
   __builtin_prefetch(at, 0, 2);
 }
 
+/// A block of a group of rows, `within` blocks after `first` and in the same super-block. Where `within` is a
+/// constant, blocks share what follows from `first`.
+struct BlockAt {
+  std::int64_t group;
+  std::int64_t first;
+  std::int64_t within = 0;
+
+  [[nodiscard]] std::int64_t block() const { return first + within; }
+  [[nodiscard]] std::int64_t index(const PackedRows& weights) const {
+    return group * weights.blocks + block();
+  }
+};
+
 /// Q8_0, Q4_0, Q5_0.
 struct BlockScales {
   static constexpr int kHalves = 1;
@@ -113,10 +133,9 @@ struct BlockScales {
   /// Of a block of a group: with super-blocks and pairs, in the mean.
   static std::int64_t bytes(const PackedRows&) { return 2 * kGroupRows; }
   template <typename S>
-  static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
+  static void load(const PackedRows& weights, const BlockAt& at, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
-    const std::int64_t at = (group * weights.blocks + block) * kGroupRows + lane;
-    out.scale[0] = S::load_f16(u16s(weights.scales) + at);
+    out.scale[0] = S::load_f16(u16s(weights.scales) + at.index(weights) * kGroupRows + lane);
   }
 };
 
@@ -127,12 +146,13 @@ struct SuperBlock {
   const std::byte* own;  // of one block
 
   template <std::int64_t kHalfFloats>
-  static SuperBlock find(const PackedRows& weights, std::int64_t group, std::int64_t block,
-                         std::int64_t lane) {
+  static SuperBlock find(const PackedRows& weights, const BlockAt& block, std::int64_t lane) {
     constexpr std::int64_t kFloatBytes = kHalfFloats * 2 * kGroupRows;
     constexpr std::int64_t kBytes = kFloatBytes + kSuperBlocks * 2 * kGroupRows;
-    const std::byte* at = weights.scales + (group * weights.blocks + block) / kSuperBlocks * kBytes;
-    return {u16s(at) + lane, at + kFloatBytes + block % kSuperBlocks * 2 * kGroupRows + lane};
+    const std::int64_t super = (block.group * weights.blocks + block.first) / kSuperBlocks;
+    const std::byte* at = weights.scales + super * kBytes;
+    const std::int64_t within = block.first % kSuperBlocks + block.within;
+    return {u16s(at) + lane, at + kFloatBytes + within * 2 * kGroupRows + lane};
   }
 };
 
@@ -142,9 +162,9 @@ struct SuperScales {
   static constexpr bool kBias = true;
   static std::int64_t bytes(const PackedRows&) { return (4 + 2 * kSuperBlocks) * kGroupRows / kSuperBlocks; }
   template <typename S>
-  static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
+  static void load(const PackedRows& weights, const BlockAt& at, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
-    const auto super = SuperBlock::find<2>(weights, group, block, lane);
+    const auto super = SuperBlock::find<2>(weights, at, lane);
     const auto d = S::load_f16(super.floats);
     const auto e = S::load_f16(super.floats + kGroupRows);
     out.scale[0] = S::mul(d, S::to_float(S::load_u8(super.own)));
@@ -158,9 +178,9 @@ struct HalfScales {
   static constexpr bool kBias = false;
   static std::int64_t bytes(const PackedRows&) { return (2 + 2 * kSuperBlocks) * kGroupRows / kSuperBlocks; }
   template <typename S>
-  static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
+  static void load(const PackedRows& weights, const BlockAt& at, std::int64_t lane,
                    ScaleRegisters<S, 2>& out) {
-    const auto super = SuperBlock::find<1>(weights, group, block, lane);
+    const auto super = SuperBlock::find<1>(weights, at, lane);
     const auto d = S::load_f16(super.floats);
     for (int half = 0; half < 2; ++half)
       out.scale[half] = S::mul(d, S::to_float(S::load_i8(super.own + half * kGroupRows)));
@@ -173,12 +193,12 @@ struct PairScales {
   static constexpr bool kBias = true;
   static std::int64_t bytes(const PackedRows& weights) { return (4 * kGroupRows) >> weights.pair_shift; }
   template <typename S>
-  static void load(const PackedRows& weights, std::int64_t group, std::int64_t block, std::int64_t lane,
+  static void load(const PackedRows& weights, const BlockAt& at, std::int64_t lane,
                    ScaleRegisters<S, 1>& out) {
-    const std::int64_t pair = (group * weights.blocks + block) >> weights.pair_shift;
-    const std::uint16_t* at = u16s(weights.scales) + pair * 2 * kGroupRows + lane;
-    out.scale[0] = weights.bf16_pairs ? S::load_bf16(at) : S::load_f16(at);
-    out.bias = weights.bf16_pairs ? S::load_bf16(at + kGroupRows) : S::load_f16(at + kGroupRows);
+    const std::int64_t pair = at.index(weights) >> weights.pair_shift;
+    const std::uint16_t* own = u16s(weights.scales) + pair * 2 * kGroupRows + lane;
+    out.scale[0] = weights.bf16_pairs ? S::load_bf16(own) : S::load_f16(own);
+    out.bias = weights.bf16_pairs ? S::load_bf16(own + kGroupRows) : S::load_f16(own + kGroupRows);
   }
 };
 
