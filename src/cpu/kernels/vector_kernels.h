@@ -173,10 +173,13 @@ struct VectorKernels {
     std::memcpy(out + i, result, static_cast<std::size_t>(n - i) * sizeof(float));
   }
 
-  /// Four rows of the state together, so that their sums across lanes overlap.
+  /// Four rows of the state together, so that their sums across lanes overlap. Processors see no stream in
+  /// rows that are read side by side: what comes two turns later is asked for, and beyond the head's end the
+  /// next head's.
   static void delta_step(float* s, const float* k, const float* q, const float* v, float decay, float beta,
                          float* out, std::int64_t n) {
     constexpr int kRows = 4;
+    constexpr std::int64_t kLine = 64 / sizeof(float);
     const float kq = dot(k, q, n);
     const Float keep = S::set1(decay);
     for (std::int64_t row = 0; row < n; row += kRows, s += kRows * n) {
@@ -184,6 +187,8 @@ struct VectorKernels {
       Float read[kRows];
       for (int r = 0; r < kRows; ++r) predicted[r] = read[r] = S::zero();
       for (std::int64_t i = 0; i < n; i += kLanes) {
+        const float* to_come = s + (2 * n + i) * kRows;
+        for (std::int64_t j = 0; j < kLanes * kRows; j += kLine) __builtin_prefetch(to_come + j, 1);
         const Float keys = S::load(k + i);
         const Float queries = S::load(q + i);
         for (int r = 0; r < kRows; ++r) {
