@@ -2,7 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <memory>
+#include <vector>
 
 namespace lattice::cpu {
 
@@ -12,9 +13,9 @@ namespace lattice::cpu {
 class AlignedMemory {
  public:
   AlignedMemory() = default;
-  /// Throws Error naming the size when the machine has not that much.
+  /// Of its own pages. Throws Error naming the size when the machine has not that much.
   explicit AlignedMemory(std::size_t bytes);
-  ~AlignedMemory();
+  ~AlignedMemory() = default;
   AlignedMemory(AlignedMemory&& other) noexcept;
   AlignedMemory& operator=(AlignedMemory&& other) noexcept;
   AlignedMemory(const AlignedMemory&) = delete;
@@ -30,8 +31,39 @@ class AlignedMemory {
   void clear() noexcept;
 
  private:
+  friend class PageArena;
+
+  /// Whole large pages.
+  class Mapping;
+
+  AlignedMemory(std::shared_ptr<Mapping> mapping, std::byte* data, std::size_t bytes) noexcept;
+
+  std::shared_ptr<Mapping> mapping_;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+};
+
+/// Memory for what is used together, side by side in large pages: a matrix of a small model is smaller than
+/// one, and by itself would get small ones. Pages go when all that was taken from them has gone, the arena
+/// included.
+class PageArena {
+ public:
+  PageArena();
+  ~PageArena();
+  PageArena(PageArena&&) noexcept;
+  PageArena& operator=(PageArena&&) noexcept;
+  PageArena(const PageArena&) = delete;
+  PageArena& operator=(const PageArena&) = delete;
+
+  /// Zeroed memory, on a cache line of its own; empty for no bytes. Throws as AlignedMemory does.
+  [[nodiscard]] AlignedMemory take(std::size_t bytes);
+
+ private:
+  struct Open {
+    std::shared_ptr<AlignedMemory::Mapping> mapping;
+    std::size_t used;
+  };
+  std::vector<Open> open_;
 };
 
 }  // namespace lattice::cpu

@@ -31,20 +31,21 @@ CpuState::CpuState(const Config& config, std::int64_t capacity, std::size_t kv_e
   const auto delta_bytes =
       static_cast<std::size_t>(config.linear_v_dim() * config.linear_head_dim) * sizeof(float);
   const std::size_t kv_bytes = static_cast<std::size_t>(config.kv_dim() * capacity) * kv_element_bytes;
+  PageArena arena;
   std::vector<LayerKind> kinds = config.layers;
   if (with_mtp) {
     kinds.push_back(LayerKind::kFull);
-    outputs_ = AlignedMemory(static_cast<std::size_t>(ring_rows_ * config.hidden_size) * sizeof(float));
+    outputs_ = arena.take(static_cast<std::size_t>(ring_rows_ * config.hidden_size) * sizeof(float));
   }
   for (const LayerKind kind : kinds) {
     LayerMemory memory;
     if (kind == LayerKind::kLinear) {
-      memory.conv = AlignedMemory(conv_bytes);
-      memory.gates = AlignedMemory(gates_bytes);
-      memory.delta = AlignedMemory(delta_bytes);
+      memory.conv = arena.take(conv_bytes);
+      memory.gates = arena.take(gates_bytes);
+      memory.delta = arena.take(delta_bytes);
     } else {
-      memory.keys = AlignedMemory(kv_bytes);
-      memory.values = AlignedMemory(kv_bytes);
+      memory.keys = arena.take(kv_bytes);
+      memory.values = arena.take(kv_bytes);
     }
     layers_.push_back(std::move(memory));
   }

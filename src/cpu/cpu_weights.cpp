@@ -7,11 +7,14 @@ namespace {
 struct Packer {
   bool exact;
   ThreadPool& pool;
+  PageArena& arena;
 
-  PackedMatrix operator()(const MatrixView& matrix) const { return {std::span(&matrix, 1), exact, pool}; }
+  PackedMatrix operator()(const MatrixView& matrix) const {
+    return {std::span(&matrix, 1), exact, pool, arena};
+  }
   PackedMatrix in_turn(const MatrixView& first, const MatrixView& second) const {
     const MatrixView parts[] = {first, second};
-    return {parts, exact, pool};
+    return {parts, exact, pool, arena};
   }
 };
 
@@ -69,7 +72,8 @@ CpuMtpHead pack_mtp(const MtpHead& head, const Config& config, const Packer& pac
 CpuWeights::CpuWeights(const Config& config, const Weights& weights, bool exact, ThreadPool& pool,
                        const Progress& progress)
     : tied(weights.embed.data == weights.head.data), final_norm(weights.final_norm) {
-  const Packer pack{exact, pool};
+  PageArena arena;
+  const Packer pack{exact, pool, arena};
   const auto total = static_cast<std::int64_t>(weights.layers.size()) + 1;
   const auto report = [&](std::int64_t done) {
     if (progress) progress("repacking weights", done, total);

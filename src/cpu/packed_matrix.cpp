@@ -24,7 +24,7 @@ DType float_type(PackedFormat format) {
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(std::span<const MatrixView> parts, bool exact, ThreadPool& pool)
+PackedMatrix::PackedMatrix(std::span<const MatrixView> parts, bool exact, ThreadPool& pool, PageArena& arena)
     : cols_(parts.front().cols) {
   const std::optional<PackedFormat> native = native_format(parts);
   format_ = native ? *native : packed_as(packed_format(parts, exact, pool));
@@ -35,8 +35,8 @@ PackedMatrix::PackedMatrix(std::span<const MatrixView> parts, bool exact, Thread
   view_.ahead = weights_ahead();
   view_.pair_shift = pair_shift_of(parts.front());
   view_.bf16_pairs = parts.front().dtype == DType::kAffine && parts.front().affine.scale_type == DType::kBF16;
-  quants_ = AlignedMemory(static_cast<std::size_t>(groups() * group_quant_bytes(format_, view_.blocks)));
-  scales_ = AlignedMemory(
+  quants_ = arena.take(static_cast<std::size_t>(groups() * group_quant_bytes(format_, view_.blocks)));
+  scales_ = arena.take(
       static_cast<std::size_t>(groups() * group_scale_bytes(format_, view_.blocks, view_.pair_shift)));
   view_.quants = quants_.data();
   view_.scales = scales_.data();

@@ -18,8 +18,8 @@ class PackedMatrix {
  public:
   PackedMatrix() = default;
   /// Packs `parts`, whose rows are taken in turn: one matrix as it is, or gate and up row by row. All have
-  /// the same shape.
-  PackedMatrix(std::span<const MatrixView> parts, bool exact, ThreadPool& pool);
+  /// the same shape. Takes its memory from `arena`.
+  PackedMatrix(std::span<const MatrixView> parts, bool exact, ThreadPool& pool, PageArena& arena);
 
   [[nodiscard]] const PackedRows& rows() const noexcept { return view_; }
   [[nodiscard]] PackedFormat format() const noexcept { return format_; }

@@ -89,7 +89,8 @@ class ProductTest : public KernelTest {
               .subspan(static_cast<std::size_t>(row * shape.cols), static_cast<std::size_t>(shape.cols)));
     }
     ThreadPool pool(1);
-    matrix.packed = PackedMatrix({&matrix.view, 1}, false, pool);
+    PageArena arena;
+    matrix.packed = PackedMatrix({&matrix.view, 1}, false, pool, arena);
     EXPECT_EQ(matrix.packed.is_quantised(), format.is_quantised()) << "converted, not packed as it is";
     return matrix;
   }
@@ -273,7 +274,8 @@ TEST_P(ProductTest, IntegerSumsAreExact) {
     const MatrixView view{
         .dtype = format, .rows = kRows, .cols = kBlocks * kBlock, .data = file.data(), .affine = {}};
     ThreadPool pool(1);
-    const PackedMatrix packed({&view, 1}, false, pool);
+    PageArena arena;
+    const PackedMatrix packed({&view, 1}, false, pool, arena);
 
     constexpr std::int64_t kTokens = 9;
     // Halves of whole numbers, of which each block has one of 127: quantising finds them.
