@@ -18,6 +18,12 @@ namespace {
 // from below; the usual k (20 to 100) is far smaller, and hardly more than k logits reach that bound.
 constexpr std::size_t kColumns = 4096;
 
+// Half of them or more come from the caches of other cores, which no prefetcher follows: so that many are
+// asked for at a time, so far ahead.
+constexpr std::size_t kAsked = 128;
+constexpr std::size_t kAhead = 1024;
+constexpr std::size_t kLogitsOfLine = 16;
+
 }  // namespace
 
 Sampler::Sampler(const Sampling& sampling, std::int64_t n_ids)
@@ -66,9 +72,13 @@ float Sampler::find_largest(std::span<const float> logits) {
     const std::size_t columns = std::min(column_max_.size(), n_ids_ - row);
     const float* in = logits.data() + row;
     float* out = column_max_.data();
-    for (std::size_t i = 0; i < columns; ++i) {
-      out[i] = in[i] > out[i] ? in[i] : out[i];
-      is_bad |= static_cast<unsigned>(!(in[i] < kInfinity));  // +∞ or NaN
+    for (std::size_t first = 0; first < columns; first += kAsked) {
+      for (std::size_t i = 0; i < kAsked; i += kLogitsOfLine) __builtin_prefetch(in + first + kAhead + i);
+      const std::size_t last = std::min(first + kAsked, columns);
+      for (std::size_t i = first; i < last; ++i) {
+        out[i] = in[i] > out[i] ? in[i] : out[i];
+        is_bad |= static_cast<unsigned>(!(in[i] < kInfinity));  // +∞ or NaN
+      }
     }
   }
   if (is_bad != 0) {
