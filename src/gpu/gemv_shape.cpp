@@ -65,9 +65,9 @@ GemvShape plane_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t sim
   return shape;
 }
 /// And with that asked for as early as the weights.
-GemvShape ahead_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups,
-                      std::uint32_t unroll) {
-  GemvShape shape = plane_shape(rows, split, simdgroups, unroll);
+GemvShape ahead_shape(std::uint32_t rows, std::uint32_t split, std::uint32_t simdgroups, std::uint32_t unroll,
+                      std::uint32_t resident = 0) {
+  GemvShape shape = plane_shape(rows, split, simdgroups, unroll, resident);
   shape.ahead = true;
   return shape;
 }
@@ -132,16 +132,16 @@ const std::array kMeasured = {
     Measured{DType::kQ4_0, true, 128, kHeadRows, plane_shape(16, 4, 8, 8)},
     Measured{DType::kQ4_0, true, 128, 110, plane_shape(32, 2, 12, 4, 1)},
     Measured{DType::kQ4_0, true, 128, 0, plane_shape(32, 4, 12, 2, 1)},
-    Measured{DType::kQ4_0, true, 160, kHeadRows, plane_shape(16, 4, 8, 5)},
-    Measured{DType::kQ4_0, true, 160, 200, ahead_shape(32, 8, 16, 1)},
-    Measured{DType::kQ4_0, true, 160, 110, ahead_shape(16, 2, 4, 4)},
-    Measured{DType::kQ4_0, true, 160, 0, plane_shape(16, 2, 14, 4, 1)},
+    Measured{DType::kQ4_0, true, 160, kHeadRows, ahead_shape(32, 4, 8, 2)},
+    Measured{DType::kQ4_0, true, 160, 200, ahead_shape(32, 4, 8, 2)},
+    Measured{DType::kQ4_0, true, 160, 110, ahead_shape(32, 4, 4, 2)},
+    Measured{DType::kQ4_0, true, 160, 0, ahead_shape(16, 2, 14, 4, 1)},
     Measured{DType::kQ4_0, false, 64, 12, plane_shape(32, 8, 16, 2, 1)},
     Measured{DType::kQ4_0, false, 64, 0, plane_shape(32, 16, 16, 1, 1)},
     Measured{DType::kQ4_0, false, 112, 0, plane_shape(32, 14, 14, 2, 1)},
     Measured{DType::kQ4_0, false, 128, 25, plane_shape(32, 8, 16, 4, 1)},
     Measured{DType::kQ4_0, false, 128, 0, plane_shape(32, 8, 8, 4, 1)},
-    Measured{DType::kQ4_0, false, 192, 30, plane_shape(32, 16, 16, 1, 2)},
+    Measured{DType::kQ4_0, false, 192, 30, plane_shape(32, 8, 16, 2, 1)},
     Measured{DType::kQ4_0, false, 192, 0, plane_shape(32, 8, 16, 3, 1)},
     Measured{DType::kQ4_0, false, 288, 0, ahead_shape(32, 12, 12, 2)},
     Measured{DType::kQ4_0, false, 384, 0, ahead_shape(32, 16, 16, 2)},
