@@ -91,11 +91,6 @@ void AlignedMemory::clear() noexcept {
   if (data_ != nullptr) std::memset(data_, 0, size_);
 }
 
-PageArena::PageArena() = default;
-PageArena::~PageArena() = default;
-PageArena::PageArena(PageArena&&) noexcept = default;
-PageArena& PageArena::operator=(PageArena&&) noexcept = default;
-
 AlignedMemory PageArena::take(std::size_t bytes) {
   if (bytes == 0) return {};
   auto found = std::ranges::find_if(

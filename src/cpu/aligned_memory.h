@@ -48,10 +48,7 @@ class AlignedMemory {
 /// included.
 class PageArena {
  public:
-  PageArena();
-  ~PageArena();
-  PageArena(PageArena&&) noexcept;
-  PageArena& operator=(PageArena&&) noexcept;
+  PageArena() = default;
   PageArena(const PageArena&) = delete;
   PageArena& operator=(const PageArena&) = delete;
 
