@@ -21,5 +21,9 @@ const Kernels& kernels_of(Isa isa) noexcept {
   return isa == Isa::kAvx512Vnni ? avx512vnni_kernels() : avx512_kernels();
 }
 
+std::int64_t weights_ahead() noexcept {
+  return 0;
+}
+
 }  // namespace cpu
 }  // namespace lattice
