@@ -100,7 +100,7 @@ AlignedMemory PageArena::take(std::size_t bytes) {
     found = open_.end() - 1;
   }
   std::byte* data = found->mapping->data() + found->used;
-  found->used = std::min(up_to(found->used + bytes, kLine), found->mapping->size());
+  found->used = up_to(found->used + bytes, kLine);
   return {found->mapping, data, bytes};
 }
 

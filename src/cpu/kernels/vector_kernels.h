@@ -11,6 +11,7 @@
 
 #include "cpu/kernels/kernels.h"
 #include "cpu/kernels/matrix_kernels.h"
+#include "cpu/kernels/rows_ahead.h"
 
 namespace lattice::cpu {
 namespace {
@@ -173,13 +174,11 @@ struct VectorKernels {
     std::memcpy(out + i, result, static_cast<std::size_t>(n - i) * sizeof(float));
   }
 
-  /// Four rows of the state together, so that their sums across lanes overlap. Processors see no stream in
-  /// rows that are read side by side: what comes two turns later is asked for, and beyond the head's end the
-  /// next head's.
+  /// Four rows of the state together, so that their sums across lanes overlap. Beyond a head's end the next
+  /// one's are asked for.
   static void delta_step(float* s, const float* k, const float* q, const float* v, float decay, float beta,
                          float* out, std::int64_t n) {
     constexpr int kRows = 4;
-    constexpr std::int64_t kLine = 64 / sizeof(float);
     const float kq = dot(k, q, n);
     const Float keep = S::set1(decay);
     for (std::int64_t row = 0; row < n; row += kRows, s += kRows * n) {
@@ -187,8 +186,7 @@ struct VectorKernels {
       Float read[kRows];
       for (int r = 0; r < kRows; ++r) predicted[r] = read[r] = S::zero();
       for (std::int64_t i = 0; i < n; i += kLanes) {
-        const float* to_come = s + (2 * n + i) * kRows;
-        for (std::int64_t j = 0; j < kLanes * kRows; j += kLine) __builtin_prefetch(to_come + j, 1);
+        ask_for_tile_to_come<S, kRows, Access::kWrite>(s, n, i);
         const Float keys = S::load(k + i);
         const Float queries = S::load(q + i);
         for (int r = 0; r < kRows; ++r) {
