@@ -59,7 +59,7 @@ test-tsan: deps ## run the tests of threaded code under ThreadSanitizer
 test-aarch64: ## run the kernels' tests for AArch64 under qemu (packages/debian-aarch64.txt)
 	@tools/test_aarch64.sh $(JOBS)
 
-test-avx512: ## run the kernels' tests for AVX-512 and AMX on a processor without them
+test-avx512: ## run the kernels' tests for AVX-VNNI, AVX-512 and AMX on a processor without them
 	@tools/test_avx512.sh $(JOBS)
 
 fuzz: deps ## fuzz every parser for FUZZ_SECONDS seconds, under the same sanitizers

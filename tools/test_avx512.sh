@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the kernels' tests against the AVX-512 and AMX kernels on a processor that has neither: their source is compiled
-# against a header that computes the instructions element by element (tests/cpu/emulated). That finds wrong code; what a
+# Runs the kernels' tests against the AVX-VNNI, AVX-512 and AMX kernels on a processor that has none of them: their
+# source is compiled against a header that computes the instructions element by element (tests/cpu/emulated). That finds wrong code; what a
 # compiler makes of it is tested where the processor has the instructions, by the same tests. Needs AVX2, FMA and F16C, and googletest's
 # sources. Usage: test_avx512.sh [jobs]
 set -euo pipefail
@@ -10,7 +10,8 @@ build=build-avx512
 mkdir -p "$build"
 
 sources=(
-  src/cpu/kernels/kernels_avx512.cpp src/cpu/kernels/kernels_avx512vnni.cpp src/cpu/kernels/kernels_amx.cpp
+  src/cpu/kernels/kernels_avx2.cpp src/cpu/kernels/kernels_avxvnni.cpp src/cpu/kernels/kernels_avx512.cpp
+  src/cpu/kernels/kernels_avx512vnni.cpp src/cpu/kernels/kernels_amx.cpp
   tests/cpu/emulated/isa.cpp
   src/cpu/packed_matrix.cpp src/cpu/packed_layout.cpp src/cpu/coded_row.cpp src/cpu/workspace.cpp
   src/cpu/aligned_memory.cpp src/support/thread_pool.cpp src/support/printable.cpp src/quant/*.cpp
@@ -32,7 +33,7 @@ objects=()
     objects+=("$object")
     echo "build $object: cxx $source"
     case $source in
-      *kernels_avx512* | *kernels_amx*) echo "  flags = -Itests/cpu/emulated -mavx2 -mfma -mf16c" ;;
+      *kernels_avx* | *kernels_amx*) echo "  flags = -Itests/cpu/emulated -mavx2 -mfma -mf16c" ;;
     esac
   done
   echo "build $build/test_kernels: link ${objects[*]}"

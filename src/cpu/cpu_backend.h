@@ -12,7 +12,17 @@
 namespace lattice {
 
 /// Instruction sets that the kernels are written for, best last.
-enum class Isa : std::uint8_t { kScalar, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, kAvx512, kAvx512Vnni, kAmx };
+enum class Isa : std::uint8_t {
+  kScalar,
+  kNeon,
+  kNeonDotprod,
+  kNeonI8mm,
+  kAvx2,
+  kAvxVnni,
+  kAvx512,
+  kAvx512Vnni,
+  kAmx
+};
 
 [[nodiscard]] std::string_view isa_name(Isa isa) noexcept;
 /// What this processor can run, best last.

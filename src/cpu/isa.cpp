@@ -32,6 +32,7 @@ constexpr std::array kNames = {
     IsaName{Isa::kNeonDotprod, "neon_dotprod"},
     IsaName{Isa::kNeonI8mm, "neon_i8mm"},
     IsaName{Isa::kAvx2, "avx2"},
+    IsaName{Isa::kAvxVnni, "avxvnni"},
     IsaName{Isa::kAvx512, "avx512"},
     IsaName{Isa::kAvx512Vnni, "avx512vnni"},
     IsaName{Isa::kAmx, "amx"},
@@ -45,6 +46,16 @@ bool has_f16c() {
   unsigned ecx = 0;
   unsigned edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+/// Likewise. Bit 4 of EAX: Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID, leaf 7,
+/// subleaf 1.
+bool has_avx_vnni() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
 }
 #elif defined(__aarch64__)
 struct ArmFeatures {
@@ -79,9 +90,11 @@ std::string_view isa_name(Isa isa) noexcept {
 std::vector<Isa> available_isas() {
   std::vector<Isa> isas = {Isa::kScalar};
 #if defined(__x86_64__)
-  // Each includes the one before, as every processor that has the later ones does.
+  // Each includes the one before, as every processor that has the later ones does; but AVX-VNNI, which came
+  // later than AVX-512 and to processors without it.
   if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())) return isas;
   isas.push_back(Isa::kAvx2);
+  if (has_avx_vnni()) isas.push_back(Isa::kAvxVnni);
   if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")))
     return isas;
@@ -135,6 +148,8 @@ const Kernels& kernels_of(Isa isa) noexcept {
 #if defined(__x86_64__)
     case Isa::kAvx2:
       return avx2_kernels();
+    case Isa::kAvxVnni:
+      return avxvnni_kernels();
     case Isa::kAvx512:
       return avx512_kernels();
     case Isa::kAvx512Vnni:

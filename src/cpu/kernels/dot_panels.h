@@ -1,7 +1,9 @@
 // Panels (prompt_products.h) of weights that meet int8 activations, for instruction sets that multiply four
 // bytes without a sign by four with one and add the products to 32 bits. Included by the files of such sets,
 // so everything is in an anonymous namespace. S is the set's description (simd_*.h); Dot has
-//   multiply_add(sum, a, b)   sum and, in each lane, the products of a's bytes, without a sign, and b's
+//   multiply_add(sum, a, b)   sum and, in each lane, the products of a's bytes, without a sign, and b's; also
+//                             with b as Input::input() makes it of four bytes for all lanes
+//   Input                     BroadcastInput (product_kernels.h), or its like
 //   sub_bytes                 modulo 2^8
 //   load_again(p)             a register from aligned memory, loaded wherever it is asked for: compilers copy
 //                             registers instead, and a copy takes a port that multiplies where the processor
@@ -150,11 +152,41 @@ class DotPanel : public DotTilesOf<S, Dot, Format> {
   }
 };
 
-/// Steps: how product_kernels.h multiplies the vectors of decode steps.
-template <typename S, typename Steps, typename Dot>
+/// How product_kernels.h multiplies the vectors of decode steps.
+template <typename S, typename Dot>
+struct DotSteps {
+  using Int = typename S::Int;
+
+  template <int>
+  struct Unsigned : Dot::Input {
+    static constexpr int kOffset = 0;
+    static constexpr bool kWholeBytes = true;
+    using Codes = Int;
+    using Sum = Int;
+    static Codes prepare(Int codes) { return codes; }
+    static Sum start(std::int32_t value) { return S::set1_int(value); }
+    template <int, typename Four>
+    static Sum add(Sum sum, Codes w, Four four) {
+      return Dot::multiply_add(sum, w, four);
+    }
+    static Int total(Sum sum) { return sum; }
+  };
+
+  /// Signed codes become unsigned by adding 128, which is turning their top bit round: 32 · 255 · 127 is far
+  /// from 32 bits.
+  struct Signed : Unsigned<8> {
+    static constexpr int kOffset = 128;
+    static Int prepare(Int codes) {
+      return S::xor_int(codes, S::set1_int(static_cast<std::int32_t>(0x80808080u)));
+    }
+  };
+};
+
+template <typename S, typename Dot>
 void add_dot_products(Kernels& table) noexcept {
   each_coded([&]<PackedFormat kFormat, typename Format>(Named<kFormat, Format>) {
-    table.products[index_of(kFormat)] = product<Int8Tile<S, Steps, Format>, DotPanel<S, Dot, Format>>;
+    table.products[index_of(kFormat)] =
+        product<Int8Tile<S, DotSteps<S, Dot>, Format>, DotPanel<S, Dot, Format>>;
   });
   add_widen<false>(table);
 }

@@ -227,6 +227,7 @@ struct Kernels {
 [[nodiscard]] const Kernels& scalar_kernels() noexcept;
 #if defined(__x86_64__)
 [[nodiscard]] const Kernels& avx2_kernels() noexcept;
+[[nodiscard]] const Kernels& avxvnni_kernels() noexcept;
 [[nodiscard]] const Kernels& avx512_kernels() noexcept;
 [[nodiscard]] const Kernels& avx512vnni_kernels() noexcept;
 [[nodiscard]] const Kernels& amx_kernels() noexcept;

@@ -1,6 +1,6 @@
-// Stands in for the compiler's header of this name where the AVX-512 and AMX kernels are compiled for a
-// processor that has neither (tools/test_avx512.sh): the functions that they use, element by element, after
-// Intel's descriptions. No rounding mode but the nearest is taken.
+// Stands in for the compiler's header of this name where the AVX-VNNI, AVX-512 and AMX kernels are compiled
+// for a processor that has none of them (tools/test_avx512.sh): the functions that they use, element by
+// element, after Intel's descriptions. No rounding mode but the nearest is taken.
 #pragma once
 
 #include <bit>
@@ -228,12 +228,14 @@ inline __m512i madd_epi16(__m512i a, __m512i b) {
   return std::bit_cast<__m512i>(out);
 }
 /// Four unsigned by four signed bytes, added to 32 bits.
-inline __m512i dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
-  auto out = std::bit_cast<Lanes<std::int32_t, 16>>(sum);
-  const auto x = std::bit_cast<Lanes<std::uint8_t, 64>>(a);
-  const auto y = std::bit_cast<Lanes<std::int8_t, 64>>(b);
-  for (int i = 0; i < 64; ++i) out.of[i / 4] += x.of[i] * y.of[i];
-  return std::bit_cast<__m512i>(out);
+template <typename Vector>
+Vector dpbusd(Vector sum, Vector a, Vector b) {
+  constexpr int kBytes = sizeof(Vector);
+  auto out = std::bit_cast<Lanes<std::int32_t, kBytes / 4>>(sum);
+  const auto x = std::bit_cast<Lanes<std::uint8_t, kBytes>>(a);
+  const auto y = std::bit_cast<Lanes<std::int8_t, kBytes>>(b);
+  for (int i = 0; i < kBytes; ++i) out.of[i / 4] += x.of[i] * y.of[i];
+  return std::bit_cast<Vector>(out);
 }
 
 inline __m512i cvtps_epi32(__m512 a) {
@@ -272,6 +274,8 @@ inline __m256i cvtps_ph(__m512 a, int) {
 
 }  // namespace emulated
 
+#undef _mm256_dpbusd_avx_epi32
+#define _mm256_dpbusd_avx_epi32 emulated::dpbusd
 #undef _mm512_abs_epi8
 #define _mm512_abs_epi8 emulated::abs_epi8
 #undef _mm512_abs_ps
@@ -305,7 +309,7 @@ inline __m256i cvtps_ph(__m512 a, int) {
 #undef _mm512_div_ps
 #define _mm512_div_ps emulated::div_ps
 #undef _mm512_dpbusd_epi32
-#define _mm512_dpbusd_epi32 emulated::dpbusd_epi32
+#define _mm512_dpbusd_epi32 emulated::dpbusd
 #undef _mm512_fmadd_ps
 #define _mm512_fmadd_ps emulated::fmadd_ps
 #undef _mm512_loadu_ps
