@@ -55,7 +55,8 @@ ReadBandwidth::~ReadBandwidth() = default;
 double ReadBandwidth::pass() {
   const auto start = Clock::now();
   impl_->on_shares([this](int thread, const std::byte* from, std::int64_t bytes) {
-    impl_->sums[static_cast<std::size_t>(thread) * kLine] += impl_->kernels.read_all(from, bytes);
+    impl_->sums[static_cast<std::size_t>(thread) * kLine] +=
+        impl_->kernels.read_all(from, bytes, cpu::weights_ahead());
   });
   return static_cast<double>(kBytes) / seconds_since(start);
 }

@@ -408,15 +408,17 @@ TEST_P(VectorTest, DeltaStep) {
 }
 
 TEST_P(VectorTest, ReadAllReadsAll) {
-  std::vector<std::byte> bytes(512 * 3 + 64, std::byte{7});
-  const std::uint64_t before = kernels().read_all(bytes.data(), 512 * 3);
-  for (std::size_t i = 0; i < 512 * 3; ++i) {
-    bytes[i] = std::byte{8};
-    EXPECT_NE(kernels().read_all(bytes.data(), 512 * 3), before) << "byte " << i;
-    bytes[i] = std::byte{7};
+  for (const std::int64_t ahead : {0, 8192}) {
+    std::vector<std::byte> bytes(512 * 3 + 64, std::byte{7});
+    const std::uint64_t before = kernels().read_all(bytes.data(), 512 * 3, ahead);
+    for (std::size_t i = 0; i < 512 * 3; ++i) {
+      bytes[i] = std::byte{8};
+      EXPECT_NE(kernels().read_all(bytes.data(), 512 * 3, ahead), before) << "byte " << i;
+      bytes[i] = std::byte{7};
+    }
+    bytes[512 * 3] = std::byte{8};
+    EXPECT_EQ(kernels().read_all(bytes.data(), 512 * 3, ahead), before);
   }
-  bytes[512 * 3] = std::byte{8};
-  EXPECT_EQ(kernels().read_all(bytes.data(), 512 * 3), before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, MatrixTest, testing::ValuesIn(available_isas()), kernel_test_name);

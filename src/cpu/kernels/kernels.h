@@ -219,9 +219,9 @@ struct Kernels {
                          const std::uint16_t* values, std::int64_t count, std::int64_t d,
                          float* out) = nullptr;
 
-  /// Reads every byte, as a product with one vector reads weights, and returns something that depends on all
-  /// of them. bytes is a multiple of 512.
-  std::uint64_t (*read_all)(const std::byte* from, std::int64_t bytes) = nullptr;
+  /// Reads every byte, as a product with one vector reads weights, `ahead` as in PackedRows, and returns
+  /// something that depends on all of them. bytes is a multiple of 512.
+  std::uint64_t (*read_all)(const std::byte* from, std::int64_t bytes, std::int64_t ahead) = nullptr;
 };
 
 [[nodiscard]] const Kernels& scalar_kernels() noexcept;

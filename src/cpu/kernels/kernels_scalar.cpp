@@ -228,7 +228,7 @@ void add_values(const float* weights, std::int64_t stride, std::int64_t heads, c
   }
 }
 
-std::uint64_t read_all(const std::byte* from, std::int64_t bytes) {
+std::uint64_t read_all(const std::byte* from, std::int64_t bytes, std::int64_t) {
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i < bytes; i += 8) {
     std::uint64_t word;

@@ -211,11 +211,14 @@ struct VectorKernels {
     }
   }
 
-  static std::uint64_t read_all(const std::byte* from, std::int64_t bytes) {
+  static std::uint64_t read_all(const std::byte* from, std::int64_t bytes, std::int64_t ahead) {
     constexpr int kVectors = 8;
+    constexpr std::int64_t kLine = 64;
     typename S::Int sums[kVectors];
     for (auto& sum : sums) sum = S::zero_int();
     for (std::int64_t i = 0; i < bytes; i += 512) {
+      for (std::int64_t j = 0; ahead != 0 && j < 512; j += kLine)
+        __builtin_prefetch(from + i + ahead + j, 0, 2);
       for (std::int64_t j = 0; j < 512; j += 4 * kLanes) {
         auto& sum = sums[j / (4 * kLanes) % kVectors];
         sum = S::add_int(sum, S::load_bytes(from + i + j));
