@@ -7,11 +7,11 @@
 namespace lattice::cpu {
 namespace {
 
-/// AVX2's registers, for tiles of this instruction.
+/// AVX2's registers, for tiles of this instruction. By two registers of rows: 12 products, or 8 of one half
+/// of a block, then of the other.
 struct AvxVnni : Avx2 {
-  static constexpr int kDotTokens = 6;  // × 2 registers of rows: 12 products
-  static constexpr int kDotHalfTokens =
-      4;  // × 2 registers of rows: 8 products of one half, then of the other
+  static constexpr int kDotTokens = 6;
+  static constexpr int kDotHalfTokens = 4;
 };
 
 /// What dot_panels.h is written over.
