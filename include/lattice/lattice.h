@@ -64,6 +64,7 @@ typedef struct lattice_load_options {
   lattice_progress_fn progress; /* may be NULL */
   void* progress_data;          /* handed to progress */
   int32_t mtp; /* not 0: loads the checkpoint's own head that guesses ahead as well, where it has one */
+  int32_t pin_threads; /* not 0: keeps each thread of the CPU but the caller on one processor; Linux alone */
 } lattice_load_options;
 
 LATTICE_API lattice_status lattice_load_options_init(lattice_load_options* options, size_t size);

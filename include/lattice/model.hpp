@@ -30,6 +30,7 @@ enum class KvPrecision : std::uint8_t { kF32, kF16 };
 struct LoadOptions {
   std::string device = "auto";  ///< a name that devices() lists, or "auto": the first of them
   int threads = 0;              ///< of the CPU; 0: one for every core that the process may use
+  bool pin_threads = false;     ///< keep all of them but the caller each on one processor; Linux alone
   bool exact = false;  ///< keep activations, and keys and values unless `kv` says otherwise, in float
   std::optional<KvPrecision> kv;  ///< without one: f32 with `exact` and on the reference device, else f16
   bool mtp = false;  ///< load the checkpoint's own head that guesses ahead as well, where it has one, for

@@ -32,6 +32,7 @@ LoadOptions load_options(const lattice_load_options* given) {
   out.kv = kv_precision(options.kv);
   out.progress = progress_callback(options.progress, options.progress_data);
   out.mtp = options.mtp != 0;
+  out.pin_threads = options.pin_threads != 0;
   return out;
 }
 

@@ -24,6 +24,8 @@ void ModelArguments::add_to(CLI::App& command) {
            "Where to compute: a name that `lattice devices` lists, or auto");
   add_integer<int>(command, "--threads", options.threads, 1, kMaxThreads,
                    "Threads of the CPU; without it, one for every core");
+  command.add_flag("--pin", options.pin_threads,
+                   "Keep each thread of the CPU but the first on a processor of its own (Linux)");
   command.add_flag(
       "--exact", options.exact,
       "Keep keys and values in f32 and, with quantised weights, activations in float: slower, closer");

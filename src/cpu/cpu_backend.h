@@ -34,8 +34,8 @@ struct CpuOptions {
   bool exact = false;  ///< keep activations in float, rather than in int8 blocks (quantised weights) or split
                        ///< in two bfloat16 numbers (BF16 weights and AMX)
   KvFormat kv = KvFormat::kF32;
-  bool pin_threads = false;
-  Progress progress;  ///< of the repacking at load
+  bool pin_threads = false;  ///< as ThreadPool says
+  Progress progress;         ///< of the repacking at load
 };
 
 /// The CPU forward pass. Repacks the matrices, so `weights` need not outlive the call.

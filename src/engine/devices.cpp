@@ -43,6 +43,7 @@ void check_cpu(const LoadOptions& /*options*/) {}
 std::unique_ptr<Backend> make_cpu(const Config& config, const Weights& weights, const LoadOptions& options) {
   CpuOptions cpu;
   cpu.threads = options.threads;
+  cpu.pin_threads = options.pin_threads;
   cpu.exact = options.exact;
   cpu.kv = kv_format(options);
   cpu.progress = options.progress;

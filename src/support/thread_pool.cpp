@@ -79,7 +79,6 @@ ThreadPool::ThreadPool(int threads, [[maybe_unused]] bool pin) {
   if (!pin) return;
   const std::vector<int> cpus = usable_processor_ids();
   if (cpus.empty()) return;
-  pin_to(pthread_self(), cpus.front());
   for (std::size_t i = 0; i < workers_.size(); ++i)
     pin_to(workers_[i].native_handle(), cpus[(i + 1) % cpus.size()]);
 #endif

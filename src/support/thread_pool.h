@@ -19,8 +19,9 @@ namespace lattice {
 /// be called from two threads or from inside a phase.
 class ThreadPool {
  public:
-  /// `threads` of them, the caller included; at least one. With `pin`, thread i stays on the i-th processor
-  /// that the process may use.
+  /// `threads` of them, the caller included; at least one. With `pin` each of them but the caller, who is not
+  /// the pool's, stays on one of the processors that the process may use, as far as there are some on one of
+  /// its own. On Linux; elsewhere it does nothing.
   explicit ThreadPool(int threads, bool pin = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

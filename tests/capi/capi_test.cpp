@@ -304,6 +304,8 @@ TEST_F(CApi, GuessesAheadWithoutChangingTheTokens) {
   load.device = "cpu";
   EXPECT_EQ(load.mtp, 0);
   load.mtp = 1;
+  EXPECT_EQ(load.pin_threads, 0);
+  load.pin_threads = 1;
   lattice_model* on_cpu = nullptr;
   lattice_session* drafting = nullptr;
   const std::string with_head = golden::find_case("mtp").model.string();

@@ -140,6 +140,9 @@ TEST(Run, RepeatsItselfWithTheSeedThatItShows) {
   again.insert(again.end(),
                {"--seed", std::to_string(first.at("seed").get<std::uint64_t>()), "--threads", "1"});
   EXPECT_EQ(run_lattice(again).json().at("tokens"), first.at("tokens"));
+  again.back() = "3";
+  again.emplace_back("--pin");
+  EXPECT_EQ(run_lattice(again).json().at("tokens"), first.at("tokens"));
   Strings other = flags;
   other.insert(other.end(), {"--seed", "1"});
   Strings another = flags;

@@ -7,6 +7,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <gtest/gtest.h>
 
 namespace lattice {
@@ -65,6 +69,33 @@ TEST(ThreadPool, RethrowsAndGoesOn) {
   pool.run([&](int) { ++calls; });
   EXPECT_EQ(calls, 3);
 }
+
+#ifdef __linux__
+cpu_set_t own_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  return set;
+}
+
+TEST(ThreadPool, PinsItsThreadsAndNotTheCaller) {
+  const cpu_set_t usable = own_processors();
+  for (const bool pin : {false, true}) {
+    ThreadPool pool(3, pin);
+    std::vector<cpu_set_t> found(3);
+    pool.run([&](int thread) { found[static_cast<std::size_t>(thread)] = own_processors(); });
+    EXPECT_TRUE(CPU_EQUAL(&found[0], &usable));
+    for (const int thread : {1, 2}) {
+      const cpu_set_t& own = found[static_cast<std::size_t>(thread)];
+      EXPECT_EQ(CPU_COUNT(&own), pin ? 1 : CPU_COUNT(&usable));
+    }
+    if (pin && CPU_COUNT(&usable) > 1) {
+      EXPECT_FALSE(CPU_EQUAL(&found[1], &found[2]));
+    }
+  }
+  EXPECT_EQ(usable_processors(), CPU_COUNT(&usable));
+}
+#endif
 
 TEST(ShareOf, CoversEverythingOnceAndEvenly) {
   for (const std::int64_t total : {0, 1, 5, 16, 1001}) {
