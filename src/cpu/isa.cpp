@@ -39,23 +39,27 @@ constexpr std::array kNames = {
 };
 
 #if defined(__x86_64__)
-/// Clang 14 does not know the name to ask __builtin_cpu_supports for.
-bool has_f16c() {
+struct CpuId {
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
-  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+};
+
+/// Zeros where the processor has no such leaf.
+CpuId cpu_id(unsigned leaf, unsigned subleaf) {
+  CpuId id;
+  return __get_cpuid_count(leaf, subleaf, &id.eax, &id.ebx, &id.ecx, &id.edx) != 0 ? id : CpuId{};
 }
 
-/// Likewise. Bit 4 of EAX: Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID, leaf 7,
-/// subleaf 1.
+// Clang 14 does not know these two's names to ask __builtin_cpu_supports for.
+bool has_f16c() {
+  return (cpu_id(1, 0).ecx & bit_F16C) != 0;
+}
+
+/// Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID, leaf 7, subleaf 1.
 bool has_avx_vnni() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+  return (cpu_id(7, 1).eax & (1u << 4)) != 0;
 }
 #elif defined(__aarch64__)
 struct ArmFeatures {

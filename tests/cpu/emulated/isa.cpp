@@ -3,38 +3,45 @@
 
 #include "cpu/isa.h"
 
+#include <algorithm>
+#include <array>
+
 namespace lattice {
+namespace {
+
+struct Emulated {
+  Isa isa;
+  std::string_view name;
+  const cpu::Kernels& (*kernels)() noexcept;
+};
+
+constexpr std::array kEmulated = {
+    Emulated{Isa::kAvxVnni, "avxvnni", cpu::avxvnni_kernels},
+    Emulated{Isa::kAvx512, "avx512", cpu::avx512_kernels},
+    Emulated{Isa::kAvx512Vnni, "avx512vnni", cpu::avx512vnni_kernels},
+    Emulated{Isa::kAmx, "amx", cpu::amx_kernels},
+};
+
+const Emulated& emulated(Isa isa) {
+  return *std::ranges::find(kEmulated, isa, &Emulated::isa);
+}
+
+}  // namespace
 
 std::string_view isa_name(Isa isa) noexcept {
-  switch (isa) {
-    case Isa::kAvxVnni:
-      return "avxvnni";
-    case Isa::kAvx512:
-      return "avx512";
-    case Isa::kAvx512Vnni:
-      return "avx512vnni";
-    default:
-      return "amx";
-  }
+  return emulated(isa).name;
 }
 
 std::vector<Isa> available_isas() {
-  return {Isa::kAvxVnni, Isa::kAvx512, Isa::kAvx512Vnni, Isa::kAmx};
+  std::vector<Isa> isas;
+  for (const Emulated& one : kEmulated) isas.push_back(one.isa);
+  return isas;
 }
 
 namespace cpu {
 
 const Kernels& kernels_of(Isa isa) noexcept {
-  switch (isa) {
-    case Isa::kAvxVnni:
-      return avxvnni_kernels();
-    case Isa::kAvx512:
-      return avx512_kernels();
-    case Isa::kAvx512Vnni:
-      return avx512vnni_kernels();
-    default:
-      return amx_kernels();
-  }
+  return emulated(isa).kernels();
 }
 
 std::int64_t weights_ahead() noexcept {
