@@ -130,7 +130,7 @@ void report_decode(Device& device, Subject& subject, const Options& options) {
   const std::uint32_t parts = subject.work.attention.sharing.parts(options.context);
   const auto record = [&](Device& on) {
     return StepRecorder(on, subject.config, subject.weights, subject.work, nullptr)
-        .drawing_step(subject.state, parts, /*is_greedy=*/true);
+        .drawing_step(subject.state, parts, Draw::kLikeliest);
   };
   const auto whole = record(device);
   (void)record(grouping);

@@ -4,13 +4,13 @@
 //   gpu_step SHAPE TYPE [CONTEXT] [tune [residual] [inner]|json] [f32]
 //
 // Steps of random weights are queued and waited for together: microseconds a token, median and range of
-// several such runs, and the share of the device's copy bandwidth that they used (MBU). A second line has the
-// same with the draw of a token, and what a token takes where the host reads every one of them. With `tune`,
-// tries shapes for one kind of matrix after the other, biggest first, and prints what was best:
-// choose_gemv_shape() is made from such tables. Vectors between dispatches are floats then, but for those
-// that are named to lie in planes: `residual`, the residual stream, and `inner`, what mixers and SwiGLU make.
-// With `json`, prints the median for bench_compare (docs/benchmarks.md). Keys and values are halves, with
-// `f32` floats.
+// several such runs, and the share of the device's copy bandwidth that they used (MBU). Further lines have
+// the same with the draw of the likeliest token and with that of a random one, and what a token takes where
+// the host reads every one of them. With `tune`, tries shapes for one kind of matrix after the other, biggest
+// first, and prints what was best: choose_gemv_shape() is made from such tables. Vectors between dispatches
+// are floats then, but for those that are named to lie in planes: `residual`, the residual stream, and
+// `inner`, what mixers and SwiGLU make. With `json`, prints the medians for bench_compare
+// (docs/benchmarks.md). Keys and values are halves, with `f32` floats.
 
 #include <algorithm>
 #include <chrono>
@@ -218,10 +218,12 @@ class Subject {
     dispatches_ = step->dispatches();
     return times_of(*step, runs);
   }
-  /// The same with a greedy draw, each step going on from the token and the position of the one before.
-  bench::Samples drawing_times() {
-    upload_sampling(state_.draw_memory(), draw_options());
-    return times_of(*recorder().drawing_step(state_, parts(), /*is_greedy=*/true), kRuns);
+  /// The same with a draw, each step going on from the token and the position of the one before.
+  bench::Samples drawing_times(const Sampling& sampling) {
+    DrawOptions options = draw_options();
+    options.sampling = sampling;
+    upload_sampling(state_.draw_memory(), options);
+    return times_of(*recorder().drawing_step(state_, parts(), work_.sampling.draw_for(sampling)), kRuns);
   }
   /// The same of a stream whose every token the host reads.
   bench::Samples stream_times() {
@@ -428,16 +430,21 @@ int run(int count, char** arguments) {
   const double roof = device.measure_copy_bandwidth();
   Subject subject(device, shape, type, context, asks("f32") ? KvFormat::kF32 : KvFormat::kF16);
   const double loaded = std::chrono::duration<double>(Clock::now() - begin).count();
+  const Sampling of_20{.temperature = 1, .top_k = 20, .top_p = 0.95f};
+  if (json) {
+    const auto benchmark = [&](const char* name, const bench::Samples& times) {
+      return fmt::format(R"({{"name": "{}/{}/{}/{}", "value": {}, "unit": "s"}})", name, shape,
+                         dtype_name(type), context, times.median());
+    };
+    fmt::print(R"({{"schema": "lattice-bench/1", "benchmarks": [{}, {}, {}]}})"
+               "\n",
+               benchmark("step", subject.times()), benchmark("likeliest", subject.drawing_times({})),
+               benchmark("of_20", subject.drawing_times(of_20)));
+    return 0;
+  }
   const auto report = [&](const char* what) {
     const bench::Samples times = subject.times();
     const double seconds = times.median();
-    if (json) {
-      fmt::print(
-          R"({{"schema": "lattice-bench/1", "benchmarks": [{{"name": "step/{}/{}/{}", "value": {}, "unit": "s"}}]}})"
-          "\n",
-          shape, dtype_name(type), context, seconds);
-      return;
-    }
     fmt::print(
         "{} {} context {} {}: {:.1f} us ({:.1f} to {:.1f}), {:.0f} tok/s, MBU {:.1f} % of {:.0f} GB/s, {} "
         "dispatches, loaded in {:.1f} s\n",
@@ -449,8 +456,9 @@ int run(int count, char** arguments) {
   if (tune) {
     subject.tune(in_planes);
     report("tuned");
-  } else if (!json) {
-    print_times("with the draw", subject.drawing_times());
+  } else {
+    print_times("with the draw of the likeliest", subject.drawing_times({}));
+    print_times("with the draw of one of 20", subject.drawing_times(of_20));
     print_times("as a stream", subject.stream_times());
   }
   return 0;

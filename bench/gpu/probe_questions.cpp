@@ -337,11 +337,13 @@ void ask_draw(Probe& probe) {
   }
   const auto logits = probe.device->allocate(values.size() * sizeof(float));
   logits->upload(std::span<const float>(values));
-  for (const bool is_greedy : {true, false}) {
+  for (const auto& [draw, name] :
+       {std::pair(Draw::kLikeliest, "the likeliest"), std::pair(Draw::kTopK, "top-k 20, top-p 0.95"),
+        std::pair(Draw::kAny, "the same, with the kernels for any top-k")}) {
     auto commands = probe.device->new_commands();
-    record_sampling(*probe.device, *commands, *logits, memory, state, is_greedy);
-    say("{} of {} logits: {} dispatches, {}", is_greedy ? "the likeliest" : "top-k 20, top-p 0.95",
-        config.vocab_size, commands->dispatches(), micros(probe.time(*commands)));
+    record_sampling(*probe.device, *commands, *logits, memory, state, draw);
+    say("{} of {} logits: {} dispatches, {}", name, config.vocab_size, commands->dispatches(),
+        micros(probe.time(*commands)));
   }
 }
 

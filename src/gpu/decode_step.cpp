@@ -167,11 +167,10 @@ std::unique_ptr<Commands> StepRecorder::step(const GpuState& state, std::uint32_
   return commands;
 }
 
-std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint32_t parts,
-                                                     bool is_greedy) const {
+std::unique_ptr<Commands> StepRecorder::drawing_step(GpuState& state, std::uint32_t parts, Draw draw) const {
   std::unique_ptr<Commands> commands = step(state, parts);
   commands->barrier();
-  record_sampling(device_, *commands, *work_.logits, work_.sampling, state, is_greedy);
+  record_sampling(device_, *commands, *work_.logits, work_.sampling, state, draw);
   return commands;
 }
 
@@ -182,10 +181,10 @@ const Commands& StepRecorder::step_at(GpuState& state, std::int64_t position, bo
   return *recorded;
 }
 
-const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const {
+const Commands& StepRecorder::drawing_step_at(GpuState& state, std::int64_t position, Draw draw) const {
   const std::uint32_t parts = work_.attention.sharing.parts(position);
-  std::unique_ptr<Commands>& recorded = state.drawing_step(parts, is_greedy);
-  if (recorded == nullptr) recorded = drawing_step(state, parts, is_greedy);
+  std::unique_ptr<Commands>& recorded = state.drawing_step(parts, draw);
+  if (recorded == nullptr) recorded = drawing_step(state, parts, draw);
   return *recorded;
 }
 

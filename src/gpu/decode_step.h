@@ -104,14 +104,13 @@ class StepRecorder {
   /// Both.
   [[nodiscard]] std::unique_ptr<Commands> step(const GpuState& state, std::uint32_t parts) const;
   /// Both, and the draw of the next token, which is left for the next step.
-  [[nodiscard]] std::unique_ptr<Commands> drawing_step(GpuState& state, std::uint32_t parts,
-                                                       bool is_greedy) const;
+  [[nodiscard]] std::unique_ptr<Commands> drawing_step(GpuState& state, std::uint32_t parts, Draw draw) const;
 
   /// layers() for a step at `position`, or step() `with_head`, recorded when it is first asked for and kept
   /// with the state.
   [[nodiscard]] const Commands& step_at(GpuState& state, std::int64_t position, bool with_head) const;
   /// The same of drawing_step().
-  [[nodiscard]] const Commands& drawing_step_at(GpuState& state, std::int64_t position, bool is_greedy) const;
+  [[nodiscard]] const Commands& drawing_step_at(GpuState& state, std::int64_t position, Draw draw) const;
 
  private:
   /// Who reads the residual stream next: matrices behind a norm.

@@ -20,6 +20,13 @@ struct BufferPart {
   [[nodiscard]] Argument operator*() const { return {*buffer, offset}; }
 };
 
+/// The kernels that draw a token.
+enum class Draw : std::uint8_t {
+  kLikeliest,
+  kTopK,  ///< one of few: SamplingMemory::draw_for() says how few
+  kAny,
+};
+
 /// What drawing tokens on the device needs of each sequence.
 struct DrawMemory {
   DrawMemory(Device& device, const Config& config);
@@ -74,8 +81,8 @@ class GpuState final : public State {
   /// The same for a prompt's piece, by the rows that it is recorded for.
   [[nodiscard]] std::unique_ptr<Commands>& piece(std::uint32_t rows) { return pieces_[rows]; }
   /// A step with output head and the draw of the next token.
-  [[nodiscard]] std::unique_ptr<Commands>& drawing_step(std::uint32_t parts, bool is_greedy) {
-    return drawing_steps_[{parts, is_greedy}];
+  [[nodiscard]] std::unique_ptr<Commands>& drawing_step(std::uint32_t parts, Draw draw) {
+    return drawing_steps_[{parts, draw}];
   }
 
  private:
@@ -96,7 +103,7 @@ class GpuState final : public State {
   std::unique_ptr<DrawMemory> draw_memory_;
   std::array<Copy, kCopies> copies_;
   std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> steps_;
-  std::map<std::pair<std::uint32_t, bool>, std::unique_ptr<Commands>> drawing_steps_;
+  std::map<std::pair<std::uint32_t, Draw>, std::unique_ptr<Commands>> drawing_steps_;
   std::map<std::uint32_t, std::unique_ptr<Commands>> pieces_;
 };
 

@@ -1,6 +1,7 @@
 #include "gpu/sampling_step.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "gpu/grid.h"
 #include "gpu/kernels/kernel_args.h"
@@ -13,53 +14,68 @@ using lattice_gpu::Peak;
 using lattice_gpu::SamplingArgs;
 using lattice_gpu::SliceArgs;
 
-constexpr std::uint32_t kSimdgroups = 8;        // of a threadgroup
-constexpr std::uint32_t kLeastSliceIds = 1024;  // fewer are not worth a threadgroup
-constexpr std::uint32_t kMostSlices = 128;      // about as many as large devices have cores
+constexpr std::uint32_t kSpans = LATTICE_SLICE_SPANS;
+constexpr std::uint32_t kTopKSimdgroups = 32;  // a thread for each span
+static_assert(kTopKSimdgroups * kSimdWidth == LATTICE_MOST_SLICES * kSpans);
 
 }  // namespace
 
 SamplingMemory::SamplingMemory(Device& device, const Config& config) {
   const auto ids = static_cast<std::uint32_t>(std::min(config.vocab_size, kMostDrawableIds));
-  slices = std::min(kMostSlices, ceil_div(ids, kLeastSliceIds));
-  slice_ids = ceil_div(ids, slices);
+  const std::uint32_t span_ids = ceil_div(ids, LATTICE_MOST_SLICES * kSpans * kSimdWidth) * kSimdWidth;
+  slice_ids = span_ids * kSpans;
+  slices = ceil_div(ids, slice_ids);
   peaks = device.allocate(slices * sizeof(Peak));
+  spans = device.allocate(std::size_t{slices} * kSpans * sizeof(float));
   histogram = device.allocate(LATTICE_BINS * sizeof(std::uint32_t));
   weights = device.allocate(slices * sizeof(float));
   found = device.allocate(slices * sizeof(std::uint32_t));
   candidates = device.allocate(std::size_t{slices} * slice_ids * sizeof(Candidate));
 }
 
+Draw SamplingMemory::draw_for(const Sampling& sampling) const noexcept {
+  if (sampling.is_greedy()) return Draw::kLikeliest;
+  return sampling.top_k != 0 && std::cmp_less_equal(sampling.top_k, slices) ? Draw::kTopK : Draw::kAny;
+}
+
 void record_sampling(Device& device, Commands& commands, const Buffer& logits, const SamplingMemory& memory,
-                     GpuState& state, bool is_greedy) {
-  const DrawMemory& draw = state.draw_memory();
+                     GpuState& state, Draw draw) {
+  const DrawMemory& own = state.draw_memory();
   const Buffer& step = state.step_state();
   const SliceArgs args{memory.slices, memory.slice_ids, kDrawnTokens};
-  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kSimdgroups}};
-  const std::uint32_t threads = kSimdgroups * kSimdWidth;
-  commands.dispatch(device.kernel("sample_peaks", constants),
-                    {logits, *draw.seen, *draw.sampling, *memory.peaks, *memory.histogram, args},
-                    {memory.slices}, threads);
+  constexpr std::uint32_t kThreads = kSpans * kSimdWidth;
+  commands.dispatch(device.kernel("sample_peaks", {}),
+                    {logits, *own.seen, *own.sampling, *memory.peaks, *memory.spans, *memory.histogram, args},
+                    {memory.slices}, kThreads);
   commands.barrier();
-  if (is_greedy) {
+  if (draw == Draw::kLikeliest) {
     commands.dispatch(device.kernel("sample_greedy", {}),
-                      {step, logits, *draw.seen, *draw.drawn, *draw.sampling, *memory.peaks, args}, {1},
+                      {step, logits, *own.seen, *own.drawn, *own.sampling, *memory.peaks, args}, {1},
                       kSimdWidth);
     return;
   }
-  commands.dispatch(device.kernel("sample_histogram", constants),
-                    {logits, *draw.sampling, *memory.peaks, *memory.histogram, *memory.weights, args},
-                    {memory.slices}, threads);
+  if (draw == Draw::kTopK) {
+    const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kTopKSimdgroups}};
+    commands.dispatch(
+        device.kernel("sample_top_k", constants),
+        {step, logits, *own.seen, *own.drawn, *own.sampling, *memory.peaks, *memory.spans, args}, {1},
+        kTopKSimdgroups * kSimdWidth);
+    return;
+  }
+  commands.dispatch(device.kernel("sample_histogram", {}),
+                    {logits, *own.sampling, *memory.peaks, *memory.histogram, *memory.weights, args},
+                    {memory.slices}, kThreads);
   commands.barrier();
-  commands.dispatch(device.kernel("sample_gather", constants),
-                    {logits, *draw.sampling, *memory.peaks, *memory.histogram, *memory.weights, *memory.found,
+  commands.dispatch(device.kernel("sample_gather", {}),
+                    {logits, *own.sampling, *memory.peaks, *memory.histogram, *memory.weights, *memory.found,
                      *memory.candidates, args},
-                    {memory.slices}, threads);
+                    {memory.slices}, kThreads);
   commands.barrier();
+  const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kSpans}};
   commands.dispatch(device.kernel("sample_pick", constants),
-                    {step, logits, *draw.seen, *draw.drawn, *draw.sampling, *memory.peaks, *memory.weights,
+                    {step, logits, *own.seen, *own.drawn, *own.sampling, *memory.peaks, *memory.weights,
                      *memory.found, *memory.candidates, args},
-                    {1}, threads);
+                    {1}, kThreads);
 }
 
 void upload_sampling(const DrawMemory& memory, const DrawOptions& options) {

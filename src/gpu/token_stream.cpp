@@ -35,7 +35,7 @@ GpuTokenStream::GpuTokenStream(Device& device, const Config& config, const StepR
       work_(work),
       head_(head),
       state_(state),
-      is_greedy_(options.sampling.is_greedy()),
+      draw_(work.sampling.draw_for(options.sampling)),
       start_(state.position()),
       most_(std::min(options.most, state.capacity() - state.position())),
       fed_{first} {
@@ -46,7 +46,7 @@ GpuTokenStream::GpuTokenStream(Device& device, const Config& config, const StepR
 
 void GpuTokenStream::submit_step() {
   if (submitted_ % kInterval == 0) state_.save(copy_of(submitted_));
-  device_.submit(recorder_.drawing_step_at(state_, start_ + submitted_, is_greedy_));
+  device_.submit(recorder_.drawing_step_at(state_, start_ + submitted_, draw_));
   marks_[static_cast<std::size_t>(submitted_) % marks_.size()] = device_.mark();
   ++submitted_;
 }

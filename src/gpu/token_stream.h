@@ -45,7 +45,7 @@ class GpuTokenStream final : public TokenStream {
   const Workspace& work_;
   const Commands& head_;
   GpuState& state_;
-  bool is_greedy_;
+  Draw draw_;
   std::int64_t start_;                      // the state's position when the stream began
   std::int64_t most_;                       // steps
   std::int64_t submitted_ = 0;              // steps

@@ -10,6 +10,7 @@
 #include "generate/philox.h"
 #include "generate/sampler.h"
 #include "generate/sampling_reference.h"
+#include "gpu/cuda/cuda_device.h"
 #include "gpu/kernel_run.h"
 #include "gpu/kernels/kernel_args.h"
 #include "gpu/sampling_step.h"
@@ -32,7 +33,7 @@ Config vocabulary_of(std::int64_t size) {
 /// The kernels, recorded for one vocabulary.
 class DeviceSampler {
  public:
-  DeviceSampler(gpu::SoftDevice& device, std::int64_t vocab_size)
+  DeviceSampler(gpu::Device& device, std::int64_t vocab_size)
       : device_(device),
         config_(vocabulary_of(vocab_size)),
         memory_(device, config_),
@@ -40,14 +41,16 @@ class DeviceSampler {
         logits_(device.allocate(static_cast<std::size_t>(vocab_size) * sizeof(float))) {}
 
   /// The token at `position`, drawn as `sampler` would.
-  DrawnToken draw(const Logits& logits, const Sampler& sampler, std::int32_t position, bool is_greedy) {
-    gpu::upload_sampling(state_.draw_memory(), sampler.draw_options(1));
+  DrawnToken draw(const Logits& logits, const Sampler& sampler, std::int32_t position) {
+    const DrawOptions options = sampler.draw_options(1);
+    gpu::upload_sampling(state_.draw_memory(), options);
     logits_->upload<float>(logits);
     const StepState before{-7, position - 1};
     state_.step_state().upload(std::span(&before, 1));
     const auto commands = device_.new_commands();
-    gpu::record_sampling(device_, *commands, *logits_, memory_, state_, is_greedy);
-    EXPECT_EQ(commands->dispatches(), is_greedy ? 2U : 4U);
+    const gpu::Draw draw = memory_.draw_for(options.sampling);
+    gpu::record_sampling(device_, *commands, *logits_, memory_, state_, draw);
+    EXPECT_EQ(commands->dispatches(), draw == gpu::Draw::kAny ? 4U : 2U);
     device_.submit(*commands);
 
     DrawnToken drawn{};
@@ -68,7 +71,7 @@ class DeviceSampler {
   }
 
  private:
-  gpu::SoftDevice& device_;
+  gpu::Device& device_;
   Config config_;
   gpu::SamplingMemory memory_;
   gpu::GpuState state_;
@@ -100,7 +103,7 @@ bool draws_the_same(DeviceSampler& device, const Logits& logits, const Sampling&
                     std::int32_t position) {
   Sampler sampler(sampling, size_of(logits));
   const Token expected = sampler.draw(logits, position);
-  const DrawnToken drawn = device.draw(logits, sampler, position, sampling.is_greedy());
+  const DrawnToken drawn = device.draw(logits, sampler, position);
   if (drawn.token == expected) return true;
   const double u = uniform_at(sampling.seed, static_cast<std::uint64_t>(position));
   const std::set<Token> allowed = draws_within_rounding(logits, sampling, u);
@@ -111,18 +114,31 @@ bool draws_the_same(DeviceSampler& device, const Logits& logits, const Sampling&
   return false;
 }
 
+/// None, as many as there may be slices, or any.
+std::size_t random_top_k(std::mt19937& random, std::size_t ids) {
+  switch (random() % 3) {
+    case 0:
+      return 0;
+    case 1:
+      return 1 + random() % LATTICE_MOST_SLICES;
+    default:
+      return 1 + random() % (ids + 2);
+  }
+}
+
 Sampling random_sampling(std::mt19937& random, std::size_t ids) {
   const auto one_of = [&](std::initializer_list<float> values) {
     return values.begin()[random() % values.size()];
   };
   return {.temperature = one_of({0.05f, 0.7f, 1, 3}),
-          .top_k = static_cast<std::int32_t>(random() % 3 == 0 ? 0 : 1 + random() % (ids + 2)),
+          .top_k = static_cast<std::int32_t>(random_top_k(random, ids)),
           .top_p = one_of({1, 0.01f, 0.5f, 0.9f, 0.95f, 0.999f}),
           .min_p = one_of({0, 0, 0.05f, 0.5f}),
           .seed = std::uint64_t{random()} << 32 | random()};
 }
 
-TEST(DeviceSampler, DrawsWhatSamplerDraws) {
+/// Of random logits, with and without equal ones, from vocabularies of all sizes.
+void expect_draws_of_sampler(gpu::Device& on) {
   std::random_device fresh;
   const std::uint32_t seed = fresh();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -130,9 +146,9 @@ TEST(DeviceSampler, DrawsWhatSamplerDraws) {
   // Where many logits are equal, top-p often ends exactly between two of them, and rounding decides.
   int draws[2] = {};
   int same[2] = {};
-  for (const std::size_t size : {1U, 2U, 31U, 200U, 1000U, 1025U, 4099U}) {
-    DeviceSampler device(gpu::fast_device(), static_cast<std::int64_t>(size));
-    for (int round = 0; round < (size > 1000 ? 250 : 700); ++round) {
+  for (const std::size_t size : {1U, 2U, 31U, 200U, 1000U, 1025U, 4099U, 32'768U, 40'011U}) {
+    DeviceSampler device(on, static_cast<std::int64_t>(size));
+    for (int round = 0; round < (size > 5000 ? 60 : size > 1000 ? 250 : 700); ++round) {
       const float spreads[] = {0.1f, 1, 4, 20};
       const bool with_ties = random() % 2 == 0;
       Logits logits = random_logits(random, size, spreads[random() % 4], with_ties);
@@ -143,17 +159,17 @@ TEST(DeviceSampler, DrawsWhatSamplerDraws) {
       ++draws[with_ties ? 1 : 0];
       same[with_ties ? 1 : 0] +=
           draws_the_same(device, logits, random_sampling(random, size), position) ? 1 : 0;
-      if (HasFailure()) return;
+      if (testing::Test::HasFailure()) return;
     }
   }
   EXPECT_GE(same[0], draws[0] - 2) << "of " << draws[0];
   EXPECT_GE(same[1], draws[1] * 0.99) << "of " << draws[1];
 }
 
-TEST(DeviceSampler, DrawsFromTheRealVocabulary) {
+void expect_draws_from_real_vocabulary(gpu::Device& on) {
   std::mt19937 random(3);
   constexpr std::size_t kIds = 248'320;
-  DeviceSampler device(gpu::fast_device(), kIds);
+  DeviceSampler device(on, kIds);
   for (const bool with_ties : {false, true}) {
     const Logits logits = random_logits(random, kIds, 3, with_ties);
     for (Sampling sampling :
@@ -169,25 +185,47 @@ TEST(DeviceSampler, DrawsFromTheRealVocabulary) {
   }
 }
 
-/// More than can be ranked, and all alike: the cut lies among equal logits.
-TEST(DeviceSampler, KeepsTheLowerIdsOfEqualLogits) {
+/// More than can be ranked, and all alike: the cut lies among equal logits, with the kernels for few tokens
+/// as for any.
+void expect_lower_ids_of_equal_logits(gpu::Device& on) {
   const Logits equal(3000, 1.5f);
-  DeviceSampler device(gpu::fast_device(), size_of(equal));
+  DeviceSampler device(on, size_of(equal));
   for (const Sampling& sampling :
-       {Sampling{.temperature = 1, .top_k = 3}, Sampling{.temperature = 1, .top_p = 0.00099f}}) {
+       {Sampling{.temperature = 1, .top_k = 3}, Sampling{.temperature = 1, .top_p = 0.00099f},
+        Sampling{.temperature = 1, .top_k = 1000, .top_p = 0.0029f}}) {
     std::set<Token> drawn;
     for (std::int32_t position = 1; position < 40; ++position) {
-      drawn.insert(device.draw(equal, Sampler(sampling, size_of(equal)), position, false).token);
+      drawn.insert(device.draw(equal, Sampler(sampling, size_of(equal)), position).token);
     }
     EXPECT_EQ(drawn, (std::set<Token>{0, 1, 2}));
   }
-  EXPECT_EQ(device.draw(equal, Sampler({}, size_of(equal)), 1, true).token, 0);
+  EXPECT_EQ(device.draw(equal, Sampler({}, size_of(equal)), 1).token, 0);
   Logits signs(40, -kInfinity);  // equal as well
   signs[11] = -0.0f;
   signs[30] = 0.0f;
-  DeviceSampler few(gpu::fast_device(), size_of(signs));
-  EXPECT_EQ(few.draw(signs, Sampler({}, size_of(signs)), 1, true).token, 11);
-  EXPECT_EQ(few.draw(signs, Sampler({.temperature = 1, .top_k = 1}, size_of(signs)), 1, false).token, 11);
+  DeviceSampler few(on, size_of(signs));
+  EXPECT_EQ(few.draw(signs, Sampler({}, size_of(signs)), 1).token, 11);
+  EXPECT_EQ(few.draw(signs, Sampler({.temperature = 1, .top_k = 1}, size_of(signs)), 1).token, 11);
+}
+
+TEST(DeviceSampler, DrawsWhatSamplerDraws) {
+  expect_draws_of_sampler(gpu::fast_device());
+}
+
+TEST(DeviceSampler, DrawsFromTheRealVocabulary) {
+  expect_draws_from_real_vocabulary(gpu::fast_device());
+}
+
+TEST(DeviceSampler, KeepsTheLowerIdsOfEqualLogits) {
+  expect_lower_ids_of_equal_logits(gpu::fast_device());
+}
+
+TEST(DeviceSampler, DrawsTheSameOnCuda) {
+  if (!gpu::cuda_absence().empty()) GTEST_SKIP() << gpu::cuda_absence();
+  gpu::CudaDevice device;
+  expect_draws_of_sampler(device);
+  expect_draws_from_real_vocabulary(device);
+  expect_lower_ids_of_equal_logits(device);
 }
 
 TEST(DeviceSampler, GreedyAgreesToTheLastBit) {
@@ -197,7 +235,7 @@ TEST(DeviceSampler, GreedyAgreesToTheLastBit) {
     for (int round = 0; round < 200; ++round) {
       const Logits logits = random_logits(random, size, 2, round % 2 == 0);
       Sampler sampler({}, size_of(logits));
-      const DrawnToken drawn = device.draw(logits, sampler, 1, true);
+      const DrawnToken drawn = device.draw(logits, sampler, 1);
       ASSERT_EQ(drawn.token, sampler.draw(logits, 1));
       ASSERT_EQ(drawn.logit, logits[static_cast<std::size_t>(drawn.token)]);
     }
@@ -225,7 +263,7 @@ TEST(DeviceSampler, PenalisesAsSamplerDoesAndCounts) {
       token = static_cast<Token>(random() % (kIds + 20));  // some beyond the last id
     sampler.see_prompt(prompt);
     for (int i = 0; i < 100; ++i) sampler.see_generated(static_cast<Token>(random() % 150));
-    const DrawnToken drawn = device.draw(logits, sampler, round + 1, is_greedy);
+    const DrawnToken drawn = device.draw(logits, sampler, round + 1);
     same += drawn.token == sampler.draw(logits, round + 1) ? 1 : 0;
 
     ASSERT_GE(drawn.token, 0);
@@ -244,9 +282,9 @@ TEST(DeviceSampler, PenalisesAsSamplerDoesAndCounts) {
 TEST(DeviceSampler, NeverDrawsPadding) {
   const Logits logits{0, 1, 2, 100, std::nanf("")};
   DeviceSampler device(gpu::fast_device(), 5);
-  EXPECT_EQ(device.draw(logits, Sampler({}, 3), 1, true).token, 2);
+  EXPECT_EQ(device.draw(logits, Sampler({}, 3), 1).token, 2);
   for (std::int32_t position = 1; position < 100; ++position) {
-    const Token token = device.draw(logits, Sampler({.temperature = 100}, 3), position, false).token;
+    const Token token = device.draw(logits, Sampler({.temperature = 100}, 3), position).token;
     EXPECT_TRUE(token >= 0 && token < 3);
   }
 }
@@ -256,7 +294,7 @@ TEST(DeviceSampler, SaysWhichLogitIsDamaged) {
     const Sampling sampling{.temperature = is_greedy ? 0.0f : 1.0f, .top_k = 2};
     DeviceSampler device(gpu::fast_device(), 2100);
     Logits logits(2100, 1);
-    const auto draw = [&] { return device.draw(logits, Sampler(sampling, size_of(logits)), 3, is_greedy); };
+    const auto draw = [&] { return device.draw(logits, Sampler(sampling, size_of(logits)), 3); };
     logits[2099] = kInfinity;
     EXPECT_EQ(draw().token, ~2099);
     EXPECT_EQ(draw().logit, kInfinity);
@@ -276,8 +314,9 @@ TEST(DeviceSampler, HoldsAtTheEdgesOfItsParameters) {
   for (const Sampling& sampling :
        {Sampling{.temperature = 1e-38f}, Sampling{.temperature = 1, .top_p = 1e-30f},
         Sampling{.temperature = 1e30f, .top_k = 1}, Sampling{.temperature = 1, .min_p = 0.99999994f},
+        Sampling{.temperature = 1, .top_k = 1, .min_p = 0.99999994f},
         Sampling{.temperature = 1, .top_k = 1'000'000'000, .top_p = 0.1f}}) {
-    EXPECT_EQ(device.draw(logits, Sampler(sampling, 4), 1, false).token, 2) << sampling.temperature;
+    EXPECT_EQ(device.draw(logits, Sampler(sampling, 4), 1).token, 2) << sampling.temperature;
   }
 }
 
@@ -285,15 +324,21 @@ TEST(DeviceSampler, HasNoFindingInCheckingMode) {
   gpu::SoftDevice& checking = gpu::checking_device();
   const std::size_t before = checking.findings().size();
   std::mt19937 random(6);
+  const Sampling of_few{.temperature = 1, .top_k = 5, .top_p = 0.9f};
   for (const std::size_t size : {1U, 33U, 1300U}) {
     DeviceSampler device(checking, static_cast<std::int64_t>(size));
     const Logits logits = random_logits(random, size, 0.5f, false);
     for (const Sampling& sampling :
          {Sampling{.repetition_penalty = 1.1f}, Sampling{.temperature = 1, .top_k = 20, .top_p = 0.9f},
-          Sampling{.temperature = 1, .top_p = 0.9999f, .min_p = 0.001f, .presence_penalty = 1}}) {
+          of_few, Sampling{.temperature = 1, .top_p = 0.9999f, .min_p = 0.001f, .presence_penalty = 1}}) {
       draws_the_same(device, logits, sampling, 1);
     }
   }
+  DeviceSampler device(checking, 1300);
+  Logits logits(1300, 1);  // more than there is room for
+  draws_the_same(device, logits, of_few, 1);
+  logits[700] = std::nanf("");
+  EXPECT_EQ(device.draw(logits, Sampler(of_few, size_of(logits)), 1).token, ~700);
   gpu::expect_no_finding(checking, before);
 }
 

@@ -87,10 +87,11 @@ struct SamplingArgs {
   LATTICE_UINT seed_high;
 };
 
-/// How the vocabulary is cut into slices, one a threadgroup.
+/// How the vocabulary is cut into slices, one a threadgroup of LATTICE_SLICE_SPANS simdgroups, each with a
+/// span of neighbouring ids.
 struct SliceArgs {
-  LATTICE_UINT slices;
-  LATTICE_UINT length;  // ids of a slice; the last ones may have fewer, or none
+  LATTICE_UINT slices;  // at most LATTICE_MOST_SLICES
+  LATTICE_UINT length;  // ids of a slice: of LATTICE_SLICE_SPANS spans; the last ones may have fewer, or none
   LATTICE_UINT drawn;   // tokens that the ring of drawn tokens holds
 };
 
@@ -114,6 +115,8 @@ struct DrawnToken {
 };
 
 #define LATTICE_NO_ID 0xffffffffu
+#define LATTICE_MOST_SLICES 128  // about as many as large devices have cores
+#define LATTICE_SLICE_SPANS 8
 // Of what is known of an id; the other bits count how often it was generated.
 #define LATTICE_SEEN_IN_PROMPT 0x80000000u
 

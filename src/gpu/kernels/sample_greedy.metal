@@ -16,7 +16,7 @@ using namespace lattice_gpu;
                               uint lane [[thread_index_in_simdgroup]]) {
   lattice_allow_next();
   lattice_wait_for_inputs();
-  const Peak peak = peak_of(peaks, args.slices, lane);
+  const Peak peak = peak_of(load_slices(peaks, no_peak(), args.slices, lane));
   if (lane != 0) return;
   DrawnToken drawn = {int(peak.id), peak.logit};
   if (!can_draw(peak)) drawn = no_token(peak, logits);

@@ -14,7 +14,6 @@ using namespace lattice_gpu;
 
 constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
 
-constant constexpr uint kMaxSlices = 256;
 constant constexpr uint kMaxRanked = 1024;
 
 namespace lattice_gpu {
@@ -196,19 +195,6 @@ inline Cut cut_by_bisection(Draw draw, device const Candidate* candidates, threa
   return cut;
 }
 
-/// Philox4x32-10 (generate/philox.h): the first word for this position of the seed's stream, as a number in [0, 1].
-inline float uniform_at(uint seed_low, uint seed_high, uint position) {
-  uint4 counter = uint4(position, 0, 0, 0);
-  uint2 key = uint2(seed_low, seed_high);
-  for (uint round = 0; round < 10; ++round) {
-    counter = uint4(mulhi(0xcd9e8d57u, counter.z) ^ counter.y ^ key.x, 0xcd9e8d57u * counter.z,
-                    mulhi(0xd2511f53u, counter.x) ^ counter.w ^ key.y, 0xd2511f53u * counter.x);
-    key += uint2(0x9e3779b9u, 0xbb67ae85u);
-  }
-  constexpr float kUnit = 1.0f / 4294967296.0f;
-  return float(counter.x) * kUnit;
-}
-
 /// A candidate's weight, or 0 where a filter drops it.
 inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* candidates, threadgroup const uint* offsets,
                          device const SamplingArgs& sampling, constant SliceArgs& args) {
@@ -220,7 +206,7 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
 }  // namespace lattice_gpu
 
 /// candidates of every slice, found [slices] of each → the step's token, ring [args.drawn] and seen [ids]. weights
-/// [slices] are those of all tokens. One threadgroup of SIMDGROUPS · 32 threads; at most kMaxSlices slices.
+/// [slices] are those of all tokens. One threadgroup of SIMDGROUPS · 32 threads; at most LATTICE_MOST_SLICES slices.
 [[kernel, max_total_threads_per_threadgroup(1024)]] void sample_pick(
     device StepState& step [[buffer(0)]], device const float* logits [[buffer(1)]], device uint* seen [[buffer(2)]],
     device DrawnToken* ring [[buffer(3)]], device const SamplingArgs& sampling [[buffer(4)]],
@@ -228,7 +214,7 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
     device const uint* found [[buffer(7)]], device const Candidate* candidates [[buffer(8)]],
     constant SliceArgs& args [[buffer(9)]], uint thread_index [[thread_index_in_threadgroup]],
     uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  threadgroup uint offsets[kMaxSlices + 1];
+  threadgroup uint offsets[LATTICE_MOST_SLICES + 1];
   threadgroup float sums[kMaxSimdgroups];
   threadgroup Ranked ranked[kMaxRanked];
   threadgroup atomic_uint last_rank;
@@ -240,20 +226,23 @@ inline float kept_weight(uint i, Cut cut, Draw draw, device const Candidate* can
   lattice_wait_for_inputs();
   const Team team = {thread_index, simdgroup, lane, sums};
   Draw draw;
-  draw.peak = peak_of(peaks, args.slices, lane);
+  const LaneSlices<Peak> own_peaks = load_slices(peaks, no_peak(), args.slices, lane);
+  const LaneSlices<float> own_weights = load_slices(weights, 0.0f, args.slices, lane);
+  const LaneSlices<uint> own_found = load_slices(found, 0u, args.slices, lane);
+  draw.peak = peak_of(own_peaks);
   if (!can_draw(draw.peak)) {
     if (thread_index == 0) leave_token(no_token(draw.peak, logits), step, seen, ring, sampling, args);
     return;
   }
-  draw.all = total_weight(weights, args.slices, lane);
+  draw.all = total_weight(own_weights);
   if (simdgroup == 0) {
     uint before = 0;
-    for (uint first = 0; first < args.slices; first += 32) {
-      const uint slice = first + lane;
-      const uint count = slice < args.slices ? found[slice] : 0;
-      const uint place = before + simd_prefix_exclusive_sum(count);
+#pragma unroll
+    for (uint n = 0; n < kLaneSlices; ++n) {
+      const uint slice = lane + 32 * n;
+      const uint place = before + simd_prefix_exclusive_sum(own_found.at[n]);
       if (slice < args.slices) offsets[slice] = place;
-      before += simd_sum(count);
+      before += simd_sum(own_found.at[n]);
     }
     if (lane == 0) {
       offsets[args.slices] = before;

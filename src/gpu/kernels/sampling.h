@@ -49,11 +49,60 @@ inline void keep_likelier(thread Peak& peak, Peak other) {
   peak.damaged = min(peak.damaged, other.damaged);
 }
 
+inline Peak no_peak() {
+  return {-INFINITY, LATTICE_NO_ID, LATTICE_NO_ID};
+}
+
+constant constexpr uint kLaneSlices = LATTICE_MOST_SLICES / 32;
+
+/// What there is of slices lane, lane + 32, …, asked for together.
+template <typename T>
+struct LaneSlices {
+  T at[kLaneSlices];
+};
+template <typename T>
+inline LaneSlices<T> load_slices(device const T* values, T missing, uint slices, uint lane) {
+  LaneSlices<T> out;
+#pragma unroll
+  for (uint n = 0; n < kLaneSlices; ++n) out.at[n] = lane + 32 * n < slices ? values[lane + 32 * n] : missing;
+  return out;
+}
+
 /// The peak of all slices, in every lane of the calling simdgroup.
-inline Peak peak_of(device const Peak* peaks, uint slices, uint lane) {
-  Peak peak = {-INFINITY, LATTICE_NO_ID, LATTICE_NO_ID};
-  for (uint i = lane; i < slices; i += 32) keep_likelier(peak, peaks[i]);
+inline Peak peak_of(LaneSlices<Peak> peaks) {
+  Peak peak = peaks.at[0];
+#pragma unroll
+  for (uint n = 1; n < kLaneSlices; ++n) keep_likelier(peak, peaks.at[n]);
   return simd_peak(peak);
+}
+
+constant constexpr uint kTogether = 8;
+constant constexpr uint kBlockIds = 32 * kTogether;
+
+/// Logits of ids first + lane, first + lane + 32, …, up to kBlockIds of a simdgroup, asked for together: they
+/// come from a cache that the device shares, and one behind the other each would be a wait of its own.
+/// -INFINITY from `last` on.
+struct LaneLogits {
+  float at[kTogether];
+};
+inline LaneLogits load_logits(device const float* logits, uint first, uint last, uint lane) {
+  LaneLogits out;
+#pragma unroll
+  for (uint n = 0; n < kTogether; ++n) {
+    const uint id = first + lane + 32 * n;
+    out.at[n] = id < last ? logits[id] : -INFINITY;
+  }
+  return out;
+}
+
+/// Ids of a span of a slice, for whose simdgroup each is.
+struct Span {
+  uint first;
+  uint last;
+};
+inline Span span_of(uint span, device const SamplingArgs& sampling, constant SliceArgs& args) {
+  const uint length = args.length / LATTICE_SLICE_SPANS;
+  return {min(span * length, sampling.ids), min((span + 1) * length, sampling.ids)};
 }
 
 inline bool can_draw(Peak peak) {
@@ -83,10 +132,25 @@ inline bool needs_histogram(device const SamplingArgs& sampling) {
 }
 
 /// Σ of the slices' weights, in every lane of the calling simdgroup.
-inline float total_weight(device const float* weights, uint slices, uint lane) {
-  float sum = 0;
-  for (uint i = lane; i < slices; i += 32) sum += weights[i];
+inline float total_weight(LaneSlices<float> weights) {
+  float sum = weights.at[0];
+#pragma unroll
+  for (uint n = 1; n < kLaneSlices; ++n) sum += weights.at[n];
   return simd_sum(sum);
+}
+
+/// Philox4x32-10 (generate/philox.h): the first word for this position of the seed's stream, as a number in
+/// [0, 1].
+inline float uniform_at(uint seed_low, uint seed_high, uint position) {
+  uint4 counter = uint4(position, 0, 0, 0);
+  uint2 key = uint2(seed_low, seed_high);
+  for (uint round = 0; round < 10; ++round) {
+    counter = uint4(mulhi(0xcd9e8d57u, counter.z) ^ counter.y ^ key.x, 0xcd9e8d57u * counter.z,
+                    mulhi(0xd2511f53u, counter.x) ^ counter.w ^ key.y, 0xd2511f53u * counter.x);
+    key += uint2(0x9e3779b9u, 0xbb67ae85u);
+  }
+  constexpr float kUnit = 1.0f / 4294967296.0f;
+  return float(counter.x) * kUnit;
 }
 
 /// A step's end, by one thread: the token is left for the next step and for the host, and counted.
