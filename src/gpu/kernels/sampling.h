@@ -64,7 +64,10 @@ template <typename T>
 inline LaneSlices<T> load_slices(device const T* values, T missing, uint slices, uint lane) {
   LaneSlices<T> out;
 #pragma unroll
-  for (uint n = 0; n < kLaneSlices; ++n) out.at[n] = lane + 32 * n < slices ? values[lane + 32 * n] : missing;
+  for (uint n = 0; n < kLaneSlices; ++n) {
+    out.at[n] = missing;
+    if (lane + 32 * n < slices) out.at[n] = values[lane + 32 * n];
+  }
   return out;
 }
 
