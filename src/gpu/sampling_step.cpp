@@ -15,8 +15,6 @@ using lattice_gpu::SamplingArgs;
 using lattice_gpu::SliceArgs;
 
 constexpr std::uint32_t kSpans = LATTICE_SLICE_SPANS;
-constexpr std::uint32_t kTopKSimdgroups = 32;  // a thread for each span
-static_assert(kTopKSimdgroups * kSimdWidth == LATTICE_MOST_SLICES * kSpans);
 
 }  // namespace
 
@@ -55,11 +53,10 @@ void record_sampling(Device& device, Commands& commands, const Buffer& logits, c
     return;
   }
   if (draw == Draw::kTopK) {
-    const FunctionConstant constants[] = {{LATTICE_FC_SIMDGROUPS, kTopKSimdgroups}};
     commands.dispatch(
-        device.kernel("sample_top_k", constants),
+        device.kernel("sample_top_k", {}),
         {step, logits, *own.seen, *own.drawn, *own.sampling, *memory.peaks, *memory.spans, args}, {1},
-        kTopKSimdgroups * kSimdWidth);
+        LATTICE_MOST_SLICES * kSpans);
     return;
   }
   commands.dispatch(device.kernel("sample_histogram", {}),

@@ -252,7 +252,7 @@ TEST(DeviceSampler, PenalisesAsSamplerDoesAndCounts) {
     const Logits logits = random_logits(random, kIds, 3, false);
     const bool is_greedy = round % 2 == 0;
     const Sampling sampling{.temperature = is_greedy ? 0.0f : 1.0f,
-                            .top_k = 40,
+                            .top_k = round % 4 < 2 ? 40 : 2,  // with the kernels for any, and for few
                             .repetition_penalty = round % 3 == 0 ? 1.0f : 1.3f,
                             .presence_penalty = round % 5 == 0 ? 0.0f : 1.5f,
                             .frequency_penalty = round % 7 == 0 ? -0.25f : 0.4f,
@@ -290,8 +290,8 @@ TEST(DeviceSampler, NeverDrawsPadding) {
 }
 
 TEST(DeviceSampler, SaysWhichLogitIsDamaged) {
-  for (const bool is_greedy : {true, false}) {
-    const Sampling sampling{.temperature = is_greedy ? 0.0f : 1.0f, .top_k = 2};
+  for (const Sampling& sampling : {Sampling{}, Sampling{.temperature = 1, .top_k = 2},
+                                   Sampling{.temperature = 1, .top_k = 2000}, Sampling{.temperature = 1}}) {
     DeviceSampler device(gpu::fast_device(), 2100);
     Logits logits(2100, 1);
     const auto draw = [&] { return device.draw(logits, Sampler(sampling, size_of(logits)), 3); };

@@ -64,7 +64,7 @@ inline uint last_bin(device const SamplingArgs& sampling, device const uint* his
   lattice_allow_next();
   const Span span = span_of(slice * LATTICE_SLICE_SPANS + simdgroup, sampling, args);
   lattice_wait_for_inputs();
-  LaneLogits own = load_logits(logits, span.first, span.last, lane);
+  LaneLogits own = load_logits(logits, span.first, span.last, lane);  // asked for beside the peaks
   const LaneSlices<float> own_weights = load_slices(weights, 0.0f, args.slices, lane);
   const Peak peak = peak_of(load_slices(peaks, no_peak(), args.slices, lane));
   if (!can_draw(peak)) return;

@@ -28,7 +28,7 @@ using namespace lattice_gpu;
   }
   const Span span = span_of(slice * LATTICE_SLICE_SPANS + simdgroup, sampling, args);
   lattice_wait_for_inputs();
-  LaneLogits own = load_logits(logits, span.first, span.last, lane);
+  LaneLogits own = load_logits(logits, span.first, span.last, lane);  // asked for beside the peaks
   const Peak peak = peak_of(load_slices(peaks, no_peak(), args.slices, lane));
   if (!can_draw(peak)) return;
   threadgroup_barrier(mem_flags::mem_threadgroup);

@@ -13,9 +13,8 @@
 using namespace metal;
 using namespace lattice_gpu;
 
-constant uint kSimdgroups [[function_constant(LATTICE_FC_SIMDGROUPS)]];
-
 constant constexpr uint kMostSpans = LATTICE_MOST_SLICES * LATTICE_SLICE_SPANS;
+constant constexpr uint kSimdgroups = kMostSpans / 32;  // a thread for each span
 constant constexpr uint kMostCandidates = 256;
 constant constexpr uint kLeastOrder = 0x00800000;  // order_of() of the least finite logit
 
@@ -66,7 +65,7 @@ inline bool is_behind(float logit, uint id, Peak last) {
 }
 
 /// The k likeliest tokens, or all that are possible, one after the other: where more than there is room for reach the bound, as they are
-/// equal or nearly so. `partial` [SIMDGROUPS] is where simdgroups meet. Returns how many they are. All threads call it.
+/// equal or nearly so. `partial` [kSimdgroups] is where simdgroups meet. Returns how many they are. All threads call it.
 inline uint take_in_turn(device const float* logits, uint ids, uint k, uint thread_index, uint simdgroup, uint lane,
                          threadgroup Peak* partial, threadgroup Candidates& found) {
   Peak last = {INFINITY, 0, LATTICE_NO_ID};
@@ -98,7 +97,7 @@ inline uint take_in_turn(device const float* logits, uint ids, uint k, uint thre
 }  // namespace lattice_gpu
 
 /// logits [ids], peaks [slices] and spans [slices · LATTICE_SLICE_SPANS] → the step's token, ring [args.drawn] and seen [ids]. top_k is
-/// at least 1 and at most slices. One threadgroup of SIMDGROUPS · 32 threads, as many as spans at least.
+/// from 1 to kMostCandidates; above `slices` nothing bounds the tokens, which is slow. One threadgroup of kMostSpans threads.
 [[kernel, max_total_threads_per_threadgroup(1024)]] void sample_top_k(
     device StepState& step [[buffer(0)]], device const float* logits [[buffer(1)]], device uint* seen [[buffer(2)]],
     device DrawnToken* ring [[buffer(3)]], device const SamplingArgs& sampling [[buffer(4)]],
@@ -114,7 +113,7 @@ inline uint take_in_turn(device const float* logits, uint ids, uint k, uint thre
   threadgroup Candidates candidates;  // by id
   threadgroup float in_top_k[kMostCandidates];  // the weight of what top-k keeps, and 0
   threadgroup float kept[kMostCandidates];      // of what all filters keep
-  threadgroup Peak partial[kMaxSimdgroups];
+  threadgroup Peak partial[kSimdgroups];
 
   lattice_allow_next();
   if (thread_index == 0) {
